@@ -1,0 +1,41 @@
+"""Configured objects: small dataclasses that speak scikit-learn's parameter protocol.
+
+An MI estimator (``Alpha(alpha=0.1)``) or a critic (``Separable(width=128)``) may be given to an estimator instead of its
+name. ``get_params`` and ``set_params`` let ``clone`` copy it and a search set ``dim__estimator__alpha``, without
+scikit-learn being needed below the estimators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+Self = TypeVar("Self", bound="Configured")
+Choice = TypeVar("Choice")
+
+
+class Configured:
+    """Base of the frozen-by-convention dataclasses that configure a bound or a critic."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; ``deep`` is accepted for scikit-learn and changes nothing."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    def set_params(self: Self, **params: Any) -> Self:
+        """Set parameters by name; a name that does not exist is a ``ValueError``."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(
+                    f"Invalid parameter {name!r} for {type(self).__name__}. Valid parameters are: {sorted(known)}."
+                )
+            setattr(self, name, value)
+        return self
+
+
+def look_up(what: str, name: object, table: Mapping[str, Choice]) -> Choice:
+    """Return ``table[name]``, or raise a ``ValueError`` that says what came and what is allowed."""
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(f"Unknown {what} {name!r}. Allowed values are: {sorted(table)}.")
+    return table[name]

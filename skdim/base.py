@@ -1,0 +1,463 @@
+"""What every estimator that learns by maximising mutual information shares."""
+
+from __future__ import annotations
+
+import copy
+import math
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import nn
+
+from skdim.exceptions import PersistenceWarning
+from skdim.training.batches import Batches, Standardizer
+from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
+from skdim.training.device import local_seed, place, resolve_device
+from skdim.training.learner import Learner
+from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
+
+__all__ = ["BaseInfoMax", "InfoMaxTransformer"]
+
+#: Steps that max_iter="auto" aims at, and the epochs it stays within.
+AUTO_STEPS, AUTO_EPOCHS = 10_000, (1, 100)
+#: Rows that are encoded at once; a last, shorter part is filled up to a multiple of ROW_TILE, so that a row's features do not
+#: depend on the rows beside it.
+CHUNK, ROW_TILE = 256, 32
+
+
+class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
+    """Validation, the fit loop, state and callbacks.
+
+    A subclass says what is trained, by ``_build(shape, training)``, on which views, by ``_views(standardized, ...)``, and how
+    inputs are shaped, by ``_network_shape(input_shape)``.
+    """
+
+    _parameter_constraints: dict[str, Any] = {
+        "input_shape": [tuple, list, None],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "max_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(RealNotInt, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+    #: Parameters that a continued training may change; the others describe the network.
+    _training_parameters = frozenset(_parameter_constraints) - {"input_shape"} | {"features"}
+
+    # ---------------------------------------------------------------------------------------------------------- training
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Learn from ``X``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Training samples, at least two; see the class for the shapes of images and sequences.
+        y : Ignored
+            Accepted for scikit-learn's API.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or ``X`` is not what it may be; the estimator is then as before the call.
+        DivergenceError
+            If training leaves the range of float32; likewise.
+        """
+        resume = self.warm_start and hasattr(self, "_learner")
+        return self._train(X, y, resume=resume, keep=self.warm_start)
+
+    @with_callbacks
+    def partial_fit(self, X: Any, y: Any = None) -> Any:
+        """Train for one epoch on ``X``, continuing from the present weights, at a constant learning rate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Training samples, at least two. The first call learns the standardisation and builds the network.
+        y : Ignored
+            Accepted for scikit-learn's API.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or ``X`` is not what it may be; the estimator is then as before the call.
+        DivergenceError
+            If training leaves the range of float32; likewise.
+        """
+        return self._train(X, y, resume=hasattr(self, "_learner"), keep=True, n_epochs=1)
+
+    def _train(self, X: Any, y: Any, *, resume: bool, keep: bool, n_epochs: int | None = None) -> Any:
+        with self._as_before_on_error():
+            self._check_parameters()
+            X = self._validate_X(X, reset=not resume, min_samples=2)
+            learner = self._resumed() if resume else self._new_learner(X)
+            train_rows, valid_rows = self._split(
+                len(X), learner, early_stopping=self.early_stopping and n_epochs is None
+            )
+            total_steps = None
+            if n_epochs is None:
+                n_epochs = self._n_epochs(len(train_rows))
+                total_steps = n_epochs * math.ceil(len(train_rows) / self.batch_size)
+            root = self._init_callback_context(max_subtasks=n_epochs)
+            root.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, total_steps, root)
+            net.run()
+            learner.epoch += len(net.history)
+            self._store(learner, net, keep=keep, resume=resume)
+            root.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _new_learner(self, X: Any) -> Learner:
+        device = resolve_device(self.device)
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self._built_with = clone(self)
+        shape = self._network_shape(self.input_shape_)
+        with local_seed(seed):
+            objective = place(self._build(shape, True), device)
+        generator = torch.Generator().manual_seed(seed)
+        optimizer = self._make_optimizer(objective)
+        return Learner(objective, Standardizer.learn(X, shape), device, seed, 0, optimizer, generator)
+
+    def _resumed(self) -> Learner:
+        """Return a copy of the learner, so that a failure leaves the fitted one alone."""
+        present, built_with = self.get_params(deep=False), self._built_with.get_params(deep=False)
+        changed = sorted(
+            name for name in set(present) - self._training_parameters if repr(present[name]) != repr(built_with[name])
+        )
+        if changed:
+            raise ValueError(
+                f"Training cannot continue: {changed} changed since the network was built. "
+                "Set warm_start=False and call fit to start anew."
+            )
+        state = self._learner.state()
+        learner = Learner.from_state(
+            state, lambda shape, _: self._built_for(shape, training=True), self._make_optimizer
+        )
+        if learner.generator is None:  # the last fit ended for good: what only training needs starts anew
+            learner.generator = torch.Generator().manual_seed(learner.seed + learner.epoch)
+            learner.optimizer = self._make_optimizer(learner.objective)
+        return learner
+
+    def _built_for(self, shape: tuple[int, ...], training: bool) -> nn.Module:
+        with local_seed(0):  # the weights are overwritten by the saved ones
+            return self._built_with._build(shape, training)
+
+    def _make_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        return make_optimizer(self.optimizer, module, self.learning_rate, self.weight_decay)
+
+    def _split(self, n: int, learner: Learner, early_stopping: bool) -> tuple[Any, Any]:
+        rows = np.arange(n)
+        if not early_stopping:
+            return rows, None
+        n_valid = math.ceil(self.validation_fraction * n)
+        if min(n_valid, n - n_valid) < 2:
+            raise ValueError(
+                f"early_stopping=True holds out {n_valid} of n_samples = {n} rows; it needs at least 2 on either side. "
+                "Give more samples or another validation_fraction."
+            )
+        rows = np.random.default_rng(learner.seed).permutation(rows)
+        return np.sort(rows[n_valid:]), np.sort(rows[:n_valid])
+
+    def _n_epochs(self, n: int) -> int:
+        if self.max_iter != "auto":
+            return int(self.max_iter)
+        return int(np.clip(round(AUTO_STEPS * self.batch_size / n), *AUTO_EPOCHS))
+
+    def _net(
+        self,
+        X: Any,
+        y: Any,
+        learner: Learner,
+        train_rows: Any,
+        valid_rows: Any,
+        n_epochs: int,
+        total_steps: Any,
+        root: Any,
+    ) -> InfoMaxNet:
+        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch)
+        valid, callbacks = None, [DivergenceGuard()]
+        if valid_rows is not None:
+            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, seed=None)
+            callbacks.append(EarlyStopping(self.n_iter_no_change, self.tol))
+        if root._callbacks:
+            callbacks.append(self._epoch_tasks(X, y, learner, root))
+        return InfoMaxNet(
+            learner.objective,
+            learner.optimizer,
+            lambda batch, evaluation: self._views(batch, learner, evaluation),
+            train,
+            valid,
+            n_epochs,
+            total_steps,
+            learner.generator,
+            callbacks,
+            self.verbose,
+        )
+
+    def _epoch_tasks(self, X: Any, y: Any, learner: Learner, root: Any) -> EpochTasks:
+        # A transformer has no y, but a monitor scores only where there is one.
+        y = np.zeros(len(X)) if y is None else y
+
+        def begin() -> Any:
+            return root.subcontext("epoch").call_on_fit_task_begin(estimator=self, X=X, y=y)
+
+        def end(context: Any, net: InfoMaxNet) -> bool:
+            def fitted() -> dict[str, Any]:
+                built = self._built_with
+                now = Learner.from_state(learner.state(), built._build, built._make_optimizer)
+                return {"_learner": now, **self._summary(net, learner.epoch)}
+
+            return context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
+
+        return EpochTasks(begin, end)
+
+    def _store(self, learner: Learner, net: InfoMaxNet, *, keep: bool, resume: bool) -> None:
+        for name, value in self._summary(net, learner.epoch).items():
+            setattr(self, name, [*getattr(self, name), *value] if resume and isinstance(value, list) else value)
+        self.n_iter_ = learner.epoch if resume else len(net.history)
+        self.device_ = str(learner.device)
+        if not keep:
+            learner.optimizer = learner.generator = None
+            learner.objective.prior = None
+        self._learner = learner
+
+    def _summary(self, net: InfoMaxNet, n_before: int) -> dict[str, Any]:
+        """Return the fitted attributes that tell how training went."""
+        history = []
+        for number, row in enumerate(net.history):
+            values = {name.removeprefix("train_"): row[name] for name in net.sums_}
+            history.append({"epoch": n_before - len(net.history) + number + 1, **values})
+        stopping = [callback for _, callback in net.callbacks_ if isinstance(callback, EarlyStopping)]
+        best = history[stopping[0].best_epoch_ - 1] if stopping and history else history[-1] if history else {}
+        prefix = "valid_" if stopping else ""
+        bounds = [best[prefix + name] for name in net.module_.terms] if best else [-math.inf]
+        return {
+            "lower_bound_": float(sum(bounds)),
+            "loss_curve_": [row["loss"] for row in history],
+            "history_": history,
+            "n_iter_": len(history),
+        }
+
+    @contextmanager
+    def _as_before_on_error(self) -> Iterator[None]:
+        before = dict(self.__dict__)
+        try:
+            yield
+        except BaseException:
+            # with_callbacks still has to tear the callbacks down, and needs its own attributes for it.
+            kept = {name: value for name, value in self.__dict__.items() if "callback" in name}
+            self.__dict__.clear()
+            self.__dict__.update(before | kept)
+            raise
+
+    # -------------------------------------------------------------------------------------------------------- validation
+    def _check_parameters(self) -> None:
+        for name in ("encoder", "critic"):
+            value = getattr(self, name)
+            for part in value if isinstance(value, (tuple, list)) else [value]:
+                if isinstance(part, nn.Module):
+                    raise TypeError(
+                        f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
+                        "it: clone would copy its trained weights into every candidate of a search."
+                    )
+                if callable(part) and not _is_importable(part):
+                    warnings.warn(
+                        f"{name}={part!r} is not an importable class or function: the fitted estimator cannot be pickled. "
+                        "Define it at the top level of a module.",
+                        PersistenceWarning,
+                        stacklevel=5,
+                    )
+        self._validate_params()
+
+    def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
+        """Return X as an array, never copying one that is one; learn its shape, or hold it against the fitted one."""
+        stacked = (
+            np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
+        )
+        if not stacked:
+            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_min_samples=min_samples)
+        else:
+            X = check_array(
+                X, dtype="numeric", allow_nd=True, ensure_min_samples=min_samples, estimator=self, input_name="X"
+            )
+            if not math.prod(X.shape[1:]):
+                raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
+        if not reset and X.shape[1:] not in (self.input_shape_, (self.n_features_in_,)):
+            raise ValueError(
+                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on samples of shape "
+                f"{self.input_shape_} and takes these, or flat as ({self.n_features_in_},)."
+            )
+        if reset:
+            self._set_input_shape(X)
+        return X
+
+    def _set_input_shape(self, X: Any) -> None:
+        shape = X.shape[1:]
+        if self.input_shape is not None:
+            given = tuple(self.input_shape)
+            if len(given) not in (2, 3) or not all(isinstance(side, Integral) and side > 0 for side in given):
+                raise ValueError(
+                    f"input_shape must be (H, W), (C, H, W) or (C, L) with positive integers, got {self.input_shape!r}."
+                )
+            if shape not in (given, (math.prod(given),)):
+                raise ValueError(
+                    f"input_shape={given} does not match X of shape {X.shape}: samples must have the shape {given} or "
+                    f"({math.prod(given)},)."
+                )
+            shape = given
+        if X.ndim > 2:
+            self.__dict__.pop("feature_names_in_", None)
+        self.input_shape_ = tuple(int(side) for side in shape)
+        self.n_features_in_ = math.prod(self.input_shape_)
+
+    # ------------------------------------------------------------------------------------------------------------- state
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_learner" in state:
+            state["_learner"] = state["_learner"].state()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_learner" in state:
+            built = self._built_with
+
+            def build(shape: tuple[int, ...], training: bool) -> nn.Module:
+                with local_seed(0):
+                    return built._build(shape, training)
+
+            self._learner = Learner.from_state(state["_learner"], build, built._make_optimizer)
+            self.device_ = str(self._learner.device)
+
+    @property
+    def encoder_(self) -> nn.Module:
+        """The trained encoder, a copy in eval mode: standardised tensors -> Code."""
+        check_is_fitted(self)
+        return copy.deepcopy(self._learner.objective.encoder).eval()
+
+
+class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseInfoMax):
+    """The part of a fitted objective that users meet: features of new samples, and how much they tell of each other."""
+
+    def transform(self, X: Any) -> Any:
+        """Encode samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples of the fitted shape, stacked or flat.
+
+        Returns
+        -------
+        features : ndarray of float32 of shape (n_samples, n_features_out)
+            As the parameter ``features`` says; a row depends on its sample alone.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` is not numeric, finite and of the fitted shape, or ``features`` is unknown.
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        width = self._n_features_out
+        X = self._validate_X(X, reset=False)
+        features = np.empty((len(X), width), dtype=np.float32)
+        for start in range(0, len(X), CHUNK):
+            rows = slice(start, min(start + CHUNK, len(X)))
+            features[rows] = self._features_of(X[rows])
+        return features
+
+    @torch.inference_mode()
+    def _features_of(self, block: Any) -> Any:
+        batch = self._learner.standardize(block)
+        n_padding = -len(batch) % ROW_TILE
+        if n_padding:
+            batch = torch.cat([batch, batch.new_zeros(n_padding, *batch.shape[1:])])
+        code = self._learner.objective.encoder(batch.to(self._learner.device))
+        chosen = {"global": code.global_, "hidden": code.hidden, "local": code.local}[self.features]
+        return chosen[: len(block)].flatten(1).cpu().numpy()
+
+    @property
+    def _n_features_out(self) -> int:
+        encoder = self._learner.objective.encoder
+        widths = {
+            "global": encoder.n_components,
+            "hidden": encoder.n_hidden,
+            "local": math.prod(encoder.local_shape),
+        }
+        if not isinstance(self.features, str) or self.features not in widths:
+            raise ValueError(f"Unknown features {self.features!r}. Allowed values are: {sorted(widths)}.")
+        return widths[self.features]
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the InfoNCE lower bound, in nats, of the fitted codes on ``X``, at K = min(n_samples, 256).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples of the fitted shape, at least two.
+        y : Ignored
+            Accepted for scikit-learn's API.
+
+        Returns
+        -------
+        score : float
+            See the class for the pair of codes that is scored. At most log K for each pair. More is not better features.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` has fewer than two samples, or is not numeric, finite and of the fitted shape.
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        X = self._validate_X(X, reset=False, min_samples=2)
+        k = min(len(X), 256)
+        blocks = [np.arange(start, start + k) % len(X) for start in range(0, len(X), k)]
+        with torch.inference_mode():
+            return float(np.mean([self._score_block(X[rows], rows) for rows in blocks]))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _is_importable(part: Any) -> bool:
+    """Whether a class or function is found again under its module and name, as a saved model needs it."""
+    target = part if hasattr(part, "__qualname__") else type(part)
+    found: Any = sys.modules.get(target.__module__)
+    for name in target.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is target

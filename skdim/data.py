@@ -1,0 +1,242 @@
+"""Real images for examples and benchmarks, as uint8, from wherever they already lie.
+
+The embedded digits are scikit-learn's own :func:`sklearn.datasets.load_digits`. MNIST and Fashion-MNIST are looked for
+in three places, in this order: a folder of yours (``data_home`` or the environment variable ``SKDIM_DATA_HOME``), the
+folder that a system package fills, and OpenML. Nothing is downloaded where the data already is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.datasets import fetch_openml
+from sklearn.utils import Bunch
+
+__all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
+
+_IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_IDX_FILES = {
+    "X_train": "train-images[-.]idx3-ubyte*",
+    "y_train": "train-labels[-.]idx1-ubyte*",
+    "X_test": "t10k-images[-.]idx3-ubyte*",
+    "y_test": "t10k-labels[-.]idx1-ubyte*",
+}
+_N_TRAIN = 60_000  # of the 70,000 rows OpenML serves, the first 60,000 are the training set
+
+
+class _Source(NamedTuple):
+    """What is known of a data set before it is found."""
+
+    name: str
+    openml_id: int
+    target_names: tuple[str, ...]
+    package: str | None = None
+    package_folder: Path | None = None
+
+
+_MNIST = _Source("mnist", 554, tuple("0123456789"))
+_FASHION_MNIST = _Source(
+    "fashion_mnist",
+    40996,
+    ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    package="dataset-fashion-mnist",
+    package_folder=Path("/usr/share/datasets/fashion-mnist"),
+)
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read one file in the IDX format of MNIST, compressed with gzip or not.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Compression is recognised by content, whatever the name.
+
+    Returns
+    -------
+    ndarray
+        Shape and dtype as the file says, in the machine's byte order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not IDX, is damaged, or holds fewer or more bytes than its header announces.
+
+    Examples
+    --------
+    Two images of one row of three pixels: type 8 (uint8), three axes, their lengths, the pixels.
+
+    >>> import tempfile, pathlib
+    >>> from skdim.data import read_idx
+    >>> header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2, 1, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "images-idx3-ubyte")
+    ...     _ = path.write_bytes(header + bytes(range(6)))
+    ...     read_idx(path).tolist()
+    [[[0, 1, 2]], [[3, 4, 5]]]
+    """
+    data = Path(path).read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, OSError, zlib.error) as error:
+            raise ValueError(f"{path} is a damaged gzip file: {error}.") from error
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_DTYPES:
+        raise ValueError(f"{path} is not an IDX file: its first four bytes are {data[:4].hex(' ') or 'missing'}.")
+    dtype, n_axes = np.dtype(_IDX_DTYPES[data[2]]), data[3]
+    start = 4 + 4 * n_axes
+    shape = tuple(np.frombuffer(data[4:start], ">u4", count=min(n_axes, len(data[4:start]) // 4)).tolist())
+    expected = start + math.prod(shape) * dtype.itemsize
+    if len(shape) < n_axes or len(data) != expected:
+        raise ValueError(f"{path} announces shape {shape}, {expected} bytes in all, but holds {len(data)} bytes.")
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def load_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
+    """Load MNIST: 70,000 images of handwritten digits.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that holds ``mnist.npz`` (arrays ``X_train``, ``y_train``, ``X_test``, ``y_test``; lower-case names are
+        fine) or the four IDX files, gzipped or not, in its subfolder ``mnist``. None: the environment variable
+        ``SKDIM_DATA_HOME``. Where neither has the data it comes from OpenML, which keeps a copy in scikit-learn's own
+        data folder and needs pandas.
+
+    Returns
+    -------
+    Bunch
+        ``X_train`` (60000, 28, 28) and ``X_test`` (10000, 28, 28), uint8 of 0 to 255; ``y_train`` (60000,) and
+        ``y_test`` (10000,), uint8; ``target_names``, one name per class; ``source``, where the data was found.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data is in none of the places; the message says how to get it.
+    ValueError
+        If a file was found but does not hold images and labels.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skdim.data import load_mnist
+    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
+    ...     mnist = load_mnist(folder)
+    >>> mnist.X_train.shape, mnist.y_test.tolist()
+    ((5, 28, 28), [0, 1])
+    """
+    return _load(_MNIST, data_home)
+
+
+def load_fashion_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
+    """Load Fashion-MNIST: 70,000 images of articles of clothing.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder that holds ``fashion_mnist.npz`` (arrays ``X_train``, ``y_train``, ``X_test``, ``y_test``; lower-case
+        names are fine) or the four IDX files, gzipped or not, in its subfolder ``fashion_mnist``. None: the environment
+        variable ``SKDIM_DATA_HOME``. Where neither has the data it is taken from Debian's package
+        ``dataset-fashion-mnist`` if that is installed, else from OpenML, which keeps a copy in scikit-learn's own data
+        folder and needs pandas.
+
+    Returns
+    -------
+    Bunch
+        ``X_train`` (60000, 28, 28) and ``X_test`` (10000, 28, 28), uint8 of 0 to 255; ``y_train`` (60000,) and
+        ``y_test`` (10000,), uint8; ``target_names``, one name per class; ``source``, where the data was found.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data is in none of the places; the message says how to get it.
+    ValueError
+        If a file was found but does not hold images and labels.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skdim.data import load_fashion_mnist
+    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/fashion_mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
+    ...     fashion = load_fashion_mnist(folder)
+    >>> [fashion.target_names[label] for label in fashion.y_test]
+    ['T-shirt', 'Trouser']
+    """
+    return _load(_FASHION_MNIST, data_home)
+
+
+def _load(source: _Source, data_home: str | os.PathLike[str] | None) -> Bunch:
+    home = data_home or os.environ.get("SKDIM_DATA_HOME")
+    places = [Path(home, f"{source.name}.npz"), Path(home, source.name)] if home else []
+    if source.package_folder is not None:
+        places.append(source.package_folder)
+    for place in places:
+        if place.exists():
+            return _bunch(_read_npz(place) if place.is_file() else _read_idx_folder(place), source, str(place))
+    return _bunch(_fetch_openml(source), source, "OpenML")
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        names = {name.lower(): name for name in archive.files}
+        missing = [key for key in _IDX_FILES if key.lower() not in names]
+        if missing:
+            raise ValueError(f"{path} must hold {', '.join(_IDX_FILES)}; it lacks {', '.join(missing)}.")
+        return {key: archive[names[key.lower()]] for key in _IDX_FILES}
+
+
+def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
+    arrays = {}
+    for key, pattern in _IDX_FILES.items():
+        path = next(iter(sorted(folder.glob(pattern))), None)
+        if path is None:
+            name = pattern.replace("[-.]", "-").rstrip("*")
+            raise ValueError(f"{folder} holds no file {name}, with .gz or without.")
+        arrays[key] = read_idx(path)
+    return arrays
+
+
+def _fetch_openml(source: _Source) -> dict[str, np.ndarray]:
+    try:
+        fetched = fetch_openml(data_id=source.openml_id, as_frame=False, parser="pandas")
+    except (ImportError, OSError, ValueError) as error:  # no pandas; no network; OpenML's own refusals
+        package = f", or install the system package {source.package}" if source.package else ""
+        raise FileNotFoundError(
+            f"{source.name} is in none of the places searched, and OpenML did not give it ({error}). Put "
+            f"{source.name}.npz with the uint8 arrays {', '.join(_IDX_FILES)}, or the four IDX files in a subfolder "
+            f"{source.name}, into a folder and set SKDIM_DATA_HOME to it{package}, or connect to the network and "
+            "pip install pandas for OpenML."
+        ) from error
+    images = fetched.data.astype(np.uint8).reshape(-1, 28, 28)
+    labels = fetched.target.astype(np.uint8)
+    return {
+        "X_train": images[:_N_TRAIN],
+        "y_train": labels[:_N_TRAIN],
+        "X_test": images[_N_TRAIN:],
+        "y_test": labels[_N_TRAIN:],
+    }
+
+
+def _bunch(arrays: dict[str, np.ndarray], source: _Source, place: str) -> Bunch:
+    for part in ("train", "test"):
+        X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
+        if X.dtype != np.uint8 or X.shape[1:] != (28, 28) or y.shape != X.shape[:1]:
+            raise ValueError(
+                f"{place}: X_{part} must be uint8 of shape (n, 28, 28) and y_{part} of shape (n,), "
+                f"got {X.dtype} {X.shape} and {y.shape}."
+            )
+    return Bunch(**arrays, target_names=list(source.target_names), source=place)

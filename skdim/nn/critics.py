@@ -1,0 +1,292 @@
+r"""Critics: the function f(x, y) that scores pairs of codes.
+
+A critic is configured by a small object (:class:`Separable` and its kin), which is called with the two widths to build the
+network, as any class or function ``(x_features, y_features) -> nn.Module`` may be. The network takes ``x`` of shape
+(n, x_features) and ``y`` of shape (m, y_features) to scores of shape (n, m); :class:`Critic` adds what all share.
+
+References
+----------
+.. [1] Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019.
+.. [2] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Integral
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from skdim._params import Configured
+
+__all__ = ["CRITICS", "Bilinear", "Concat", "Critic", "CriticFactory", "Inner", "Separable"]
+
+CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
+
+
+class Critic(nn.Module):
+    r"""A critic's network with a learnable scale and offset, applied to codes or to maps of local features.
+
+    .. math:: f(x, y) = e^{s} g(x, y) + o
+
+    Without an offset an inner product cannot represent 1 + log-ratio, and NWJ reads below zero on dependent data; with
+    scores near the offset every bound starts near 0.
+
+    Parameters
+    ----------
+    scores : nn.Module
+        Network g: (n, x_features), (m, y_features) -> (n, m).
+    offset : float
+        Start of o: 1 for NWJ, 0 otherwise.
+    affine : bool, default=True
+        False leaves g as it is, as in Tschannen et al. [2]_.
+
+    Raises
+    ------
+    ValueError
+        In ``forward``, if g returns anything but (n, m) scores.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.nn.critics import Critic, Inner
+    >>> critic = Critic(Inner()(4, 4), offset=1.0)
+    >>> critic(torch.zeros(3, 4), torch.zeros(5, 4, 7)).shape
+    torch.Size([3, 5, 7])
+    """
+
+    def __init__(self, scores: nn.Module, offset: float = 0.0, affine: bool = True) -> None:
+        super().__init__()
+        self.scores = scores
+        self.log_scale = nn.Parameter(torch.zeros(())) if affine else None
+        self.offset = nn.Parameter(torch.tensor(float(offset))) if affine else None
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Score all pairs: ``x`` (n, c), ``y`` (m, d) or (m, d, locations) -> (n, m) or (n, m, locations)."""
+        # A location is one more candidate: (m, d, P) is folded to (P m, d), so every critic serves maps.
+        candidates = y if y.ndim == 2 else y.permute(2, 0, 1).flatten(0, 1)
+        scores = self.scores(x, candidates)
+        if scores.shape != (len(x), len(candidates)):
+            raise ValueError(
+                f"The critic must return scores of shape (n, m) = {(len(x), len(candidates))}, got {tuple(scores.shape)}."
+            )
+        if self.log_scale is not None:
+            scores = torch.addcmul(self.offset, scores, self.log_scale.exp())
+        return scores if y.ndim == 2 else scores.unflatten(1, (y.shape[2], len(y))).movedim(1, 2)
+
+
+class _Inner(nn.Module):
+    def __init__(self, x_features: int, y_features: int) -> None:
+        super().__init__()
+        width = min(x_features, y_features)
+        self.project_x = nn.Linear(x_features, width) if x_features > width else nn.Identity()
+        self.project_y = nn.Linear(y_features, width) if y_features > width else nn.Identity()
+        self.temperature = math.sqrt(width)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.project_x(x) @ self.project_y(y).T / self.temperature
+
+
+class _Bilinear(nn.Module):
+    def __init__(self, x_features: int, y_features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(x_features, y_features))
+        nn.init.xavier_uniform_(self.weight)  # Keras' default for a dense layer, as in Tschannen et al. 2020
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return x @ self.weight @ y.T / math.sqrt(min(self.weight.shape))
+
+
+class _Embedding(nn.Module):
+    """Code -> embedding: an MLP beside a linear shortcut, as Deep InfoMax's projections; linear without hidden layers."""
+
+    def __init__(self, features: int, width: int, hidden: tuple[int, ...], normalize: bool) -> None:
+        super().__init__()
+        self.shortcut = nn.Linear(features, width)
+        layers: list[nn.Module] = []
+        for size in hidden:
+            layers += [nn.Linear(features, size), nn.ReLU()]
+            features = size
+        self.mlp = nn.Sequential(*layers, nn.Linear(features, width)) if hidden else None
+        self.norm = nn.LayerNorm(width) if normalize else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        embedding = self.shortcut(x)
+        if self.mlp is not None:
+            embedding = embedding + self.mlp(x)
+        return self.norm(embedding)
+
+
+class _Separable(nn.Module):
+    def __init__(self, x_features: int, y_features: int, spec: Separable) -> None:
+        super().__init__()
+        self.embed_x = _Embedding(x_features, spec.width, tuple(spec.hidden_layer_sizes), spec.normalize)
+        self.embed_y = _Embedding(y_features, spec.width, tuple(spec.hidden_layer_sizes), spec.normalize)
+        self.bias_x = nn.Linear(x_features, 1)
+        self.bias_y = nn.Linear(y_features, 1)
+        for bias in (self.bias_x, self.bias_y):
+            nn.init.zeros_(bias.weight)
+            nn.init.zeros_(bias.bias)
+        self.temperature = math.sqrt(spec.width)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        scores = self.embed_x(x) @ self.embed_y(y).T / self.temperature
+        return scores + self.bias_x(x) + self.bias_y(y).T
+
+
+class _Concat(nn.Module):
+    def __init__(self, x_features: int, y_features: int, hidden: tuple[int, ...]) -> None:
+        super().__init__()
+        # The first layer of a network on [x, y] is a sum of one layer on each: n + m products instead of n m.
+        self.first_x = nn.Linear(x_features, hidden[0])
+        self.first_y = nn.Linear(y_features, hidden[0], bias=False)
+        layers: list[nn.Module] = []
+        for size_in, size_out in pairwise(hidden):
+            layers += [nn.Linear(size_in, size_out), nn.ReLU()]
+        self.rest = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        pairs = torch.relu(self.first_x(x)[:, None] + self.first_y(y)[None])
+        return self.rest(pairs).squeeze(-1)
+
+
+def _check_sizes(name: str, *sizes: object) -> None:
+    for size in sizes:
+        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{name} must be a positive integer, got {size!r}.")
+
+
+@dataclass
+class Inner(Configured):
+    r"""Inner product of the codes, :math:`x^\top y / \sqrt{d}`; the wider code is first projected linearly to the narrower.
+
+    Parameters
+    ----------
+    affine : bool, default=True
+        Whether a scale and an offset are learned, see :class:`Critic`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.nn.critics import Inner
+    >>> Inner()(4, 4)(torch.ones(1, 4), torch.ones(1, 4)).item()
+    2.0
+    """
+
+    affine: bool = True
+
+    def __call__(self, x_features: int, y_features: int) -> nn.Module:
+        """Build the network for codes of these widths."""
+        return _Inner(x_features, y_features)
+
+
+@dataclass
+class Bilinear(Configured):
+    r"""Bilinear critic :math:`x^\top W y / \sqrt{d}`, the default of Tschannen et al. [2]_ (there without the scale).
+
+    Parameters
+    ----------
+    affine : bool, default=True
+        Whether a scale and an offset are learned, see :class:`Critic`.
+
+    Examples
+    --------
+    >>> from skdim.nn.critics import Bilinear
+    >>> sum(p.numel() for p in Bilinear()(100, 100).parameters())
+    10000
+    """
+
+    affine: bool = True
+
+    def __call__(self, x_features: int, y_features: int) -> nn.Module:
+        """Build the network for codes of these widths."""
+        return _Bilinear(x_features, y_features)
+
+
+@dataclass
+class Separable(Configured):
+    r"""Encode-and-dot critic :math:`h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)`, Deep InfoMax's for classification.
+
+    Parameters
+    ----------
+    width : int, default=128
+        Width w of the embeddings h and k.
+    hidden_layer_sizes : tuple of int, default=()
+        Hidden ReLU layers of h and k beside their linear shortcut; none makes them linear.
+    normalize : bool, default=False
+        Whether the embeddings end in layer normalisation, as in Deep InfoMax.
+    affine : bool, default=True
+        Whether a scale and an offset are learned, see :class:`Critic`.
+
+    Raises
+    ------
+    ValueError
+        When called, if a size is not a positive integer.
+
+    Examples
+    --------
+    >>> from skdim.nn.critics import Separable
+    >>> Separable(width=32).get_params()["width"]
+    32
+    """
+
+    width: int = 128
+    hidden_layer_sizes: tuple[int, ...] = ()
+    normalize: bool = False
+    affine: bool = True
+
+    def __call__(self, x_features: int, y_features: int) -> nn.Module:
+        """Build the network for codes of these widths."""
+        _check_sizes("width of Separable", self.width)
+        _check_sizes("each of hidden_layer_sizes of Separable", *self.hidden_layer_sizes)
+        return _Separable(x_features, y_features, self)
+
+
+@dataclass
+class Concat(Configured):
+    r"""Network on the concatenation [x, y]; over a feature map this is Deep InfoMax's concat-and-convolve.
+
+    It scores all n m pairs, so its cost grows with batch size squared times locations: lower ``n_locations`` with it.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(64, 64)
+        ReLU layers; the paper has (512, 512).
+    affine : bool, default=True
+        Whether a scale and an offset are learned, see :class:`Critic`.
+
+    Raises
+    ------
+    ValueError
+        When called, if there is no hidden layer or a size is not a positive integer.
+
+    Examples
+    --------
+    >>> from skdim.nn.critics import Concat
+    >>> sum(p.numel() for p in Concat(hidden_layer_sizes=(200,))(100, 100).parameters())
+    40401
+    """
+
+    hidden_layer_sizes: tuple[int, ...] = (64, 64)
+    affine: bool = True
+
+    def __call__(self, x_features: int, y_features: int) -> nn.Module:
+        """Build the network for codes of these widths."""
+        if not self.hidden_layer_sizes:
+            raise ValueError("hidden_layer_sizes of Concat must hold at least one layer, got ().")
+        _check_sizes("each of hidden_layer_sizes of Concat", *self.hidden_layer_sizes)
+        return _Concat(x_features, y_features, tuple(self.hidden_layer_sizes))
+
+
+#: Critics by name.
+CRITICS: dict[str, type[Configured]] = {
+    "inner": Inner,
+    "bilinear": Bilinear,
+    "separable": Separable,
+    "concat": Concat,
+}

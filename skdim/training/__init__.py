@@ -1,0 +1,1 @@
+"""Training: batches, the skorch net, callbacks, devices and state."""

@@ -1,0 +1,115 @@
+"""Arrays -> standardised float batches: the only place where data changes its type, a batch at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+__all__ = ["Batch", "Batches", "Standardizer"]
+
+Array = npt.NDArray[np.generic]
+
+#: Rows that are read at once where a whole array is passed over; bounds the memory of everything but the result.
+BLOCK = 1024
+
+
+class Batch(NamedTuple):
+    """Standardised samples with where they come from, so that their views can be seeded."""
+
+    X: Tensor
+    rows: npt.NDArray[np.int64]
+    epoch: int
+
+
+@dataclass
+class Standardizer:
+    """Rows of an array -> float tensors of mean 0 and variance 1 per channel (per column of a table).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,).
+    mean, scale : ndarray of float64 of shape (C,)
+        Learned by :meth:`learn`.
+    """
+
+    shape: tuple[int, ...]
+    mean: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+
+    @classmethod
+    def learn(cls, X: Array, shape: tuple[int, ...]) -> Standardizer:
+        """Learn mean and scale block by block; a constant channel keeps its scale of 1."""
+        scaler = StandardScaler()
+        for start in range(0, len(X), BLOCK):
+            block = np.asarray(X[start : start + BLOCK], dtype=np.float64).reshape(-1, *shape)
+            scaler.partial_fit(np.moveaxis(block, 1, -1).reshape(-1, shape[0]))
+        return cls(shape, scaler.mean_, scaler.scale_)
+
+    def __call__(self, block: Array) -> Tensor:
+        """Return the standardised float32 tensor of some rows."""
+        # uint8 is exact in float32; anything else may be larger or smaller than float32 holds before it is standardised.
+        dtype = np.float32 if block.dtype == np.uint8 else np.float64
+        values = np.array(block, dtype=dtype).reshape(-1, *self.shape)  # a copy: the user's array is never written to
+        per_channel = (-1,) + (1,) * (len(self.shape) - 1)
+        values -= self.mean.astype(dtype).reshape(per_channel)
+        values /= self.scale.astype(dtype).reshape(per_channel)
+        return torch.from_numpy(values.astype(np.float32, copy=False))
+
+
+class Batches:
+    """Batches of rows in random order, anew each epoch, as a function of (seed, epoch).
+
+    The rows are split into equal parts of at most ``batch_size``, so every row is seen in every epoch and no batch is left
+    with a single row.
+
+    Parameters
+    ----------
+    X : array of shape (n, ...)
+        Read a batch at a time; may be memory-mapped.
+    rows : ndarray of int
+        The rows to use.
+    standardize : Standardizer
+        Turns rows into tensors.
+    batch_size : int
+        Largest batch.
+    seed : int or None
+        Seed of the order; None keeps the rows in order, the same in every epoch.
+    epoch : int, default=0
+        The first epoch's number.
+    """
+
+    def __init__(
+        self,
+        X: Array,
+        rows: npt.NDArray[np.int64],
+        standardize: Standardizer,
+        batch_size: int,
+        seed: int | None,
+        epoch: int = 0,
+    ) -> None:
+        self.X = X
+        self.rows = rows
+        self.standardize = standardize
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        rows = self.rows
+        if self.seed is not None:
+            rows = np.random.default_rng([self.seed, self.epoch]).permutation(rows)
+        for part in np.array_split(rows, len(self)):
+            yield Batch(self.standardize(self.X[part]), part, self.epoch if self.seed is not None else 0)
+        self.epoch += 1

@@ -1,0 +1,173 @@
+"""The one skorch net: skorch keeps epochs, history and callbacks, the objective computes its own loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, PrintLog
+from torch import Tensor, nn
+
+from skdim._params import look_up
+from skdim.training.batches import Batch, Batches
+from skdim.training.callbacks import StopTraining
+
+__all__ = ["OPTIMIZERS", "InfoMaxNet", "Optimizer", "make_optimizer"]
+
+Optimizer: TypeAlias = str | Callable[..., torch.optim.Optimizer]
+
+#: Optimizers by name, with torch's fused kernels.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": lambda groups, **options: torch.optim.AdamW(groups, fused=True, **options),
+    "adam": lambda groups, **options: torch.optim.Adam(groups, fused=True, **options),
+    "sgd": lambda groups, **options: torch.optim.SGD(groups, momentum=0.9, fused=True, **options),
+}
+
+#: Share of the steps over which the learning rate rises to its value, before it falls along a cosine.
+WARM_UP = 0.05
+
+
+def make_optimizer(
+    optimizer: Optimizer, module: nn.Module, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Build the optimizer; biases, norms and scales are not decayed.
+
+    Parameters
+    ----------
+    optimizer : str or callable
+        A name, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
+    module : nn.Module
+        What is trained.
+    learning_rate, weight_decay : float
+        The optimizer's settings.
+
+    Returns
+    -------
+    torch.optim.Optimizer
+    """
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    factory = look_up("optimizer", optimizer, OPTIMIZERS) if isinstance(optimizer, str) else optimizer
+    return factory([group for group in groups if group["params"]], lr=learning_rate)
+
+
+class InfoMaxNet(NeuralNet):  # type: ignore[misc]
+    """skorch's NeuralNet over an objective that maps views to a loss and its named parts.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The objective, built and placed: ``module(views, generator) -> (loss, parts)``; ``module.evaluate(views) -> parts``.
+    optimizer : torch.optim.Optimizer
+        Over the module's parameters.
+    make_views : callable (batch, evaluation) -> list of Tensor
+        Views of a batch; with ``evaluation`` from the fixed evaluation seed.
+    train, valid : Batches, Batches or None
+        What is trained on, and the held-out rows.
+    max_epochs : int
+        Epochs.
+    total_steps : int or None
+        Steps that the learning-rate schedule spans; None or 0 keeps the rate constant.
+    generator : torch.Generator
+        Source of everything random in a step but the views.
+    callbacks : sequence of skorch callbacks
+        Called between batches and epochs.
+    verbose : int
+        Above 0, a line per epoch is printed.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        make_views: Callable[[Batch, bool], Sequence[Tensor]],
+        train: Batches,
+        valid: Batches | None,
+        max_epochs: int,
+        total_steps: int | None,
+        generator: torch.Generator,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 0,
+    ) -> None:
+        callbacks = [*callbacks, PrintLog()] if verbose else list(callbacks)
+        super().__init__(
+            module,
+            criterion=nn.Identity,  # skorch asks for one; the module computes its own loss
+            max_epochs=max_epochs,
+            train_split=None,
+            callbacks=callbacks,
+            verbose=verbose,
+            device=None,
+        )
+        self.get_optimizer = lambda: optimizer  # skorch takes optimizers in initialize_optimizer only
+        self.make_views = make_views
+        self.train = train
+        self.valid = valid
+        self.total_steps = total_steps
+        self.generator = generator
+
+    @property
+    def _default_callbacks(self) -> list[Any]:
+        return []
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> InfoMaxNet:
+        self.optimizer_ = self.get_optimizer()
+        self.schedule_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._learning_rate_factor)
+        return self
+
+    def _learning_rate_factor(self, step: int) -> float:
+        if not self.total_steps:
+            return 1.0
+        done = step / self.total_steps
+        return min(1.0, (step + 1) / (WARM_UP * self.total_steps + 1)) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Batches, Batches | None]:
+        return self.train, self.valid
+
+    def get_iterator(self, dataset: Iterable[Batch], training: bool = False) -> Iterable[Batch]:
+        return dataset
+
+    def run(self) -> InfoMaxNet:
+        """Train for ``max_epochs``, or until a callback stops."""
+        self.initialize()
+        self.notify("on_train_begin")
+        try:
+            self.fit_loop(None)
+        except StopTraining:
+            pass
+        self.module_.eval()
+        self.notify("on_train_end")
+        return self
+
+    def on_epoch_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        super().on_epoch_begin(net, *args, **kwargs)
+        self.module_.train()
+        self.sums_: dict[str, list[Tensor]] = {}
+
+    def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        for name, values in self.sums_.items():
+            self.history.record(name, torch.stack(values).mean().item())
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        loss, parts = self.module_(self.make_views(batch, False), self.generator)
+        self.optimizer_.zero_grad()
+        loss.backward()
+        self.optimizer_.step()
+        self.schedule_.step()
+        return self._record(parts, "train_")
+
+    def validation_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
+        self.module_.eval()
+        with torch.no_grad():
+            return self._record(self.module_.evaluate(self.make_views(batch, True)), "valid_")
+
+    def _record(self, parts: dict[str, Tensor], prefix: str) -> dict[str, Any]:
+        for name, value in parts.items():
+            self.sums_.setdefault(prefix + name, []).append(value)
+        return {"loss": parts["loss"]}

@@ -1,0 +1,80 @@
+"""Modules and optimizers <-> flat dictionaries of NumPy arrays: the whole persistence contract.
+
+Every array is one parameter, buffer or optimizer moment under its own name, with its own shape and dtype, so a saved model
+can be read without this package, memory-mapped, and loaded where the device it was fitted on is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+__all__ = ["STATE_VERSION", "load_module", "load_optimizer", "module_state", "optimizer_state"]
+
+STATE_VERSION = 1
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:  # NumPy has no bfloat16; float32 holds it exactly
+        tensor = tensor.float()
+    return tensor.contiguous().numpy().copy()
+
+
+def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def module_state(module: nn.Module) -> dict[str, Any]:
+    """Return a module's parameters and buffers by name, as arrays.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skdim.training.state import module_state
+    >>> {name: array.shape for name, array in module_state(nn.Linear(3, 2)).items()}
+    {'weight': (2, 3), 'bias': (2,)}
+    """
+    return {name: _array(tensor) for name, tensor in module.state_dict().items()}
+
+
+def load_module(module: nn.Module, arrays: Mapping[str, Any]) -> None:
+    """Copy arrays into a module of the same structure.
+
+    Raises
+    ------
+    ValueError
+        If names or shapes differ.
+    """
+    try:
+        module.load_state_dict({name: _tensor(array) for name, array in arrays.items()})
+    except RuntimeError as error:
+        raise ValueError(f"The saved weights do not fit the network built for them: {error}") from error
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Any]:
+    """Return the optimizer's moments as arrays named ``<parameter>/<moment>``."""
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    return {
+        f"{names[parameter]}/{key}": _array(torch.as_tensor(value))
+        for parameter, moments in optimizer.state.items()
+        for key, value in moments.items()
+        if value is not None
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, arrays: Mapping[str, Any]) -> None:
+    """Copy moments saved by :func:`optimizer_state` into an optimizer over the module's parameters."""
+    parameters = dict(module.named_parameters())
+    for name, array in arrays.items():
+        parameter_name, key = name.rsplit("/", 1)
+        parameter, moment = parameters[parameter_name], _tensor(array)
+        if key == "step":  # fused kernels keep it beside the parameter, as a 0-d float tensor
+            moment = moment.to(device=parameter.device)
+        else:
+            moment = torch.empty_like(parameter).copy_(moment)
+        optimizer.state[parameter][key] = moment

@@ -1,0 +1,206 @@
+"""Views: tensors of samples -> tensors of views, all random numbers given as an argument.
+
+The augmentations act on standardised batches with one row of uniform draws per sample, which :func:`sample_uniform` makes
+from (seed, epoch, sample). So a sample's views do not depend on the batch, the process or the machine that it falls on.
+
+References
+----------
+.. [1] Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014 (the mixing constants).
+.. [2] Bachman, Hjelm & Buchwalter, "Learning representations by maximizing mutual information across views", NeurIPS 2019.
+.. [3] Bahri et al., "SCARF: self-supervised contrastive learning using random feature corruption", ICLR 2022.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+__all__ = ["Augmentation", "ImageAugmentation", "SequenceAugmentation", "TableAugmentation", "sample_uniform"]
+
+
+def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Finalise SplitMix64: a bijection of 64-bit integers whose output bits are all well mixed [1]_."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) -> npt.NDArray[np.float32]:
+    """Return uniform numbers that are a function of (seed, epoch, sample, draw) alone.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the fit.
+    epoch : int
+        Epoch, from 0.
+    samples : array-like of int of shape (n,)
+        Row numbers in the training set.
+    n_draws : int
+        Numbers per sample.
+
+    Returns
+    -------
+    ndarray of float32 of shape (n, n_draws)
+        Numbers in [0, 1).
+
+    Examples
+    --------
+    >>> from skdim.views import sample_uniform
+    >>> bool((sample_uniform(0, 3, [7, 8], 4)[1] == sample_uniform(0, 3, [8], 4)[0]).all())
+    True
+    """
+    golden = np.uint64(0x9E3779B97F4A7C15)  # the Weyl increment of SplitMix64
+    with np.errstate(over="ignore"):
+        key = _mix(np.asarray([seed], dtype=np.uint64) + golden)
+        key = _mix(key + np.uint64(epoch + 1) * golden)
+        rows = _mix(key + (np.asarray(samples).astype(np.uint64) + np.uint64(1)) * golden)
+        bits = _mix(rows[:, None] + (np.arange(n_draws, dtype=np.uint64) + np.uint64(1)) * golden)
+    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+
+
+class Augmentation(Protocol):
+    """A random view of standardised samples."""
+
+    def n_draws(self, shape: tuple[int, ...]) -> int:
+        """Return how many uniform numbers one view of a sample of this shape takes."""
+        ...
+
+    def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
+        """Return a view of ``X`` (n, ...) from ``draws`` (n, n_draws)."""
+        ...
+
+
+def _between(low: float, high: float, draw: Tensor) -> Tensor:
+    return low + (high - low) * draw
+
+
+def _resampling(size: int, extent: Tensor, start: Tensor) -> Tensor:
+    """Return (n, size, size) matrices that stretch ``[start, start + extent]`` of an axis to its whole length, linearly."""
+    centres = (torch.arange(size, device=extent.device) + 0.5) / size
+    position = ((centres * extent[:, None] + start[:, None]) * size - 0.5).clamp(0, size - 1)
+    return (1 - (position[:, :, None] - torch.arange(size, device=extent.device)).abs()).clamp_min(0)
+
+
+class ImageAugmentation:
+    """Random resized crop and jitter of contrast and brightness; a horizontal flip only when asked for.
+
+    The crop covers a share of the area drawn from ``scale``, at an aspect ratio log-uniform in [1 / ratio, ratio], and is
+    stretched back to the image by linear interpolation along each axis: two small matrix products an image.
+
+    Parameters
+    ----------
+    flip : bool, default=False
+        Whether half of the views are mirrored.
+    scale : tuple of float, default=(0.4, 1.0)
+        Range of the crop's share of the area.
+    ratio : float, default=4 / 3
+        Largest aspect ratio.
+    contrast, brightness : float
+        The image's deviation from its mean is scaled by 1 +- contrast, and +- brightness (in standard deviations of the
+        data) is added.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.views import ImageAugmentation
+    >>> augment = ImageAugmentation(scale=(1.0, 1.0), ratio=1.0, contrast=0.0, brightness=0.0)
+    >>> X = torch.arange(64.0).reshape(1, 1, 8, 8)
+    >>> torch.allclose(augment(X, torch.full((1, augment.n_draws((1, 8, 8))), 0.5)), X)
+    True
+    """
+
+    def __init__(
+        self,
+        flip: bool = False,
+        scale: tuple[float, float] = (0.4, 1.0),
+        ratio: float = 4 / 3,
+        contrast: float = 0.4,
+        brightness: float = 0.5,
+    ) -> None:
+        self.flip = flip
+        self.scale = scale
+        self.ratio = ratio
+        self.contrast = contrast
+        self.brightness = brightness
+
+    def n_draws(self, shape: tuple[int, ...]) -> int:
+        return 6 + self.flip
+
+    def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
+        height, width = X.shape[2:]
+        draw = draws.unbind(1)
+        area = _between(*self.scale, draw[0])
+        aspect = torch.exp(_between(-1, 1, draw[1]) * math.log(self.ratio))
+        extent_y, extent_x = (area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1)
+        rows = _resampling(height, extent_y, draw[2] * (1 - extent_y))
+        columns = _resampling(width, extent_x, draw[3] * (1 - extent_x))
+        if self.flip:
+            columns = torch.where((draw[6] < 0.5)[:, None, None], columns.flip(1), columns)
+        view = rows @ X.transpose(0, 1) @ columns.transpose(1, 2)  # channels first: one matrix an image serves all
+        mean = view.mean((0, 2, 3), keepdim=True)
+        gain = _between(1 - self.contrast, 1 + self.contrast, draw[4])[:, None, None]
+        shift = _between(-self.brightness, self.brightness, draw[5])[:, None, None]
+        return ((view - mean) * gain + mean + shift).transpose(0, 1)
+
+
+class SequenceAugmentation:
+    """Random crop in time, stretched back to the full length, and a random gain.
+
+    Parameters
+    ----------
+    scale : tuple of float, default=(0.5, 1.0)
+        Range of the crop's share of the length.
+    gain : float, default=0.3
+        The sequence is scaled by a factor in 1 +- gain.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.views import SequenceAugmentation
+    >>> SequenceAugmentation()(torch.ones(2, 3, 50), torch.full((2, 3), 0.5)).shape
+    torch.Size([2, 3, 50])
+    """
+
+    def __init__(self, scale: tuple[float, float] = (0.5, 1.0), gain: float = 0.3) -> None:
+        self.scale = scale
+        self.gain = gain
+
+    def n_draws(self, shape: tuple[int, ...]) -> int:
+        return 3
+
+    def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
+        extent = _between(*self.scale, draws[:, 0])
+        steps = _resampling(X.shape[2], extent, draws[:, 1] * (1 - extent))
+        return X @ steps.transpose(1, 2) * _between(1 - self.gain, 1 + self.gain, draws[:, 2])[:, None, None]
+
+
+class TableAugmentation:
+    """Columns masked at random: each is replaced by its mean (0 after standardisation) with probability ``masked``.
+
+    Parameters
+    ----------
+    masked : float, default=0.3
+        Probability that a value is masked, in the spirit of SCARF [3]_.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.views import TableAugmentation
+    >>> TableAugmentation(masked=0.5)(torch.ones(1, 2), torch.tensor([[0.4, 0.6]])).tolist()
+    [[0.0, 1.0]]
+    """
+
+    def __init__(self, masked: float = 0.3) -> None:
+        self.masked = masked
+
+    def n_draws(self, shape: tuple[int, ...]) -> int:
+        return math.prod(shape)
+
+    def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
+        return X.masked_fill((draws < self.masked).reshape(X.shape), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import sys
 import warnings
@@ -122,13 +123,12 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             train_rows, valid_rows = self._split(
                 len(X), learner, early_stopping=self.early_stopping and n_epochs is None
             )
-            total_steps = None
+            schedule = n_epochs is None
             if n_epochs is None:
                 n_epochs = self._n_epochs(len(train_rows))
-                total_steps = n_epochs * math.ceil(len(train_rows) / self.batch_size)
             root = self._init_callback_context(max_subtasks=n_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, total_steps, root)
+            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, schedule, root)
             net.run()
             learner.epoch += len(net.history)
             self._store(learner, net, keep=keep, resume=resume)
@@ -138,6 +138,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _new_learner(self, X: Any) -> Learner:
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
         self._built_with = clone(self)
         shape = self._network_shape(self.input_shape_)
         with local_seed(seed):
@@ -147,28 +148,30 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         return Learner(objective, Standardizer.learn(X, shape), device, seed, 0, optimizer, generator)
 
     def _resumed(self) -> Learner:
-        """Return a copy of the learner, so that a failure leaves the fitted one alone."""
+        """Return a copy of the learner that can train, so that a failure leaves the fitted one alone."""
         present, built_with = self.get_params(deep=False), self._built_with.get_params(deep=False)
         changed = sorted(
-            name for name in set(present) - self._training_parameters if repr(present[name]) != repr(built_with[name])
+            name for name in set(present) - self._training_parameters if not _same(present[name], built_with[name])
         )
         if changed:
             raise ValueError(
                 f"Training cannot continue: {changed} changed since the network was built. "
                 "Set warm_start=False and call fit to start anew."
             )
-        state = self._learner.state()
-        learner = Learner.from_state(
-            state, lambda shape, _: self._built_for(shape, training=True), self._make_optimizer
-        )
+        learner = self._restored(self._learner.state(), self._make_optimizer, training=True)
         if learner.generator is None:  # the last fit ended for good: what only training needs starts anew
             learner.generator = torch.Generator().manual_seed(learner.seed + learner.epoch)
             learner.optimizer = self._make_optimizer(learner.objective)
         return learner
 
-    def _built_for(self, shape: tuple[int, ...], training: bool) -> nn.Module:
-        with local_seed(0):  # the weights are overwritten by the saved ones
-            return self._built_with._build(shape, training)
+    def _restored(self, state: dict[str, Any], make_optimizer: Any, training: bool | None = None) -> Learner:
+        """Return the learner of a state; ``training`` None builds what the state has."""
+
+        def build(shape: tuple[int, ...], continues: bool) -> nn.Module:
+            with local_seed(state["seed"]):  # what the state lacks, a new discriminator, starts as in a first fit
+                return self._built_with._build(shape, continues if training is None else training)
+
+        return Learner.from_state(state, build, make_optimizer)
 
     def _make_optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         return make_optimizer(self.optimizer, module, self.learning_rate, self.weight_decay)
@@ -199,7 +202,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         train_rows: Any,
         valid_rows: Any,
         n_epochs: int,
-        total_steps: Any,
+        schedule: bool,
         root: Any,
     ) -> InfoMaxNet:
         train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch)
@@ -216,7 +219,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             train,
             valid,
             n_epochs,
-            total_steps,
+            n_epochs * len(train) if schedule else None,
             learner.generator,
             callbacks,
             self.verbose,
@@ -231,9 +234,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
         def end(context: Any, net: InfoMaxNet) -> bool:
             def fitted() -> dict[str, Any]:
-                built = self._built_with
-                now = Learner.from_state(learner.state(), built._build, built._make_optimizer)
-                return {"_learner": now, **self._summary(net, learner.epoch)}
+                now = self._restored(learner.state(), self._built_with._make_optimizer)
+                summary = self._summary(net, learner.epoch + len(net.history))
+                return {"_learner": now, "device_": str(learner.device), **summary}
 
             return context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
 
@@ -280,7 +283,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     # -------------------------------------------------------------------------------------------------------- validation
     def _check_parameters(self) -> None:
-        for name in ("encoder", "critic"):
+        for name in ("encoder", "critic", "augment", "optimizer"):
             value = getattr(self, name)
             for part in value if isinstance(value, (tuple, list)) else [value]:
                 if isinstance(part, nn.Module):
@@ -310,6 +313,13 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             )
             if not math.prod(X.shape[1:]):
                 raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
+        if X.dtype.kind not in "fiub":
+            raise ValueError(f"X must hold real numbers, got an array of dtype {X.dtype}.")
+        if X.ndim > 4:
+            raise ValueError(
+                f"X has shape {X.shape}; samples may be rows (n, n_features), images (n, H, W) or (n, C, H, W), or sequences "
+                "(n, C, L) with encoder='conv1d'."
+            )
         if not reset and X.shape[1:] not in (self.input_shape_, (self.n_features_in_,)):
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on samples of shape "
@@ -348,13 +358,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_learner" in state:
-            built = self._built_with
-
-            def build(shape: tuple[int, ...], training: bool) -> nn.Module:
-                with local_seed(0):
-                    return built._build(shape, training)
-
-            self._learner = Learner.from_state(state["_learner"], build, built._make_optimizer)
+            self._learner = self._restored(state["_learner"], self._built_with._make_optimizer)
             self.device_ = str(self._learner.device)
 
     @property
@@ -394,6 +398,12 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         for start in range(0, len(X), CHUNK):
             rows = slice(start, min(start + CHUNK, len(X)))
             features[rows] = self._features_of(X[rows])
+        if not np.isfinite(features).all():
+            rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+            raise ValueError(
+                f"{len(rows)} sample(s), the first at row {rows[0]}, lie so far outside the range of the fitted data that "
+                "their features are not finite in float32."
+            )
         return features
 
     @torch.inference_mode()
@@ -456,8 +466,17 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
 def _is_importable(part: Any) -> bool:
     """Whether a class or function is found again under its module and name, as a saved model needs it."""
+    while isinstance(part, functools.partial):
+        part = part.func
     target = part if hasattr(part, "__qualname__") else type(part)
     found: Any = sys.modules.get(target.__module__)
     for name in target.__qualname__.split("."):
         found = getattr(found, name, None)
     return found is target
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Whether a parameter is what it was, copies made by clone included."""
+    if a is b or repr(a) == repr(b):
+        return True
+    return type(a) is type(b) and hasattr(a, "__dict__") and repr(vars(a)) == repr(vars(b))

@@ -236,7 +236,7 @@ def alpha(scores: Tensor, alpha: float = 0.01) -> Tensor:
     k = _check(scores).shape[0]
     log_alpha = math.log(alpha) if alpha > 0 else -math.inf
     log_rest = math.log1p(-alpha) if alpha < 1 else -math.inf
-    baseline = torch.logaddexp(_log_mean_exp_leave_one_out(scores) + log_alpha, torch.as_tensor(log_rest).to(scores))
+    baseline = torch.logaddexp(_log_mean_exp_leave_one_out(scores) + log_alpha, scores.new_tensor(log_rest))
     mask = _diagonal_mask(scores)
     log_ratio = _joint(scores).movedim(-1, 0).unsqueeze(1) - baseline
     joint = log_ratio.masked_fill(mask, 0).sum(dim=(0, 1)) / (k * (k - 1))
@@ -373,13 +373,14 @@ class DV(Bound):
     def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
         if log_average is None:
             return -dv(scores)
-        log_mean = torch.logsumexp(_log_mean_exp_marginal(_check(scores)).flatten(), 0)
-        log_mean = log_mean - math.log(scores[0, 0].numel())
-        batch = log_mean.detach()
+        log_mean = _log_mean_exp_marginal(_check(scores)).mean()
+        average = log_mean.detach()
         if self.momentum > 0 and not torch.isnan(log_average):
-            batch = torch.logaddexp(log_average + math.log(self.momentum), batch + math.log1p(-self.momentum))
-        log_average.copy_(batch)
-        gradient = torch.exp(log_mean - log_average) - _joint(scores).mean()
+            average = torch.logaddexp(log_average + math.log(self.momentum), average + math.log1p(-self.momentum))
+        log_average.copy_(average)
+        # d log E = dE / E for the batch's E; the ratio puts the moving average in E's place.
+        ratio = torch.exp(log_mean.detach() - average)
+        gradient = ratio * log_mean - _joint(scores).mean()
         return gradient + (-dv(scores) - gradient).detach()
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, infonce
-from skdim.nn.critics import CRITICS, Concat, Critic, Separable
+from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
 from skdim.nn.encoders import ENCODERS, Conv, Conv1d, build_encoder
 from skdim.nn.objectives import PRIORS, CodeInfoMax, DeepInfoMax, GlobalInfoMax, LocalInfoMax, PriorMatching, Term
 from skdim.training.batches import Batch
@@ -308,7 +308,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         terms: dict[str, Term] = {}
         for name, (kind, factory, width) in kinds.items():
             if weights[name] > 0 or (name == "local" and not any(weights.values())):
-                critic = Critic(factory(self.n_components, width), bound.offset, getattr(factory, "affine", True))
+                critic = build_critic(factory, self.n_components, width, bound.offset)
                 terms[name] = kind(bound, critic, weights[name])
         prior = PriorMatching(self.prior, self.n_components) if training and self.prior_weight > 0 else None
         return DeepInfoMax(encoder, terms, prior, self.prior_weight, self.n_locations)
@@ -367,7 +367,7 @@ _PAPER = {
     "n_locations": None,
     "max_iter": 1000,
 }
-_ENCODE_AND_DOT = Separable(width=2048, hidden_layer_sizes=(2048,), normalize=True)
+_ENCODE_AND_DOT = Separable(width=2048, hidden_layer_sizes=(2048,), temperature=None, normalize=True)
 
 #: Constructor arguments of the paper's settings.
 PAPER = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddingDisplay", "LossCurveDisplay"]
 
-_TERMS = ("local", "global", "code", "prior")
+_CURVES = ("loss", "local", "global", "code", "prior")
 
 
 def _axes(display: object, ax: Axes | None) -> Axes:
@@ -28,7 +28,7 @@ def _axes(display: object, ax: Axes | None) -> Axes:
 
 
 class LossCurveDisplay:
-    """The loss of every epoch, and the terms it is made of.
+    """The training loss of every epoch, and the terms it is made of.
 
     Make one with :meth:`from_estimator`.
 
@@ -106,9 +106,11 @@ class LossCurveDisplay:
         if not estimator.history_:
             raise ValueError("There is no loss curve: the transformer was fitted with max_iter=0.")
         epochs = estimator.history_
-        names = [name for term in _TERMS for name in (term, f"valid_{term}") if any(name in epoch for epoch in epochs)]
-        terms = {name: [epoch.get(name, np.nan) for epoch in epochs] for name in names}
-        return cls(loss=estimator.loss_curve_, terms=terms).plot(ax, line_kw=line_kw)
+        names = [
+            name for curve in _CURVES for name in (curve, f"valid_{curve}") if any(name in epoch for epoch in epochs)
+        ]
+        curves = {name: [epoch.get(name, np.nan) for epoch in epochs] for name in names}
+        return cls(loss=curves.pop("loss"), terms=curves).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> LossCurveDisplay:
         """Draw the curves.

@@ -20,11 +20,12 @@ from numbers import Integral
 from typing import TypeAlias
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skdim._params import Configured
 
-__all__ = ["CRITICS", "Bilinear", "Concat", "Critic", "CriticFactory", "Inner", "Separable"]
+__all__ = ["CRITICS", "Bilinear", "Concat", "Critic", "CriticFactory", "Inner", "Separable", "build_critic"]
 
 CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
 
@@ -35,7 +36,7 @@ class Critic(nn.Module):
     .. math:: f(x, y) = e^{s} g(x, y) + o
 
     Without an offset an inner product cannot represent 1 + log-ratio, and NWJ reads below zero on dependent data; with
-    scores near the offset every bound starts near 0.
+    scores near the offset every bound starts near 0. A temperature fixes the scale: :math:`f = g / \tau + o`.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ class Critic(nn.Module):
         Start of o: 1 for NWJ, 0 otherwise.
     affine : bool, default=True
         False leaves g as it is, as in Tschannen et al. [2]_.
+    temperature : float or None, default=None
+        Fixed temperature tau in place of the learned scale.
 
     Raises
     ------
@@ -60,10 +63,13 @@ class Critic(nn.Module):
     torch.Size([3, 5, 7])
     """
 
-    def __init__(self, scores: nn.Module, offset: float = 0.0, affine: bool = True) -> None:
+    def __init__(
+        self, scores: nn.Module, offset: float = 0.0, affine: bool = True, temperature: float | None = None
+    ) -> None:
         super().__init__()
         self.scores = scores
-        self.log_scale = nn.Parameter(torch.zeros(())) if affine else None
+        self.temperature = temperature
+        self.log_scale = nn.Parameter(torch.zeros(())) if affine and temperature is None else None
         self.offset = nn.Parameter(torch.tensor(float(offset))) if affine else None
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -75,9 +81,59 @@ class Critic(nn.Module):
             raise ValueError(
                 f"The critic must return scores of shape (n, m) = {(len(x), len(candidates))}, got {tuple(scores.shape)}."
             )
+        if self.temperature is not None:
+            scores = scores / self.temperature
         if self.log_scale is not None:
-            scores = torch.addcmul(self.offset, scores, self.log_scale.exp())
+            scores = scores * self.log_scale.exp()
+        if self.offset is not None:
+            scores = scores + self.offset
         return scores if y.ndim == 2 else scores.unflatten(1, (y.shape[2], len(y))).movedim(1, 2)
+
+
+def build_critic(factory: CriticFactory, x_features: int, y_features: int, offset: float = 0.0) -> Critic:
+    """Build a critic and check, on a trial pass, that it scores all pairs.
+
+    Parameters
+    ----------
+    factory : callable (x_features, y_features) -> nn.Module
+        A configured object of this module, or any class or function. Its attributes ``affine`` and ``temperature``, where
+        it has them, go to :class:`Critic`.
+    x_features, y_features : int
+        Widths of the codes.
+    offset : float, default=0.0
+        Start of the offset.
+
+    Returns
+    -------
+    Critic
+
+    Raises
+    ------
+    TypeError
+        If the factory does not return an nn.Module.
+    ValueError
+        If the network does not return (n, m) scores.
+
+    Examples
+    --------
+    >>> from skdim.nn.critics import Bilinear, build_critic
+    >>> build_critic(Bilinear(), 4, 5).offset.item()
+    0.0
+    """
+    scores = factory(x_features, y_features)
+    if not isinstance(scores, nn.Module):
+        raise TypeError(f"The critic factory must return a torch.nn.Module, got {type(scores).__name__}.")
+    critic = Critic(scores, offset, getattr(factory, "affine", True), getattr(factory, "temperature", None))
+    critic.eval()
+    try:
+        with torch.no_grad():
+            critic(torch.zeros(2, x_features), torch.zeros(3, y_features))
+    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"The critic must take x of shape (n, {x_features}) and y of shape (m, {y_features}) to scores of shape (n, m); "
+            f"for n = 2 and m = 3 it raised {type(error).__name__}: {error}"
+        ) from error
+    return critic.train()
 
 
 class _Inner(nn.Module):
@@ -86,10 +142,10 @@ class _Inner(nn.Module):
         width = min(x_features, y_features)
         self.project_x = nn.Linear(x_features, width) if x_features > width else nn.Identity()
         self.project_y = nn.Linear(y_features, width) if y_features > width else nn.Identity()
-        self.temperature = math.sqrt(width)
+        self.root_width = math.sqrt(width)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.project_x(x) @ self.project_y(y).T / self.temperature
+        return self.project_x(x) @ self.project_y(y).T / self.root_width
 
 
 class _Bilinear(nn.Module):
@@ -132,10 +188,12 @@ class _Separable(nn.Module):
         for bias in (self.bias_x, self.bias_y):
             nn.init.zeros_(bias.weight)
             nn.init.zeros_(bias.bias)
-        self.temperature = math.sqrt(spec.width)
+        self.cosine = spec.temperature is not None
+        self.root_width = math.sqrt(spec.width)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        scores = self.embed_x(x) @ self.embed_y(y).T / self.temperature
+        h, k = self.embed_x(x), self.embed_y(y)
+        scores = F.normalize(h, dim=1) @ F.normalize(k, dim=1).T if self.cosine else h @ k.T / self.root_width
         return scores + self.bias_x(x) + self.bias_y(y).T
 
 
@@ -210,23 +268,32 @@ class Bilinear(Configured):
 
 @dataclass
 class Separable(Configured):
-    r"""Encode-and-dot critic :math:`h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)`, Deep InfoMax's for classification.
+    r"""Encode-and-dot critic, Deep InfoMax's for classification: the cosine of two embeddings over a temperature.
+
+    .. math::
+
+        f(x, y) = \frac{1}{\tau} \Bigl( \frac{h(x)^\top k(y)}{\|h(x)\| \|k(y)\|} + a(x) + b(y) \Bigr) + o
+
+    Without a temperature it is :math:`e^s (h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)) + o` with a learned scale s.
 
     Parameters
     ----------
-    width : int, default=128
+    width : int, default=64
         Width w of the embeddings h and k.
     hidden_layer_sizes : tuple of int, default=()
         Hidden ReLU layers of h and k beside their linear shortcut; none makes them linear.
+    temperature : float or None, default=0.2
+        Temperature tau of the cosine. A fixed one gives better features than a learned scale, which sharpens the scores
+        until the bound is tight; None learns the scale.
     normalize : bool, default=False
         Whether the embeddings end in layer normalisation, as in Deep InfoMax.
     affine : bool, default=True
-        Whether a scale and an offset are learned, see :class:`Critic`.
+        Whether a scale (without temperature) and an offset are learned, see :class:`Critic`.
 
     Raises
     ------
     ValueError
-        When called, if a size is not a positive integer.
+        When called, if a size is not a positive integer or the temperature not positive.
 
     Examples
     --------
@@ -235,8 +302,9 @@ class Separable(Configured):
     32
     """
 
-    width: int = 128
+    width: int = 64
     hidden_layer_sizes: tuple[int, ...] = ()
+    temperature: float | None = 0.2
     normalize: bool = False
     affine: bool = True
 
@@ -244,6 +312,8 @@ class Separable(Configured):
         """Build the network for codes of these widths."""
         _check_sizes("width of Separable", self.width)
         _check_sizes("each of hidden_layer_sizes of Separable", *self.hidden_layer_sizes)
+        if self.temperature is not None and not self.temperature > 0:
+            raise ValueError(f"temperature of Separable must be positive or None, got {self.temperature!r}.")
         return _Separable(x_features, y_features, self)
 
 

@@ -51,6 +51,13 @@ class Code(NamedTuple):
     global_: Tensor
 
 
+class _FlattenMap(nn.Module):
+    """Flatten maps place by place: in channels-last memory a view, and so is the gradient on its way back."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X.movedim(1, -1).flatten(1)
+
+
 class Encoder(nn.Module):
     """Local part, the rest of the body, and the linear code on top."""
 
@@ -77,7 +84,7 @@ def _norm(kind: str, channels: int, dims: int) -> nn.Module:
 def _dense(features: int, hidden_layer_sizes: Sequence[int], norm: str) -> tuple[nn.Sequential, int]:
     layers: list[nn.Module] = []
     for size in hidden_layer_sizes:
-        layers += [nn.Linear(features, size), _norm(norm, size, 1), nn.ReLU()]
+        layers += [nn.Linear(features, size), _norm(norm, size, 1), nn.ReLU(inplace=True)]
         features = size
     return nn.Sequential(*layers), features
 
@@ -174,14 +181,14 @@ class Conv(Configured):
             self._layer(size_in, size_out, stride)
             for (size_in, size_out), stride in zip(pairwise(widths), [*strides, *[2] * self.top], strict=True)
         ]
-        local, top = nn.Sequential(*layers[: len(strides)]), nn.Sequential(*layers[len(strides) :], nn.Flatten())
+        local, top = nn.Sequential(*layers[: len(strides)]), nn.Sequential(*layers[len(strides) :], _FlattenMap())
         n_flat = _n_features(nn.Sequential(local, top), input_shape)
         dense, n_hidden = _dense(n_flat, _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
         return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
 
     def _layer(self, size_in: int, size_out: int, stride: int) -> nn.Module:
         convolution = nn.Conv2d(size_in, size_out, self.kernel_size, stride, self.kernel_size // 2, bias=False)
-        return nn.Sequential(convolution, _norm(self.norm, size_out, 2), nn.ReLU())
+        return nn.Sequential(convolution, _norm(self.norm, size_out, 2), nn.ReLU(inplace=True))
 
 
 @dataclass
@@ -230,11 +237,11 @@ class Conv1d(Configured):
             nn.Sequential(
                 nn.Conv1d(size_in, size_out, self.kernel_size, stride, self.kernel_size // 2, bias=False),
                 _norm(self.norm, size_out, 1),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
             )
             for (size_in, size_out), stride in zip(pairwise(widths), [*strides, 2], strict=True)
         ]
-        local, top = nn.Sequential(*layers[:-1]), nn.Sequential(layers[-1], nn.Flatten())
+        local, top = nn.Sequential(*layers[:-1]), nn.Sequential(layers[-1], _FlattenMap())
         n_flat = _n_features(nn.Sequential(local, top), input_shape)
         dense, n_hidden = _dense(n_flat, _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
         return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
@@ -248,7 +255,7 @@ class _Residual(nn.Module):
         self.branch = nn.Sequential(
             nn.Conv2d(size_in, size_out, 3, stride, 1, bias=False),
             _norm(norm, size_out, 2),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(size_out, size_out, 3, 1, 1, bias=False),
             _norm(norm, size_out, 2),
         )
@@ -299,13 +306,13 @@ class ResNet(Configured):
         strides = _strides(min(sides), least=1)
         widths = _widen(_check_sizes("channels", self.channels), len(strides) + 2)
         stem = nn.Sequential(
-            nn.Conv2d(n_channels, widths[0], 3, 1, 1, bias=False), _norm(self.norm, widths[0], 2), nn.ReLU()
+            nn.Conv2d(n_channels, widths[0], 3, 1, 1, bias=False), _norm(self.norm, widths[0], 2), nn.ReLU(inplace=True)
         )
         blocks = [
             _Residual(size_in, size_out, stride, self.norm)
             for (size_in, size_out), stride in zip(pairwise(widths), [*strides, 2], strict=True)
         ]
-        local, top = nn.Sequential(stem, *blocks[:-1]), nn.Sequential(blocks[-1], nn.Flatten())
+        local, top = nn.Sequential(stem, *blocks[:-1]), nn.Sequential(blocks[-1], _FlattenMap())
         n_flat = _n_features(nn.Sequential(local, top), input_shape)
         dense, n_hidden = _dense(n_flat, _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
         return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)

@@ -60,16 +60,17 @@ class Standardizer:
         dtype = np.float32 if block.dtype == np.uint8 else np.float64
         values = np.array(block, dtype=dtype).reshape(-1, *self.shape)  # a copy: the user's array is never written to
         per_channel = (-1,) + (1,) * (len(self.shape) - 1)
-        values -= self.mean.astype(dtype).reshape(per_channel)
-        values /= self.scale.astype(dtype).reshape(per_channel)
-        return torch.from_numpy(values.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and is refused where it matters
+            values -= self.mean.astype(dtype).reshape(per_channel)
+            values /= self.scale.astype(dtype).reshape(per_channel)
+            return torch.from_numpy(values.astype(np.float32, copy=False))
 
 
 class Batches:
     """Batches of rows in random order, anew each epoch, as a function of (seed, epoch).
 
-    The rows are split into equal parts of at most ``batch_size``, so every row is seen in every epoch and no batch is left
-    with a single row.
+    The rows are split into equal parts of at most ``batch_size``, so every row is seen in every epoch; a part is one larger
+    where a row would be left alone, without negatives.
 
     Parameters
     ----------
@@ -104,7 +105,7 @@ class Batches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
+        return max(1, min(math.ceil(len(self.rows) / self.batch_size), len(self.rows) // 2))
 
     def __iter__(self) -> Iterator[Batch]:
         rows = self.rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from skdim._params import look_up
 from skdim.training.batches import Batch, Batches
 from skdim.training.callbacks import StopTraining
+from skdim.training.device import local_seed
 
 __all__ = ["OPTIMIZERS", "InfoMaxNet", "Optimizer", "make_optimizer"]
 
@@ -55,6 +57,15 @@ def make_optimizer(
     ]
     factory = look_up("optimizer", optimizer, OPTIMIZERS) if isinstance(optimizer, str) else optimizer
     return factory([group for group in groups if group["params"]], lr=learning_rate)
+
+
+def _draws_from_the_global_generator(module: nn.Module) -> bool:
+    """Whether a forward pass may draw random numbers: through dropout, or in code that is not ours."""
+    return any(
+        isinstance(part, (nn.modules.dropout._DropoutNd, nn.RReLU))
+        or not type(part).__module__.startswith(("skdim.", "torch.nn."))
+        for part in module.modules()
+    )
 
 
 class InfoMaxNet(NeuralNet):  # type: ignore[misc]
@@ -105,6 +116,7 @@ class InfoMaxNet(NeuralNet):  # type: ignore[misc]
             verbose=verbose,
             device=None,
         )
+        self.draws = _draws_from_the_global_generator(module)
         self.get_optimizer = lambda: optimizer  # skorch takes optimizers in initialize_optimizer only
         self.make_views = make_views
         self.train = train
@@ -155,7 +167,8 @@ class InfoMaxNet(NeuralNet):  # type: ignore[misc]
             self.history.record(name, torch.stack(values).mean().item())
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
-        loss, parts = self.module_(self.make_views(batch, False), self.generator)
+        with self._randomness():
+            loss, parts = self.module_(self.make_views(batch, False), self.generator)
         self.optimizer_.zero_grad()
         loss.backward()
         self.optimizer_.step()
@@ -166,6 +179,11 @@ class InfoMaxNet(NeuralNet):  # type: ignore[misc]
         self.module_.eval()
         with torch.no_grad():
             return self._record(self.module_.evaluate(self.make_views(batch, True)), "valid_")
+
+    def _randomness(self) -> AbstractContextManager[None]:
+        if not self.draws:
+            return nullcontext()
+        return local_seed(int(torch.randint(2**31, (), generator=self.generator)))
 
     def _record(self, parts: dict[str, Tensor], prefix: str) -> dict[str, Any]:
         for name, value in parts.items():

@@ -73,8 +73,6 @@ def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, arrays: 
     for name, array in arrays.items():
         parameter_name, key = name.rsplit("/", 1)
         parameter, moment = parameters[parameter_name], _tensor(array)
-        if key == "step":  # fused kernels keep it beside the parameter, as a 0-d float tensor
-            moment = moment.to(device=parameter.device)
-        else:
-            moment = torch.empty_like(parameter).copy_(moment)
-        optimizer.state[parameter][key] = moment
+        if moment.shape == parameter.shape:  # laid out in memory as the parameter is
+            moment = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
+        optimizer.state[parameter][key] = moment.to(parameter.device)

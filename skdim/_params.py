@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from numbers import Integral
 from typing import Any, TypeVar
 
 Self = TypeVar("Self", bound="Configured")
@@ -32,6 +33,25 @@ class Configured:
                 )
             setattr(self, name, value)
         return self
+
+
+def check_sizes(name: str, sizes: object, at_least: int = 0) -> tuple[int, ...]:
+    """Return layer sizes as a tuple of int, or raise a ``ValueError`` that says what came and what is allowed."""
+    if isinstance(sizes, (tuple, list)) and len(sizes) >= at_least and all(_is_size(size) for size in sizes):
+        return tuple(int(size) for size in sizes)
+    raise ValueError(
+        f"{name} must be a tuple of positive integers{', at least one' if at_least else ''}, got {sizes!r}."
+    )
+
+
+def check_size(name: str, size: object) -> None:
+    """Raise a ``ValueError`` unless ``size`` is a positive integer."""
+    if not _is_size(size):
+        raise ValueError(f"{name} must be a positive integer, got {size!r}.")
+
+
+def _is_size(size: object) -> bool:
+    return isinstance(size, Integral) and not isinstance(size, bool) and int(size) > 0
 
 
 def look_up(what: str, name: object, table: Mapping[str, Choice]) -> Choice:

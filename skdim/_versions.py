@@ -46,7 +46,7 @@ def show_versions() -> None:
     System:
         python: 3...
     """
-    sections = {
+    sections: dict[str, dict[str, str | None]] = {
         "System": {
             "python": sys.version.replace("\n", " "),
             "executable": sys.executable,

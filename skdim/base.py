@@ -31,7 +31,7 @@ from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
 
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
-AUTO_STEPS, AUTO_EPOCHS = 10_000, (1, 100)
+AUTO_STEPS, AUTO_EPOCHS = 12_000, (1, 100)
 #: Rows that are encoded at once; a last, shorter part is filled up to a multiple of ROW_TILE, so that a row's features do not
 #: depend on the rows beside it.
 CHUNK, ROW_TILE = 256, 32
@@ -158,18 +158,23 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 f"Training cannot continue: {changed} changed since the network was built. "
                 "Set warm_start=False and call fit to start anew."
             )
-        learner = self._restored(self._learner.state(), self._make_optimizer, training=True)
+        learner = self._restored(self._learner.state(), self._make_optimizer)
         if learner.generator is None:  # the last fit ended for good: what only training needs starts anew
-            learner.generator = torch.Generator().manual_seed(learner.seed + learner.epoch)
+            seed = learner.seed + learner.epoch
+            with local_seed(seed):
+                learner.objective.prior = place(
+                    self._built_with._build(learner.standardize.shape, True), learner.device
+                ).prior
+            learner.generator = torch.Generator().manual_seed(seed)
             learner.optimizer = self._make_optimizer(learner.objective)
         return learner
 
-    def _restored(self, state: dict[str, Any], make_optimizer: Any, training: bool | None = None) -> Learner:
-        """Return the learner of a state; ``training`` None builds what the state has."""
+    def _restored(self, state: dict[str, Any], make_optimizer: Any) -> Learner:
+        """Return the learner of a state."""
 
-        def build(shape: tuple[int, ...], continues: bool) -> nn.Module:
-            with local_seed(state["seed"]):  # what the state lacks, a new discriminator, starts as in a first fit
-                return self._built_with._build(shape, continues if training is None else training)
+        def build(shape: tuple[int, ...], training: bool) -> nn.Module:
+            with local_seed(0):  # the weights are overwritten by the saved ones
+                return self._built_with._build(shape, training)
 
         return Learner.from_state(state, build, make_optimizer)
 
@@ -296,7 +301,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                         f"{name}={part!r} is not an importable class or function: the fitted estimator cannot be pickled. "
                         "Define it at the top level of a module.",
                         PersistenceWarning,
-                        stacklevel=5,
+                        stacklevel=6,
                     )
         self._validate_params()
 

@@ -409,7 +409,7 @@ class Alpha(Bound):
 
     Parameters
     ----------
-    alpha : float in (0, 1], default=0.01
+    alpha : float in [0, 1], default=0.01
         Weight of InfoNCE's baseline. The cap is 1 + log((K - 1) / alpha).
 
     Examples

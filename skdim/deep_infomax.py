@@ -15,7 +15,17 @@ from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, infonce
 from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
 from skdim.nn.encoders import ENCODERS, Conv, Conv1d, build_encoder
-from skdim.nn.objectives import PRIORS, CodeInfoMax, DeepInfoMax, GlobalInfoMax, LocalInfoMax, PriorMatching, Term
+from skdim.nn.objectives import (
+    PRIORS,
+    CodeInfoMax,
+    DeepInfoMax,
+    GlobalInfoMax,
+    LocalInfoMax,
+    Prior,
+    PriorMatching,
+    Term,
+    UniformPrior,
+)
 from skdim.training.batches import Batch
 from skdim.training.learner import Learner
 from skdim.views import ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
@@ -61,9 +71,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         The critic that scores (Y, C_p) pairs: a name, a configured object such as ``Separable(width=64)``, or a class or
         function ``(x_features, y_features) -> nn.Module``; see :mod:`skdim.nn.critics`. A pair is (global, local); the
         code-to-code term takes the global one.
-    prior : {"uniform", "normal"}, default="uniform"
+    prior : {"uniform", "normal"} or Prior, default="uniform"
         What the codes are matched to where ``prior_weight`` is positive: sigmoid(Y) to U[0, 1], or Y to N(0, 1), in each
-        component independently.
+        component independently; by name or configured, such as ``UniformPrior(penalty=1.0)``.
     encoder : {"auto", "conv", "conv1d", "resnet", "mlp"}, object or callable, default="auto"
         The encoder: a name, a configured object such as ``Conv(channels=(16, 32, 64))``, or a class or function
         ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images and "mlp" for
@@ -84,7 +94,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     batch_size : int, default=128
         Largest batch, at least 2; the other samples of a batch are the negatives.
     max_iter : int or "auto", default="auto"
-        Epochs. "auto" makes about 10,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
+        Epochs. "auto" makes about 12,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
     learning_rate : float, default=2e-3
         Highest learning rate; in ``fit`` it rises over the first 5 % of the steps and falls along a cosine.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
@@ -236,7 +246,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         "code_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "estimator": [StrOptions(set(BOUNDS)), Bound],
         "critic": [StrOptions(set(CRITICS)), callable, tuple, list],
-        "prior": [StrOptions(set(PRIORS))],
+        "prior": [StrOptions(set(PRIORS)), Prior],
         "encoder": [StrOptions({"auto", *ENCODERS}), callable],
         "hidden_layer_sizes": [StrOptions({"auto"}), tuple, list],
         "augment": [StrOptions({"auto", "auto+flip"}), callable, None],
@@ -294,6 +304,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return ENCODERS[name](**sizes)
 
     def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
+        if isinstance(self.augment, str):
+            self._augmentation(shape)  # is refused here, before training
         encoder = build_encoder(self._encoder_factory(shape), shape, self.n_components)
         bound, (global_critic, local_critic) = self._bound(), self._critics()
         n_channels, n_locations = encoder.local_shape
@@ -310,8 +322,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             if weights[name] > 0 or (name == "local" and not any(weights.values())):
                 critic = build_critic(factory, self.n_components, width, bound.offset)
                 terms[name] = kind(bound, critic, weights[name])
-        prior = PriorMatching(self.prior, self.n_components) if training and self.prior_weight > 0 else None
-        return DeepInfoMax(encoder, terms, prior, self.prior_weight, self.n_locations)
+        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
+        matching = PriorMatching(prior, self.n_components) if training and self.prior_weight > 0 else None
+        return DeepInfoMax(encoder, terms, matching, self.prior_weight, self.n_locations)
 
     def _code_weight(self) -> float:
         if self.code_weight != "auto":
@@ -359,6 +372,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 _PAPER = {
     "n_components": 64,
     "augment": None,
+    "prior": UniformPrior(hidden_layer_sizes=(1000, 200), penalty=1.0),
     "encoder": Conv(channels=(64, 128), kernel_size=5, hidden_layer_sizes=(1024,), norm="batch", top=False),
     "batch_size": 64,
     "learning_rate": 1e-4,

@@ -274,10 +274,10 @@ class EmbeddingDisplay:
         import matplotlib as mpl
 
         classes = np.unique(y)
-        colors = mpl.colormaps["tab10" if len(classes) <= 10 else "turbo"].resampled(max(len(classes), 10)).colors
+        colormap = mpl.colormaps["tab10"] if len(classes) <= 10 else mpl.colormaps["turbo"].resampled(len(classes))
         points = [
             self.ax_.scatter(*self.embedding[y == label].T, **{"color": color, "label": str(label), **style})
-            for label, color in zip(classes, colors, strict=False)
+            for label, color in zip(classes, colormap(np.arange(len(classes))), strict=True)
         ]
         self.ax_.legend(markerscale=2, fontsize="small")
         return points

@@ -16,14 +16,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Integral
 from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skdim._params import Configured
+from skdim._params import Configured, check_size, check_sizes
 
 __all__ = ["CRITICS", "Bilinear", "Concat", "Critic", "CriticFactory", "Inner", "Separable", "build_critic"]
 
@@ -213,12 +212,6 @@ class _Concat(nn.Module):
         return self.rest(pairs).squeeze(-1)
 
 
-def _check_sizes(name: str, *sizes: object) -> None:
-    for size in sizes:
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{name} must be a positive integer, got {size!r}.")
-
-
 @dataclass
 class Inner(Configured):
     r"""Inner product of the codes, :math:`x^\top y / \sqrt{d}`; the wider code is first projected linearly to the narrower.
@@ -310,8 +303,8 @@ class Separable(Configured):
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
         """Build the network for codes of these widths."""
-        _check_sizes("width of Separable", self.width)
-        _check_sizes("each of hidden_layer_sizes of Separable", *self.hidden_layer_sizes)
+        check_size("width of Separable", self.width)
+        check_sizes("hidden_layer_sizes of Separable", self.hidden_layer_sizes)
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature of Separable must be positive or None, got {self.temperature!r}.")
         return _Separable(x_features, y_features, self)
@@ -347,9 +340,7 @@ class Concat(Configured):
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
         """Build the network for codes of these widths."""
-        if not self.hidden_layer_sizes:
-            raise ValueError("hidden_layer_sizes of Concat must hold at least one layer, got ().")
-        _check_sizes("each of hidden_layer_sizes of Concat", *self.hidden_layer_sizes)
+        check_sizes("hidden_layer_sizes of Concat", self.hidden_layer_sizes, at_least=1)
         return _Concat(x_features, y_features, tuple(self.hidden_layer_sizes))
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from skdim._params import Configured
+from skdim._params import Configured, check_sizes
 
 __all__ = ["ENCODERS", "MLP", "Code", "Conv", "Conv1d", "EncoderFactory", "ResNet", "build_encoder"]
 
@@ -87,13 +87,6 @@ def _dense(features: int, hidden_layer_sizes: Sequence[int], norm: str) -> tuple
         layers += [nn.Linear(features, size), _norm(norm, size, 1), nn.ReLU(inplace=True)]
         features = size
     return nn.Sequential(*layers), features
-
-
-def _check_sizes(name: str, sizes: Sequence[int]) -> tuple[int, ...]:
-    for size in sizes:
-        if not isinstance(size, Integral) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{name} must hold positive integers, got {sizes!r}.")
-    return tuple(int(size) for size in sizes)
 
 
 def _sides(input_shape: tuple[int, ...], dims: int, encoder: str) -> tuple[int, tuple[int, ...]]:
@@ -176,14 +169,14 @@ class Conv(Configured):
         if not isinstance(self.kernel_size, Integral) or self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be a positive odd integer, got {self.kernel_size!r}.")
         strides = _strides(min(sides), least=2)
-        widths = [n_channels, *_widen(_check_sizes("channels", self.channels), len(strides) + self.top)]
+        widths = [n_channels, *_widen(check_sizes("channels", self.channels, at_least=1), len(strides) + self.top)]
         layers = [
             self._layer(size_in, size_out, stride)
             for (size_in, size_out), stride in zip(pairwise(widths), [*strides, *[2] * self.top], strict=True)
         ]
         local, top = nn.Sequential(*layers[: len(strides)]), nn.Sequential(*layers[len(strides) :], _FlattenMap())
         n_flat = _n_features(nn.Sequential(local, top), input_shape)
-        dense, n_hidden = _dense(n_flat, _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
+        dense, n_hidden = _dense(n_flat, check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
         return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
 
     def _layer(self, size_in: int, size_out: int, stride: int) -> nn.Module:
@@ -232,7 +225,7 @@ class Conv1d(Configured):
             raise ValueError(f"kernel_size must be a positive odd integer, got {self.kernel_size!r}.")
         # A sequence has one axis: 8 to 15 locations stand where an image has 4 x 4 to 7 x 7.
         strides = _strides(length, least=2, largest=15)
-        widths = [n_channels, *_widen(_check_sizes("channels", self.channels), len(strides) + 1)]
+        widths = [n_channels, *_widen(check_sizes("channels", self.channels, at_least=1), len(strides) + 1)]
         layers = [
             nn.Sequential(
                 nn.Conv1d(size_in, size_out, self.kernel_size, stride, self.kernel_size // 2, bias=False),
@@ -243,7 +236,7 @@ class Conv1d(Configured):
         ]
         local, top = nn.Sequential(*layers[:-1]), nn.Sequential(layers[-1], _FlattenMap())
         n_flat = _n_features(nn.Sequential(local, top), input_shape)
-        dense, n_hidden = _dense(n_flat, _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
+        dense, n_hidden = _dense(n_flat, check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
         return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
 
 
@@ -304,7 +297,7 @@ class ResNet(Configured):
         """Build the network for inputs of this shape."""
         n_channels, sides = _sides(input_shape, 2, "resnet")
         strides = _strides(min(sides), least=1)
-        widths = _widen(_check_sizes("channels", self.channels), len(strides) + 2)
+        widths = _widen(check_sizes("channels", self.channels, at_least=1), len(strides) + 2)
         stem = nn.Sequential(
             nn.Conv2d(n_channels, widths[0], 3, 1, 1, bias=False), _norm(self.norm, widths[0], 2), nn.ReLU(inplace=True)
         )
@@ -314,7 +307,7 @@ class ResNet(Configured):
         ]
         local, top = nn.Sequential(stem, *blocks[:-1]), nn.Sequential(blocks[-1], _FlattenMap())
         n_flat = _n_features(nn.Sequential(local, top), input_shape)
-        dense, n_hidden = _dense(n_flat, _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
+        dense, n_hidden = _dense(n_flat, check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
         return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
 
 
@@ -345,9 +338,7 @@ class MLP(Configured):
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape; stacked inputs are flattened."""
-        sizes = _check_sizes("hidden_layer_sizes", self.hidden_layer_sizes)
-        if not sizes:
-            raise ValueError("hidden_layer_sizes of encoder 'mlp' must hold at least one layer, got ().")
+        sizes = check_sizes("hidden_layer_sizes of encoder 'mlp'", self.hidden_layer_sizes, at_least=1)
         local, n_local = _dense(math.prod(input_shape), sizes[:1], "group")
         rest, n_hidden = _dense(n_local, sizes[1:], "group")
         return Encoder(nn.Sequential(nn.Flatten(), *local), rest, n_hidden, n_components)
@@ -423,10 +414,10 @@ def _check_code(encoder: nn.Module, input_shape: tuple[int, ...], n_components: 
     )
     try:
         code: Code = encoder(torch.zeros(2, *input_shape))
-    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        shapes = [tuple(part.shape) for part in code]
+    except Exception as error:
         raise ValueError(f"{expected}; it raised {type(error).__name__}: {error}") from error
-    shapes = [tuple(part.shape) for part in code]
-    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[0] != 2 for shape in shapes):
+    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (2,) for shape in shapes):
         raise ValueError(
             f"{expected}; for n = 2 it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
         )

@@ -19,18 +19,30 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from skdim._params import look_up
+from skdim._params import Configured, check_sizes
 from skdim.bounds import Bound
 from skdim.nn.critics import Critic
 from skdim.nn.encoders import Code
 
-__all__ = ["PRIORS", "CodeInfoMax", "DeepInfoMax", "GlobalInfoMax", "LocalInfoMax", "PriorMatching"]
+__all__ = [
+    "PRIORS",
+    "CodeInfoMax",
+    "DeepInfoMax",
+    "GlobalInfoMax",
+    "LocalInfoMax",
+    "NormalPrior",
+    "Prior",
+    "PriorMatching",
+    "UniformPrior",
+]
 
 
 class Term(nn.Module):
@@ -73,14 +85,18 @@ class Term(nn.Module):
             total = total + share * function(self.critic(x.global_, group))
         return total
 
+    def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
+        """Return ``function(scores)``, for an asymmetric bound its mean over both choices of the anchor."""
+        if self.bound.symmetric:
+            return function(scores)
+        return (function(scores) + function(scores.transpose(0, 1))) / 2
+
     def forward(self, x: Code, y: Code) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         scores = self.scores(x, y)
-        loss = self.bound.loss(scores, self.log_average)
-        if not self.bound.symmetric:  # either side may be the anchor; both directions train
-            loss = (loss + self.bound.loss(scores.transpose(0, 1), self.log_average)) / 2
+        loss = self.both(lambda scores: self.bound.loss(scores, self.log_average), scores)
         with torch.no_grad():
-            value = -loss if self.bound.loss_is_value else self.bound.value(scores)
+            value = -loss if self.bound.loss_is_value else self.both(self.bound.value, scores)
         return loss, value.detach()
 
 
@@ -140,23 +156,85 @@ class CodeInfoMax(Term):
         return code.global_
 
 
-def _uniform(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    return torch.rand(shape, generator=generator)
+@dataclass
+class Prior(Configured):
+    """A prior for the codes, with the discriminator that brings them to it; see :class:`UniformPrior`, :class:`NormalPrior`.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(200, 200)
+        The discriminator's ReLU layers; the paper's code has (1000, 200).
+    penalty : float, default=0.1
+        Weight lambda of the gradient penalty. The paper's code has 1, but for one sample of the batch only; over the whole
+        batch 1 leaves the discriminator too weak to shape the marginals (measured in ``benchmarks/prior_matching.py``).
+    """
+
+    hidden_layer_sizes: tuple[int, ...] = (200, 200)
+    penalty: float = 0.1
+
+    def check(self) -> None:
+        """Raise a ``ValueError`` if a parameter is outside its range."""
+        check_sizes(f"hidden_layer_sizes of {type(self).__name__}", self.hidden_layer_sizes)
+        if not self.penalty >= 0:
+            raise ValueError(f"penalty of {type(self).__name__} must be at least 0, got {self.penalty!r}.")
+
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        """Return prior samples."""
+        raise NotImplementedError
+
+    def squash(self, codes: Tensor) -> Tensor:
+        """Map codes to the prior's support."""
+        raise NotImplementedError
 
 
-def _normal(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
-    return torch.randn(shape, generator=generator)
+@dataclass
+class UniformPrior(Prior):
+    """U[0, 1] in each component, met by sigmoid(Y); the paper's choice.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.nn.objectives import UniformPrior
+    >>> UniformPrior().squash(torch.zeros(1, 2)).tolist()
+    [[0.5, 0.5]]
+    """
+
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        return torch.rand(shape, generator=generator)
+
+    def squash(self, codes: Tensor) -> Tensor:
+        return torch.sigmoid(codes)
 
 
-#: Prior name -> (sampler, map from the code to the prior's support).
-PRIORS = {"uniform": (_uniform, torch.sigmoid), "normal": (_normal, torch.nn.Identity())}
+@dataclass
+class NormalPrior(Prior):
+    """N(0, 1) in each component, met by Y itself.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.nn.objectives import NormalPrior
+    >>> NormalPrior().squash(torch.ones(1, 2)).tolist()
+    [[1.0, 1.0]]
+    """
+
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    def squash(self, codes: Tensor) -> Tensor:
+        return codes
+
+
+#: Priors by name.
+PRIORS: dict[str, type[Prior]] = {"uniform": UniformPrior, "normal": NormalPrior}
 
 
 class PriorMatching(nn.Module):
     r"""Adversarial matching of the codes' distribution to a prior (Hjelm et al. 2019 [1]_, Eq. 7).
 
     The discriminator D tells prior samples from codes; the encoder makes codes that D takes for prior samples (the
-    non-saturating loss). The sigmoid that brings codes to the uniform prior's support is applied here only.
+    non-saturating loss). The sigmoid that brings codes to the uniform prior's support is applied here only. The gradient
+    penalty is over the whole batch (Mescheder et al. 2018 [3]_).
 
     .. math::
 
@@ -166,57 +244,46 @@ class PriorMatching(nn.Module):
 
     Parameters
     ----------
-    prior : {"uniform", "normal"}
-        U[0, 1]^n_components, met by sigmoid(Y), or N(0, I), met by Y.
+    prior : Prior
+        What the codes are matched to, and how.
     n_components : int
         Width of the codes.
-    hidden_layer_sizes : tuple of int, default=(1000, 200)
-        The discriminator's ReLU layers, as in the paper's code.
-    penalty : float, default=1.0
-        Weight lambda of the gradient penalty over the whole batch (Mescheder et al. 2018 [3]_).
-
-    Raises
-    ------
-    ValueError
-        If ``prior`` is not a known name.
 
     Examples
     --------
     >>> import torch
-    >>> from skdim.nn.objectives import PriorMatching
-    >>> matching = PriorMatching("uniform", 2)
-    >>> matching.squash(torch.zeros(1, 2)).tolist()
-    [[0.5, 0.5]]
+    >>> from skdim.nn.objectives import PriorMatching, UniformPrior
+    >>> matching = PriorMatching(UniformPrior(), 2)
+    >>> [p.grad is None for p in matching.discriminator.parameters()].count(False)
+    0
     """
 
-    def __init__(
-        self, prior: str, n_components: int, hidden_layer_sizes: Sequence[int] = (1000, 200), penalty: float = 1.0
-    ) -> None:
+    def __init__(self, prior: Prior, n_components: int) -> None:
         super().__init__()
-        self.sample_prior, self.squash = look_up("prior", prior, PRIORS)
-        self.penalty = penalty
+        prior.check()
+        self.prior = prior
         layers: list[nn.Module] = []
         features = n_components
-        for size in hidden_layer_sizes:
+        for size in prior.hidden_layer_sizes:
             layers += [nn.Linear(features, size), nn.ReLU()]
             features = size
         self.discriminator = nn.Sequential(*layers, nn.Linear(features, 1))
 
     def discriminator_loss(self, codes: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return L_D; its gradient reaches the discriminator only."""
-        samples = self.sample_prior(tuple(codes.shape), generator).to(codes)
-        both = torch.cat([samples, self.squash(codes.detach())]).requires_grad_()
+        samples = self.prior.sample(tuple(codes.shape), generator).to(codes)
+        both = torch.cat([samples, self.prior.squash(codes.detach())]).requires_grad_()
         logits = self.discriminator(both)
         is_prior, is_code = logits.chunk(2)
         (slope,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
         # The mean over both halves is half the sum of the two means.
         gradient_penalty = slope.square().sum(1).mean()
-        return F.softplus(-is_prior).mean() + F.softplus(is_code).mean() + self.penalty * gradient_penalty
+        return F.softplus(-is_prior).mean() + F.softplus(is_code).mean() + self.prior.penalty * gradient_penalty
 
     def encoder_loss(self, codes: Tensor) -> Tensor:
         """Return L_E; its gradient passes through the frozen discriminator to the codes only."""
         frozen = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
-        logits = functional_call(self.discriminator, frozen, (self.squash(codes),))
+        logits = functional_call(self.discriminator, frozen, (self.prior.squash(codes),))
         return F.softplus(-logits).mean()
 
 
@@ -262,10 +329,9 @@ class DeepInfoMax(nn.Module):
         codes = self._split(self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0]), len(views))
         parts: dict[str, Tensor] = {}
         objective = torch.zeros((), device=views[0].device)
-        for name, term in self.terms.items():
+        for name, term in self._named_terms():
             x = self._choose_locations(codes, generator) if name == "local" else codes
-            directions = [(x[0], x[0])] if len(x) == 1 else [(x[0], x[1]), (x[1], x[0])]
-            losses, values = zip(*(term(a, b) for a, b in directions), strict=True)
+            losses, values = zip(*(term(a, b) for a, b in self._directions(x)), strict=True)
             objective = objective + term.weight * torch.stack(losses).mean()
             parts[name] = torch.stack(values).mean()
         loss = objective
@@ -283,11 +349,23 @@ class DeepInfoMax(nn.Module):
         """Return the terms' bounds over all locations, and as "loss" what they add to the objective; call without gradient."""
         codes = self._split(self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0]), len(views))
         parts: dict[str, Tensor] = {"loss": torch.zeros((), device=views[0].device)}
-        for name, term in self.terms.items():
-            pair = codes[0], codes[-1]
-            parts[name] = term.evaluate(term.bound.value, *pair)
-            parts["loss"] = parts["loss"] + term.weight * term.evaluate(term.bound.loss, *pair)
+        for name, term in self._named_terms():
+            pairs = self._directions(codes)
+            losses, values = (
+                torch.stack([term.evaluate(partial(term.both, function), *pair) for pair in pairs]).mean()
+                for function in (term.bound.loss, term.bound.value)
+            )
+            parts[name] = values
+            parts["loss"] = parts["loss"] + term.weight * losses
         return parts
+
+    def _named_terms(self) -> list[tuple[str, Term]]:
+        return [(name, term) for name, term in self.terms.items() if isinstance(term, Term)]
+
+    @staticmethod
+    def _directions(codes: list[Code]) -> list[tuple[Code, Code]]:
+        """Return the (code, features) pairs: of one view with itself, of two views with each other both ways."""
+        return [(codes[0], codes[0])] if len(codes) == 1 else [(codes[0], codes[1]), (codes[1], codes[0])]
 
     @staticmethod
     def _split(code: Code, n_views: int) -> list[Code]:

@@ -56,14 +56,13 @@ class Standardizer:
 
     def __call__(self, block: Array) -> Tensor:
         """Return the standardised float32 tensor of some rows."""
-        # uint8 is exact in float32; anything else may be larger or smaller than float32 holds before it is standardised.
-        dtype = np.float32 if block.dtype == np.uint8 else np.float64
-        values = np.array(block, dtype=dtype).reshape(-1, *self.shape)  # a copy: the user's array is never written to
+        # In float64, so that bytes, 0 to 255 and 0 to 1 give the same bits, and values beyond float32 may come. A copy: the
+        # user's array is never written to.
+        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C")).reshape(-1, *self.shape)
         per_channel = (-1,) + (1,) * (len(self.shape) - 1)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes inf, and is refused where it matters
-            values -= self.mean.astype(dtype).reshape(per_channel)
-            values /= self.scale.astype(dtype).reshape(per_channel)
-            return torch.from_numpy(values.astype(np.float32, copy=False))
+        values -= torch.from_numpy(self.mean).reshape(per_channel)
+        values /= torch.from_numpy(self.scale).reshape(per_channel)
+        return values.to(torch.float32)  # what float32 cannot hold is inf, and is refused where it matters
 
 
 class Batches:

@@ -13,7 +13,7 @@ from torch import nn
 
 from skdim.exceptions import DeviceWarning
 from skdim.training.batches import Standardizer
-from skdim.training.device import place
+from skdim.training.device import place, resolve_device
 from skdim.training.state import STATE_VERSION, load_module, load_optimizer, module_state, optimizer_state
 
 __all__ = ["Learner"]
@@ -115,12 +115,12 @@ def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _available(device: str) -> torch.device:
-    kind = device.partition(":")[0]
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+    try:
+        return resolve_device(device)
+    except ValueError:
         warnings.warn(
             f"This model was fitted on {device!r}, which this machine does not have: it is loaded on the CPU.",
             DeviceWarning,
             stacklevel=2,
         )
         return torch.device("cpu")
-    return torch.device(device)

@@ -60,15 +60,15 @@ def make_optimizer(
 
 
 def _draws_from_the_global_generator(module: nn.Module) -> bool:
-    """Whether a forward pass may draw random numbers: through dropout, or in code that is not ours."""
-    return any(
-        isinstance(part, (nn.modules.dropout._DropoutNd, nn.RReLU))
-        or not type(part).__module__.startswith(("skdim.", "torch.nn."))
-        for part in module.modules()
+    """Whether a forward pass may draw random numbers; the layers that our own networks are made of do not."""
+    harmless = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.ReLU)
+    containers = (nn.Sequential, nn.ModuleDict, nn.ModuleList, nn.Identity, nn.Flatten)
+    return not all(
+        type(part) in harmless + containers or type(part).__module__.startswith("skdim.") for part in module.modules()
     )
 
 
-class InfoMaxNet(NeuralNet):  # type: ignore[misc]
+class InfoMaxNet(NeuralNet):
     """skorch's NeuralNet over an objective that maps views to a loss and its named parts.
 
     Parameters
@@ -183,7 +183,8 @@ class InfoMaxNet(NeuralNet):  # type: ignore[misc]
     def _randomness(self) -> AbstractContextManager[None]:
         if not self.draws:
             return nullcontext()
-        return local_seed(int(torch.randint(2**31, (), generator=self.generator)))
+        seed = int(torch.randint(2**31, (), generator=self.generator))
+        return local_seed(seed, next(self.module_.parameters()).device)
 
     def _record(self, parts: dict[str, Tensor], prefix: str) -> dict[str, Any]:
         for name, value in parts.items():

@@ -58,11 +58,10 @@ def load_module(module: nn.Module, arrays: Mapping[str, Any]) -> None:
 
 def optimizer_state(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Any]:
     """Return the optimizer's moments as arrays named ``<parameter>/<moment>``."""
-    names = {parameter: name for name, parameter in module.named_parameters()}
     return {
-        f"{names[parameter]}/{key}": _array(torch.as_tensor(value))
-        for parameter, moments in optimizer.state.items()
-        for key, value in moments.items()
+        f"{name}/{key}": _array(torch.as_tensor(value))
+        for name, parameter in module.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
         if value is not None
     }
 

@@ -460,7 +460,10 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         k = min(len(X), 256)
         blocks = [np.arange(start, start + k) % len(X) for start in range(0, len(X), k)]
         with torch.inference_mode():
-            return float(np.mean([self._score_block(X[rows], rows) for rows in blocks]))
+            score = float(np.mean([self._score_block(X[rows], rows) for rows in blocks]))
+        if not math.isfinite(score):
+            raise ValueError(f"The score is {score}: some samples lie too far outside the range of the fitted data for float32.")
+        return score
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -462,7 +462,9 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         with torch.inference_mode():
             score = float(np.mean([self._score_block(X[rows], rows) for rows in blocks]))
         if not math.isfinite(score):
-            raise ValueError(f"The score is {score}: some samples lie too far outside the range of the fitted data for float32.")
+            raise ValueError(
+                f"The score is {score}: samples lie too far outside the range of the fitted data for float32."
+            )
         return score
 
     def __sklearn_tags__(self) -> Any:

@@ -28,7 +28,7 @@ from skdim.nn.objectives import (
 )
 from skdim.training.batches import Batch
 from skdim.training.learner import Learner
-from skdim.views import ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
+from skdim.views import Augmentation, ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
 
 __all__ = ["PAPER", "DeepInfoMaxTransformer"]
 
@@ -83,10 +83,11 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     input_shape : tuple of int, default=None
         Shape of one sample where X is flat: (H, W), (C, H, W), or (C, L) with ``encoder="conv1d"``. None takes it from X; a
         2-D X is then a table.
-    augment : {"auto", "auto+flip"}, callable or None, default="auto"
+    augment : {"auto", "auto+flip"}, object, callable or None, default="auto"
         The two views. "auto" crops, stretches and changes contrast and brightness of images, crops and scales sequences, and
-        masks columns of tables; "auto+flip" also mirrors images. A callable takes a standardised batch (n, ...) and a
-        torch.Generator and returns a view. None trains on the input itself.
+        masks columns of tables; "auto+flip" also mirrors images. An object such as ``ImageAugmentation(scale=(0.6, 1.0))`` of
+        :mod:`skdim.views` configures it. A function takes a standardised batch (n, ...) and a torch.Generator and returns a
+        view. None trains on the input itself.
     n_locations : int or None, default=8
         How many random locations of the map the local bound scores per step; None for all.
     features : {"global", "hidden", "local"}, default="global"
@@ -129,7 +130,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         The training objective's loss after each epoch.
     history_ : list of dict
         Per epoch: "epoch", "loss", each bound in nats ("local", "global", "code"), with a prior "prior" and "discriminator"
-        losses, and held-out values with prefix "valid_".
+        losses, and held-out values with prefix ``"valid_"``.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int
@@ -304,8 +305,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return ENCODERS[name](**sizes)
 
     def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
-        if isinstance(self.augment, str):
-            self._augmentation(shape)  # is refused here, before training
+        self._augmentation(shape)  # what does not fit the shape is refused here, before training
         encoder = build_encoder(self._encoder_factory(shape), shape, self.n_components)
         bound, (global_critic, local_critic) = self._bound(), self._critics()
         n_channels, n_locations = encoder.local_shape
@@ -333,27 +333,29 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 
     # ----------------------------------------------------------------------------------------------------------- views
     def _augmentation(self, shape: tuple[int, ...]) -> Any:
-        flip = self.augment == "auto+flip"
-        if flip and len(shape) != 3:
+        """Return the augmentation, or None or the user's function."""
+        if not isinstance(self.augment, str):
+            return self.augment
+        if self.augment == "auto":
+            return {1: TableAugmentation, 2: SequenceAugmentation, 3: ImageAugmentation}[len(shape)]()
+        if len(shape) != 3:
             raise ValueError(
                 "augment='auto+flip' flips images; this input is a table or a sequence: use augment='auto'."
             )
-        return {1: TableAugmentation, 2: SequenceAugmentation, 3: functools.partial(ImageAugmentation, flip)}[
-            len(shape)
-        ]()
+        return ImageAugmentation(flip=True)
 
     def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
-        if self.augment is None:
-            return [batch.X.to(learner.device)]
-        if callable(self.augment):
-            generator = torch.Generator().manual_seed(EVALUATION_SEED) if evaluation else learner.generator
-            return [self.augment(batch.X, generator).to(learner.device) for _ in range(2)]
         shape = learner.standardize.shape
         augment = self._augmentation(shape)
+        X = batch.X.to(learner.device)
+        if augment is None:
+            return [X]
+        if not isinstance(augment, Augmentation):
+            generator = torch.Generator().manual_seed(EVALUATION_SEED) if evaluation else learner.generator
+            return [augment(X, generator) for _ in range(2)]
         n_draws = augment.n_draws(shape)
         seed, epoch = (EVALUATION_SEED, 0) if evaluation else (learner.seed, batch.epoch)
         draws = torch.from_numpy(sample_uniform(seed, epoch, batch.rows, 2 * n_draws)).to(learner.device)
-        X = batch.X.to(learner.device)
         return [augment(X, draws[:, :n_draws]), augment(X, draws[:, n_draws:])]
 
     # ----------------------------------------------------------------------------------------------------------- score

@@ -13,12 +13,15 @@ References
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from skdim._params import Configured
 
 __all__ = ["Augmentation", "ImageAugmentation", "SequenceAugmentation", "TableAugmentation", "sample_uniform"]
 
@@ -64,6 +67,7 @@ def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) 
     return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """A random view of standardised samples."""
 
@@ -87,7 +91,8 @@ def _resampling(size: int, extent: Tensor, start: Tensor) -> Tensor:
     return (1 - (position[:, :, None] - torch.arange(size, device=extent.device)).abs()).clamp_min(0)
 
 
-class ImageAugmentation:
+@dataclass
+class ImageAugmentation(Configured):
     """Random resized crop and jitter of contrast and brightness; a horizontal flip only when asked for.
 
     The crop covers a share of the area drawn from ``scale``, at an aspect ratio log-uniform in [1 / ratio, ratio], and is
@@ -115,19 +120,11 @@ class ImageAugmentation:
     True
     """
 
-    def __init__(
-        self,
-        flip: bool = False,
-        scale: tuple[float, float] = (0.4, 1.0),
-        ratio: float = 4 / 3,
-        contrast: float = 0.4,
-        brightness: float = 0.5,
-    ) -> None:
-        self.flip = flip
-        self.scale = scale
-        self.ratio = ratio
-        self.contrast = contrast
-        self.brightness = brightness
+    flip: bool = False
+    scale: tuple[float, float] = (0.4, 1.0)
+    ratio: float = 4 / 3
+    contrast: float = 0.4
+    brightness: float = 0.5
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
         return 6 + self.flip
@@ -149,7 +146,8 @@ class ImageAugmentation:
         return ((view - mean) * gain + mean + shift).transpose(0, 1)
 
 
-class SequenceAugmentation:
+@dataclass
+class SequenceAugmentation(Configured):
     """Random crop in time, stretched back to the full length, and a random gain.
 
     Parameters
@@ -167,9 +165,8 @@ class SequenceAugmentation:
     torch.Size([2, 3, 50])
     """
 
-    def __init__(self, scale: tuple[float, float] = (0.5, 1.0), gain: float = 0.3) -> None:
-        self.scale = scale
-        self.gain = gain
+    scale: tuple[float, float] = (0.5, 1.0)
+    gain: float = 0.3
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
         return 3
@@ -180,7 +177,8 @@ class SequenceAugmentation:
         return X @ steps.transpose(1, 2) * _between(1 - self.gain, 1 + self.gain, draws[:, 2])[:, None, None]
 
 
-class TableAugmentation:
+@dataclass
+class TableAugmentation(Configured):
     """Columns masked at random: each is replaced by its mean (0 after standardisation) with probability ``masked``.
 
     Parameters
@@ -196,8 +194,7 @@ class TableAugmentation:
     [[0.0, 1.0]]
     """
 
-    def __init__(self, masked: float = 0.3) -> None:
-        self.masked = masked
+    masked: float = 0.3
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
         return math.prod(shape)

@@ -1,0 +1,49 @@
+# The steps of continuous integration, each also for use by hand:
+#   make test    environment, installation and tests in one go
+#   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
+PYTHON ?= python3
+VENV ?= .venv
+DATA ?= digits
+
+bin := $(VENV)/bin
+installed := $(VENV)/.installed
+
+.PHONY: env install lint format types test docs demo clean
+.DEFAULT_GOAL := test
+
+# Debian keeps ensurepip in a package of its own: without it, pip comes from the interpreter that is there.
+$(bin)/python:
+	$(PYTHON) -m venv $(VENV) || \
+	{ $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(bin)/python install pip; }
+
+$(installed): pyproject.toml .ci/constraints.txt | $(bin)/python
+	$(bin)/python -m pip install --quiet --constraint .ci/constraints.txt --editable ".[dev,docs]"
+	@touch $@
+
+env: $(bin)/python
+
+install: $(installed)
+
+lint: install
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+
+format: install
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+types: install
+	$(bin)/mypy
+
+test: install
+	$(bin)/python -m pytest --cov
+
+docs: install
+	$(bin)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+demo: install
+	$(bin)/python benchmarks/demo.py --data $(DATA)
+
+clean:
+	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/generated
+	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,152 @@
+"""Small data, small networks, and the factories that tests give as encoders and critics (importable, so they pickle)."""
+
+import functools
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from skdim import DeepInfoMaxTransformer
+from skdim.nn.encoders import Code, Conv
+
+IMAGES, LABELS = load_digits().images, load_digits().target  # (1797, 8, 8), float64, 0 to 16
+
+
+def images(n=120, start=0, channels=None):
+    """Return digits as float64 (n, 8, 8), or (n, channels, 8, 8) with channels of different scales."""
+    X = IMAGES[start : start + n].copy()
+    if channels is None:
+        return X
+    return np.stack([X * (channel + 1) - channel for channel in range(channels)], axis=1)
+
+
+def table(n=120, n_features=6, seed=0):
+    """Return correlated columns of different scales."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 2)) @ rng.normal(size=(2, n_features)) + 0.3 * rng.normal(size=(n, n_features))
+
+
+def tiny(**params):
+    """Return a small convolutional transformer that fits 120 digits in a few hundredths of a second."""
+    defaults = {
+        "n_components": 8,
+        "encoder": Conv(channels=(8, 16, 16)),
+        "batch_size": 64,
+        "max_iter": 2,
+        "random_state": 0,
+    }
+    return DeepInfoMaxTransformer(**{**defaults, **params})
+
+
+def tiny_table(**params):
+    """Return a small transformer of tables."""
+    return tiny(**{"encoder": "mlp", "hidden_layer_sizes": (16, 16), "n_components": 4, **params})
+
+
+def arrays(estimator):
+    """Return the fitted state: flat, arrays by name."""
+    return estimator.__getstate__()["_learner"]
+
+
+def same_state(a, b):
+    """Whether two fitted estimators hold bit-identical arrays under the same names."""
+    a, b = arrays(a), arrays(b)
+    return a.keys() == b.keys() and all(np.asarray(a[name]).tobytes() == np.asarray(b[name]).tobytes() for name in a)
+
+
+def relative_difference(a, b):
+    return np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(a).max()
+
+
+# ------------------------------------------------------------------------------------------------- encoders and critics
+class FlatEncoder(nn.Module):
+    """The simplest encoder: one (n, k) tensor."""
+
+    def __init__(self, input_shape, n_components):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(input_shape)), n_components))
+
+    def forward(self, X):
+        return self.layers(X)
+
+
+class MapEncoder(nn.Module):
+    """An encoder that gives all three kinds of features, the map still in two dimensions."""
+
+    def __init__(self, input_shape, n_components):
+        super().__init__()
+        self.map = nn.Conv2d(input_shape[0], 6, 3, 2, 1)
+        self.hidden = nn.LazyLinear(12)
+        self.code = nn.Linear(12, n_components)
+
+    def forward(self, X):
+        local = torch.relu(self.map(X))
+        hidden = torch.relu(self.hidden(local.flatten(1)))
+        return Code(local, hidden, self.code(hidden))
+
+
+def flat_encoder(input_shape, n_components):
+    return FlatEncoder(input_shape, n_components)
+
+
+class Factory:
+    """A callable object without parameters of its own."""
+
+    def __call__(self, input_shape, n_components):
+        return FlatEncoder(input_shape, n_components)
+
+
+class DropoutEncoder(FlatEncoder):
+    def __init__(self, input_shape, n_components):
+        super().__init__(input_shape, n_components)
+        self.layers.insert(1, nn.Dropout(0.3))
+
+
+class TooWideEncoder(FlatEncoder):
+    def __init__(self, input_shape, n_components):
+        super().__init__(input_shape, n_components + 1)
+
+
+class ThreeDimensionalEncoder(FlatEncoder):
+    def forward(self, X):
+        return super().forward(X)[:, :, None]
+
+
+class PoolingEncoder(FlatEncoder):
+    """Forgets the batch dimension."""
+
+    def forward(self, X):
+        return super().forward(X).mean(0)
+
+
+def not_a_module(input_shape, n_components):
+    return "a string"
+
+
+class BilinearCritic(nn.Module):
+    def __init__(self, x_features, y_features):
+        super().__init__()
+        self.layer = nn.Linear(x_features, y_features)
+
+    def forward(self, x, y):
+        return self.layer(x) @ y.T
+
+
+def bilinear_critic(x_features, y_features):
+    return BilinearCritic(x_features, y_features)
+
+
+class PairwiseCritic(BilinearCritic):
+    """One score for each row instead of one for each pair: the usual mistake."""
+
+    def forward(self, x, y):
+        return (self.layer(x) * y[: len(x)]).sum(1)
+
+
+sgd_without_momentum = functools.partial(torch.optim.SGD, momentum=0.0)
+
+
+def noise(X, generator):
+    """A view: a little noise on the standardised batch."""
+    return X + 0.3 * torch.randn(X.shape, generator=generator)

@@ -1,0 +1,42 @@
+"""The report names everything a result depends on, and the clash with scikit-dimension."""
+
+import importlib.metadata
+
+import torch
+
+from skdim import _versions, show_versions
+
+
+def test_report_is_complete(capsys):
+    show_versions()
+    report = capsys.readouterr().out
+    for title in ("System:", "Python dependencies:", "torch:"):
+        assert f"\n{title}\n" in report
+    for name in ("scikit-learn", "torch", "skorch", "numpy", "scipy", "joblib"):
+        assert f"{name}: {importlib.metadata.version(name)}\n" in report
+    assert f"threads: {torch.get_num_threads()} " in report
+    assert "devices: cpu" in report
+    assert "Clash" not in report
+
+
+def test_absent_dependency_reads_none(monkeypatch, capsys):
+    monkeypatch.setattr(_versions, "_DEPENDENCIES", ("no-such-distribution",))
+    show_versions()
+    assert "no-such-distribution: None\n" in capsys.readouterr().out
+
+
+def test_devices_are_named(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda i: f"card {i}")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    show_versions()
+    assert "devices: cpu, cuda:0 (card 0), cuda:1 (card 1)\n" in capsys.readouterr().out
+
+
+def test_clash_with_scikit_dimension_is_reported(monkeypatch, capsys):
+    real = importlib.metadata.version
+    monkeypatch.setattr(_versions, "version", lambda name: "0.3.4" if name == "scikit-dimension" else real(name))
+    show_versions()
+    report = capsys.readouterr().out
+    assert "Clash: scikit-dimension 0.3.4 is installed" in report
+    assert "separate environments" in report

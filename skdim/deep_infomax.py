@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -315,7 +316,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         kinds = {
             "local": (LocalInfoMax, local_critic, n_channels),
             "global": (GlobalInfoMax, global_critic, n_channels * n_locations),
-            "code": (CodeInfoMax, global_critic, self.n_components),
+            "code": (CodeInfoMax, _shared(global_critic), self.n_components),
         }
         terms: dict[str, Term] = {}
         for name, (kind, factory, width) in kinds.items():
@@ -369,6 +370,11 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             first, second = (encoder(view) for view in self._built_with._views(batch, learner, evaluation=True))
             pairs["code"] = (first, second)
         return float(sum(terms[name].evaluate(infonce, *pair).item() for name, pair in pairs.items()))
+
+
+def _shared(critic: Any) -> Any:
+    """Return the critic between the codes of two views: both sides are of one kind, so a separable one embeds them alike."""
+    return dataclasses.replace(critic, shared=True) if isinstance(critic, Separable) else critic
 
 
 _PAPER = {

@@ -180,20 +180,26 @@ class _Embedding(nn.Module):
 class _Separable(nn.Module):
     def __init__(self, x_features: int, y_features: int, spec: Separable) -> None:
         super().__init__()
-        self.embed_x = _Embedding(x_features, spec.width, tuple(spec.hidden_layer_sizes), spec.normalize)
-        self.embed_y = _Embedding(y_features, spec.width, tuple(spec.hidden_layer_sizes), spec.normalize)
-        self.bias_x = nn.Linear(x_features, 1)
-        self.bias_y = nn.Linear(y_features, 1)
-        for bias in (self.bias_x, self.bias_y):
-            nn.init.zeros_(bias.weight)
-            nn.init.zeros_(bias.bias)
+        sizes = spec.width, tuple(spec.hidden_layer_sizes), spec.normalize
+        self.embed_x = _Embedding(x_features, *sizes)
+        self.embed_y = self.embed_x if spec.shared else _Embedding(y_features, *sizes)
         self.cosine = spec.temperature is not None
         self.root_width = math.sqrt(spec.width)
+        # A cosine is meant to depend on directions only; an inner product gets a(x) + b(y), both 0 at first.
+        self.bias_x = None if self.cosine else _zeros(nn.Linear(x_features, 1))
+        self.bias_y = None if self.cosine else _zeros(nn.Linear(y_features, 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         h, k = self.embed_x(x), self.embed_y(y)
-        scores = F.normalize(h, dim=1) @ F.normalize(k, dim=1).T if self.cosine else h @ k.T / self.root_width
-        return scores + self.bias_x(x) + self.bias_y(y).T
+        if self.bias_x is None or self.bias_y is None:
+            return F.normalize(h, dim=1) @ F.normalize(k, dim=1).T
+        return h @ k.T / self.root_width + self.bias_x(x) + self.bias_y(y).T
+
+
+def _zeros(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class _Concat(nn.Module):
@@ -265,7 +271,7 @@ class Separable(Configured):
 
     .. math::
 
-        f(x, y) = \frac{1}{\tau} \Bigl( \frac{h(x)^\top k(y)}{\|h(x)\| \|k(y)\|} + a(x) + b(y) \Bigr) + o
+        f(x, y) = \frac{1}{\tau} \frac{h(x)^\top k(y)}{\|h(x)\| \|k(y)\|} + o
 
     Without a temperature it is :math:`e^s (h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)) + o` with a learned scale s.
 
@@ -280,13 +286,16 @@ class Separable(Configured):
         until the bound is tight; None learns the scale.
     normalize : bool, default=False
         Whether the embeddings end in layer normalisation, as in Deep InfoMax.
+    shared : bool, default=False
+        Whether one embedding serves both sides, h = k, as it always does between the codes of two views.
     affine : bool, default=True
         Whether a scale (without temperature) and an offset are learned, see :class:`Critic`.
 
     Raises
     ------
     ValueError
-        When called, if a size is not a positive integer or the temperature not positive.
+        When called, if a size is not a positive integer, the temperature not positive, or the sides that are to share an
+        embedding have different widths.
 
     Examples
     --------
@@ -299,10 +308,13 @@ class Separable(Configured):
     hidden_layer_sizes: tuple[int, ...] = ()
     temperature: float | None = 0.2
     normalize: bool = False
+    shared: bool = False
     affine: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
         """Build the network for codes of these widths."""
+        if self.shared and x_features != y_features:
+            raise ValueError(f"Separable(shared=True) needs sides of one width, got {x_features} and {y_features}.")
         check_size("width of Separable", self.width)
         check_sizes("hidden_layer_sizes of Separable", self.hidden_layer_sizes)
         if self.temperature is not None and not self.temperature > 0:

@@ -128,9 +128,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 n_epochs = self._n_epochs(len(train_rows))
             root = self._init_callback_context(max_subtasks=n_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, schedule, root)
+            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, schedule, root, resume)
             net.run()
-            learner.epoch += len(net.history)
             self._store(learner, net, keep=keep, resume=resume)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -209,6 +208,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         n_epochs: int,
         schedule: bool,
         root: Any,
+        resume: bool,
     ) -> InfoMaxNet:
         train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch)
         valid, callbacks = None, [DivergenceGuard()]
@@ -216,7 +216,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             valid = Batches(X, valid_rows, learner.standardize, self.batch_size, seed=None)
             callbacks.append(EarlyStopping(self.n_iter_no_change, self.tol))
         if root._callbacks:
-            callbacks.append(self._epoch_tasks(X, y, learner, root))
+            callbacks.append(self._epoch_tasks(X, y, learner, root, resume))
         return InfoMaxNet(
             learner.objective,
             learner.optimizer,
@@ -230,7 +230,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             self.verbose,
         )
 
-    def _epoch_tasks(self, X: Any, y: Any, learner: Learner, root: Any) -> EpochTasks:
+    def _epoch_tasks(self, X: Any, y: Any, learner: Learner, root: Any, resume: bool) -> EpochTasks:
         # A transformer has no y, but a monitor scores only where there is one.
         y = np.zeros(len(X)) if y is None else y
 
@@ -240,33 +240,32 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         def end(context: Any, net: InfoMaxNet) -> bool:
             def fitted() -> dict[str, Any]:
                 now = self._restored(learner.state(), self._built_with._make_optimizer)
-                summary = self._summary(net, learner.epoch + len(net.history))
-                return {"_learner": now, "device_": str(learner.device), **summary}
+                return {"_learner": now, "device_": str(learner.device), **self._summary(net, learner.epoch, resume)}
 
             return context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
 
         return EpochTasks(begin, end)
 
     def _store(self, learner: Learner, net: InfoMaxNet, *, keep: bool, resume: bool) -> None:
-        for name, value in self._summary(net, learner.epoch).items():
-            setattr(self, name, [*getattr(self, name), *value] if resume and isinstance(value, list) else value)
-        self.n_iter_ = learner.epoch if resume else len(net.history)
+        for name, value in self._summary(net, learner.epoch, resume).items():
+            setattr(self, name, value)
+        learner.epoch += len(net.history)
         self.device_ = str(learner.device)
         if not keep:
             learner.optimizer = learner.generator = None
             learner.objective.prior = None
         self._learner = learner
 
-    def _summary(self, net: InfoMaxNet, n_before: int) -> dict[str, Any]:
-        """Return the fitted attributes that tell how training went."""
+    def _summary(self, net: InfoMaxNet, n_before: int, resume: bool) -> dict[str, Any]:
+        """Return the fitted attributes that tell how training went, after ``n_before`` epochs in earlier calls."""
         history = []
-        for number, row in enumerate(net.history):
-            values = {name.removeprefix("train_"): row[name] for name in net.sums_}
-            history.append({"epoch": n_before - len(net.history) + number + 1, **values})
+        for number, row in enumerate(net.history, start=n_before + 1):
+            history.append({"epoch": number, **{name.removeprefix("train_"): row[name] for name in net.sums_}})
         stopping = [callback for _, callback in net.callbacks_ if isinstance(callback, EarlyStopping)]
         best = history[stopping[0].best_epoch_ - 1] if stopping and history else history[-1] if history else {}
         prefix = "valid_" if stopping else ""
         bounds = [best[prefix + name] for name in net.module_.terms] if best else [-math.inf]
+        history = [*self.history_, *history] if resume else history
         return {
             "lower_bound_": float(sum(bounds)),
             "loss_curve_": [row["loss"] for row in history],

@@ -164,8 +164,10 @@ def test_separable_is_its_formula(hidden, normalize, temperature):
         for j in range(5):
             h, k = embed(network.embed_x, x[i]), embed(network.embed_y, y[j])
             length = math.sqrt(5) if temperature is None else np.linalg.norm(h) * np.linalg.norm(k)
-            biases = twin_of_dense([network.bias_x], x[i].double().numpy()).item()
-            biases += twin_of_dense([network.bias_y], y[j].double().numpy()).item()
+            biases = 0.0
+            if temperature is None:
+                biases += twin_of_dense([network.bias_x], x[i].double().numpy()).item()
+                biases += twin_of_dense([network.bias_y], y[j].double().numpy()).item()
             twin = scale * (h @ k / length + biases) + critic.offset.item()
             assert scores[i, j].item() == pytest.approx(twin, rel=1e-4, abs=1e-4)
 
@@ -178,9 +180,31 @@ def test_separable_without_hidden_layers_is_linear_in_either_code():
 
 
 def test_the_biases_of_separable_start_at_zero():
-    network = Separable(width=5)(4, 3)
+    network = Separable(width=5, temperature=None)(4, 3)
     for bias in (network.bias_x, network.bias_y):
         assert all(parameter.abs().max() == 0 for parameter in bias.parameters())
+
+
+def test_a_cosine_depends_on_directions_only():
+    network = Separable(width=5)(4, 3)
+    assert network.bias_x is None
+    assert network.bias_y is None
+    x, y = codes()
+    embedded = network.embed_x(x)
+    scores = network(x, y)
+    with torch.no_grad():
+        network.embed_x.shortcut.weight.mul_(3.0)
+        network.embed_x.shortcut.bias.mul_(3.0)
+    torch.testing.assert_close(network.embed_x(x), 3 * embedded)
+    torch.testing.assert_close(network(x, y), scores)
+
+
+def test_a_shared_embedding_gives_symmetric_scores_and_needs_equal_widths():
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    scores = Separable(width=5, shared=True)(4, 4)(x, x)
+    torch.testing.assert_close(scores, scores.T)
+    with pytest.raises(ValueError, match=r"shared=True.*one width, got 4 and 3"):
+        Separable(shared=True)(4, 3)
 
 
 @pytest.mark.parametrize("hidden", [(6,), (6, 7), (6, 7, 3)])

@@ -290,7 +290,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         for name in ("encoder", "critic", "augment", "optimizer"):
             value = getattr(self, name)
             for part in value if isinstance(value, (tuple, list)) else [value]:
-                if isinstance(part, nn.Module):
+                if isinstance(part, nn.Module) and name in ("encoder", "critic"):
                     raise TypeError(
                         f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
                         "it: clone would copy its trained weights into every candidate of a search."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -28,6 +29,7 @@ from skdim.nn.objectives import (
     UniformPrior,
 )
 from skdim.training.batches import Batch
+from skdim.training.device import local_seed
 from skdim.training.learner import Learner
 from skdim.views import Augmentation, ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
 
@@ -87,8 +89,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     augment : {"auto", "auto+flip"}, object, callable or None, default="auto"
         The two views. "auto" crops, stretches and changes contrast and brightness of images, crops and scales sequences, and
         masks columns of tables; "auto+flip" also mirrors images. An object such as ``ImageAugmentation(scale=(0.6, 1.0))`` of
-        :mod:`skdim.views` configures it. A function takes a standardised batch (n, ...) and a torch.Generator and returns a
-        view. None trains on the input itself.
+        :mod:`skdim.views` configures it. A function takes a standardised batch (n, ...) and a torch.Generator, or the batch
+        alone, and returns a view. None trains on the input itself.
     n_locations : int or None, default=8
         How many random locations of the map the local bound scores per step; None for all.
     features : {"global", "hidden", "local"}, default="global"
@@ -353,7 +355,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             return [X]
         if not isinstance(augment, Augmentation):
             generator = torch.Generator().manual_seed(EVALUATION_SEED) if evaluation else learner.generator
-            return [augment(X, generator) for _ in range(2)]
+            return [_call(augment, X, generator) for _ in range(2)]
         n_draws = augment.n_draws(shape)
         seed, epoch = (EVALUATION_SEED, 0) if evaluation else (learner.seed, batch.epoch)
         draws = torch.from_numpy(sample_uniform(seed, epoch, batch.rows, 2 * n_draws)).to(learner.device)
@@ -370,6 +372,17 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             first, second = (encoder(view) for view in self._built_with._views(batch, learner, evaluation=True))
             pairs["code"] = (first, second)
         return float(sum(terms[name].evaluate(infonce, *pair).item() for name, pair in pairs.items()))
+
+
+def _call(augment: Callable[..., torch.Tensor], X: torch.Tensor, generator: Any) -> torch.Tensor:
+    """Return the view of a user's function: of (X, generator), or of X alone, drawing from torch's generator, seeded here."""
+    try:
+        inspect.signature(augment).bind(X, generator)
+    except TypeError:
+        seed = int(torch.randint(2**31, (), generator=generator))
+        with local_seed(seed, X.device):
+            return augment(X)
+    return augment(X, generator)
 
 
 def _shared(critic: Any) -> Any:

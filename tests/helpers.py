@@ -147,6 +147,11 @@ class PairwiseCritic(BilinearCritic):
 sgd_without_momentum = functools.partial(torch.optim.SGD, momentum=0.0)
 
 
+def noise_of_the_batch(X):
+    """Return a view that draws from torch's global generator, as many augmentation libraries do."""
+    return X + 0.3 * torch.randn_like(X)
+
+
 def noise(X, generator):
     """A view: a little noise on the standardised batch."""
     return X + 0.3 * torch.randn(X.shape, generator=generator)

@@ -15,6 +15,7 @@ from helpers import (
     flat_encoder,
     images,
     noise,
+    noise_of_the_batch,
     same_state,
     sgd_without_momentum,
     table,
@@ -32,6 +33,7 @@ from skdim.nn.critics import CRITICS, Bilinear, Concat, Inner, Separable
 from skdim.nn.encoders import ENCODERS, MLP, Conv, Conv1d, ResNet
 from skdim.nn.objectives import PRIORS, NormalPrior, UniformPrior
 from skdim.training.batches import Batch
+from skdim.views import ImageAugmentation
 
 TRAIN, HELD_OUT = images(192), images(128, start=1000)
 
@@ -211,6 +213,21 @@ def test_the_augmentation_callable_is_given_a_standardised_batch_and_a_generator
     assert abs(X.mean().item()) < 1e-5
     assert X.std().item() == pytest.approx(1, abs=1e-3)
     assert isinstance(generator, torch.Generator)
+
+
+def test_an_augmentation_of_the_batch_alone_draws_from_a_local_seed():
+    before = torch.random.get_rng_state()
+    a, b = (tiny(augment=noise_of_the_batch).fit(TRAIN) for _ in range(2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert same_state(a, b)
+    assert not same_state(a, tiny(augment=None).fit(TRAIN))
+
+
+def test_a_configured_augmentation_is_the_default_with_other_ranges():
+    assert same_state(tiny(augment=ImageAugmentation()).fit(TRAIN), tiny().fit(TRAIN))
+    dim = tiny(augment=ImageAugmentation())
+    narrow = clone(dim).set_params(augment__scale=(0.9, 1.0)).fit(TRAIN)
+    assert not same_state(narrow, dim.fit(TRAIN))
 
 
 def test_flips_only_when_asked():

@@ -45,6 +45,10 @@ __all__ = [
 ]
 
 
+#: Pairs that are scored at once outside training; the concatenation critic keeps a hidden layer for each.
+PAIRS_AT_ONCE = 2**17
+
+
 class Term(nn.Module):
     """A weighted bound between the code of one view and features of another, under one critic.
 
@@ -78,7 +82,8 @@ class Term(nn.Module):
     def evaluate(self, function: Callable[[Tensor], Tensor], x: Code, y: Code) -> Tensor:
         """Return the mean over all locations of ``function(scores)``, a few locations at a time to bound the memory."""
         features = self.features(y)
-        groups = features.split(8, dim=2) if features.ndim == 3 else [features]
+        n_at_once = max(1, PAIRS_AT_ONCE // (len(x.global_) * len(features)))
+        groups = features.split(n_at_once, dim=2) if features.ndim == 3 else [features]
         total = torch.zeros((), device=features.device)
         for group in groups:
             share = group.shape[2] / features.shape[2] if features.ndim == 3 else 1.0

@@ -169,13 +169,13 @@ class Prior(Configured):
     ----------
     hidden_layer_sizes : tuple of int, default=(200, 200)
         The discriminator's ReLU layers; the paper's code has (1000, 200).
-    penalty : float, default=0.1
+    penalty : float, default=0.03
         Weight lambda of the gradient penalty. The paper's code has 1, but for one sample of the batch only; over the whole
         batch 1 leaves the discriminator too weak to shape the marginals (measured in ``benchmarks/prior_matching.py``).
     """
 
     hidden_layer_sizes: tuple[int, ...] = (200, 200)
-    penalty: float = 0.1
+    penalty: float = 0.03
 
     def check(self) -> None:
         """Raise a ``ValueError`` if a parameter is outside its range."""

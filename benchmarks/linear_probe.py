@@ -55,8 +55,7 @@ def judge_controls(data: Any, arguments: Any) -> None:
 
 def settings(arguments: Any) -> DeepInfoMaxTransformer:
     if arguments.paper:
-        changes = {"n_locations": arguments.paper_locations}
-        return DeepInfoMaxTransformer(**{**PAPER[arguments.paper], **changes, "estimator": arguments.estimator})
+        return DeepInfoMaxTransformer(**{**PAPER[arguments.paper], "estimator": arguments.estimator})
     return DeepInfoMaxTransformer(arguments.n_components)
 
 
@@ -88,7 +87,6 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--features", nargs="+", default=["global", "hidden"], choices=["global", "hidden", "local"])
     parser.add_argument("--paper", choices=sorted(PAPER), help="the paper's settings instead of the defaults")
-    parser.add_argument("--paper-locations", type=int, default=8, help="locations per step in the paper's settings")
     parser.add_argument("--estimator", default="infonce", help="the estimator of the paper's settings")
     parser.add_argument("--minutes", type=float, help="end training after the epoch in which this CPU time is up")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

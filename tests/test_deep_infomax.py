@@ -371,7 +371,7 @@ def test_the_paper_s_numbers():
         assert settings["n_components"] == 64
         assert settings["batch_size"] == 64
         assert settings["learning_rate"] == 1e-4
-        assert settings["n_locations"] is None
+        assert settings["n_locations"] == 4  # a random subset per step; every location in expectation
         optimizer = settings["optimizer"]([torch.nn.Parameter(torch.zeros(2))], lr=1e-4)
         assert isinstance(optimizer, torch.optim.Adam)
         assert optimizer.defaults["betas"] == (0.5, 0.999)

@@ -1,4 +1,4 @@
-"""What every test shares: reproducible examples, no window, and no accelerator where there is none."""
+"""What every test shares: reproducible examples, no window, one thread, and no accelerator where there is none."""
 
 import os
 
@@ -10,6 +10,9 @@ from hypothesis import settings
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)
 settings.load_profile("reproducible")
+
+# On networks this small a second thread only waits for the first, and for whatever else the machine runs.
+torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(items):

@@ -393,7 +393,7 @@ def _shared(critic: Any) -> Any:
 _PAPER = {
     "n_components": 64,
     "augment": None,
-    "prior": UniformPrior(hidden_layer_sizes=(1000, 200), penalty=1.0),
+    "prior": UniformPrior(penalty=1.0),
     "encoder": Conv(channels=(64, 128), kernel_size=5, hidden_layer_sizes=(1024,), norm="batch", top=False),
     "batch_size": 64,
     "learning_rate": 1e-4,

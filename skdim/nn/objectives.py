@@ -167,14 +167,14 @@ class Prior(Configured):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int, default=(200, 200)
-        The discriminator's ReLU layers; the paper's code has (1000, 200).
+    hidden_layer_sizes : tuple of int, default=(1000, 200)
+        The discriminator's ReLU layers, as in the paper's code.
     penalty : float, default=0.03
         Weight lambda of the gradient penalty. The paper's code has 1, but for one sample of the batch only; over the whole
         batch 1 leaves the discriminator too weak to shape the marginals (measured in ``benchmarks/prior_matching.py``).
     """
 
-    hidden_layer_sizes: tuple[int, ...] = (200, 200)
+    hidden_layer_sizes: tuple[int, ...] = (1000, 200)
     penalty: float = 0.03
 
     def check(self) -> None:

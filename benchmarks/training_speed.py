@@ -27,20 +27,17 @@ BATCH = 128
 
 
 class Heads(nn.Module):
-    """Linear embeddings of both sides, with the offsets, scale and biases of a separable critic."""
+    """Linear embeddings of both sides and their cosine over the temperature, as the default critic."""
 
-    def __init__(self, x_features: int, y_features: int, width: int, normalize: bool) -> None:
+    def __init__(self, x_features: int, y_features: int, width: int, temperature: float, shared: bool = False) -> None:
         super().__init__()
-        norm = nn.LayerNorm if normalize else lambda width: nn.Identity()
-        self.x = nn.Sequential(nn.Linear(x_features, width), norm(width))
-        self.y = nn.Sequential(nn.Linear(y_features, width), norm(width))
-        self.bias_x, self.bias_y = nn.Linear(x_features, 1), nn.Linear(y_features, 1)
-        self.log_scale, self.offset = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
-        self.width = width
+        self.x = nn.Linear(x_features, width)
+        self.y = self.x if shared else nn.Linear(y_features, width)
+        self.offset = nn.Parameter(torch.zeros(()))
+        self.temperature = temperature
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        scores = self.x(x) @ self.y(y).T / math.sqrt(self.width) + self.bias_x(x) + self.bias_y(y).T
-        return scores * self.log_scale.exp() + self.offset
+        return F.normalize(self.x(x), dim=1) @ F.normalize(self.y(y), dim=1).T / self.temperature + self.offset
 
 
 def cross_entropy(scores: Tensor) -> Tensor:
@@ -74,11 +71,11 @@ def mask(X: Tensor) -> Tensor:
     return X.masked_fill(torch.rand(X.shape) < 0.3, 0.0)
 
 
-def hand_written(X: np.ndarray, encoder: nn.Module, view: Callable[[Tensor], Tensor], width: int, normalize: bool,
+def hand_written(X: np.ndarray, encoder: nn.Module, view: Callable[[Tensor], Tensor], width: int, temperature: float,
                  n_locations: int | None, is_image: bool) -> Callable[[int], float]:  # fmt: skip
     """Return a function that runs some epochs and gives the seconds per step."""
     n_channels, n_map = encoder.local_shape
-    local, code = Heads(64, n_channels, width, normalize), Heads(64, 64, width, normalize)
+    local, code = Heads(64, n_channels, width, temperature), Heads(64, 64, width, temperature, shared=True)
     encoder.to(memory_format=torch.channels_last)
     parameters = [p for module in (encoder, local, code) for p in module.parameters()]
     groups = [
@@ -136,7 +133,7 @@ def main() -> None:
     rows = rng.normal(size=(BATCH * 20, 64)).astype(np.float32)
     defaults = DeepInfoMaxTransformer()
     separable = defaults._critics()[1]
-    critic = {"width": separable.width, "normalize": separable.normalize}
+    critic = {"width": separable.width, "temperature": separable.temperature}
     cases = {
         "convolutional, 28 x 28": (images, build_encoder(Conv(), (1, 28, 28), 64), crop, 2, {}),
         "MLP 64-64-64, 64 columns": (

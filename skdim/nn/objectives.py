@@ -331,11 +331,12 @@ class DeepInfoMax(nn.Module):
 
         The parts are "loss" (the objective), each term's bound in nats, and with a prior "prior" and "discriminator".
         """
-        codes = self._split(self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0]), len(views))
+        code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
+        codes = self._split(code, len(views))
         parts: dict[str, Tensor] = {}
         objective = torch.zeros((), device=views[0].device)
         for name, term in self._named_terms():
-            x = self._choose_locations(codes, generator) if name == "local" else codes
+            x = self._split(self._choose_locations(code, generator), len(views)) if name == "local" else codes
             losses, values = zip(*(term(a, b) for a, b in self._directions(x)), strict=True)
             objective = objective + term.weight * torch.stack(losses).mean()
             parts[name] = torch.stack(values).mean()
@@ -374,12 +375,14 @@ class DeepInfoMax(nn.Module):
 
     @staticmethod
     def _split(code: Code, n_views: int) -> list[Code]:
-        return [Code(*parts) for parts in zip(*(part.chunk(n_views) for part in code), strict=True)]
+        # Places before channels, as convolutions keep them in memory: split (and above, indexed) otherwise, the gradient
+        # comes back in another layout, and every layer below pays for it.
+        locals_ = (part.movedim(1, 2) for part in code.local.movedim(1, 2).chunk(n_views))
+        return [Code(*parts) for parts in zip(locals_, *(part.chunk(n_views) for part in code[1:]), strict=True)]
 
-    def _choose_locations(self, codes: list[Code], generator: torch.Generator | None) -> list[Code]:
-        n_locations = codes[0].local.shape[2]
+    def _choose_locations(self, code: Code, generator: torch.Generator | None) -> Code:
+        n_locations = code.local.shape[2]
         if self.n_locations is None or self.n_locations >= n_locations:
-            return codes
-        chosen = torch.randperm(n_locations, generator=generator)[: self.n_locations].to(codes[0].local.device)
-        # Places before channels, as convolutions keep them in memory: indexing along rows there is twice as fast.
-        return [code._replace(local=code.local.movedim(1, 2).index_select(1, chosen).movedim(1, 2)) for code in codes]
+            return code
+        chosen = torch.randperm(n_locations, generator=generator)[: self.n_locations].to(code.local.device)
+        return code._replace(local=code.local.movedim(1, 2).index_select(1, chosen).movedim(1, 2))

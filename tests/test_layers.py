@@ -16,6 +16,8 @@ LAYERS = {
     "_params": 0,
     "exceptions": 0,
     "bounds": 0,
+    "discrete": 0,
+    "synthetic": 0,
     "views": 0,
     "nn": 1,
     "training": 2,

@@ -54,9 +54,10 @@ def judge_controls(data: Any, arguments: Any) -> None:
 
 
 def settings(arguments: Any) -> DeepInfoMaxTransformer:
+    epochs = {"max_iter": arguments.epochs} if arguments.epochs else {}
     if arguments.paper:
-        return DeepInfoMaxTransformer(**{**PAPER[arguments.paper], "estimator": arguments.estimator})
-    return DeepInfoMaxTransformer(arguments.n_components)
+        return DeepInfoMaxTransformer(**{**PAPER[arguments.paper], "estimator": arguments.estimator, **epochs})
+    return DeepInfoMaxTransformer(arguments.n_components, **epochs)
 
 
 class Deadline:
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--paper", choices=sorted(PAPER), help="the paper's settings instead of the defaults")
     parser.add_argument("--estimator", default="infonce", help="the estimator of the paper's settings")
     parser.add_argument("--minutes", type=float, help="end training after the epoch in which this CPU time is up")
+    parser.add_argument("--epochs", type=int, help="epochs, which the learning rate's schedule spans")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-controls", action="store_true")
     parser.add_argument("--test", action="store_true", help="judge on the test set")

@@ -2,7 +2,16 @@
 
 from skdim._versions import show_versions
 from skdim.deep_infomax import PAPER, DeepInfoMaxTransformer
+from skdim.mutual_information import MIEstimator, MIResult, mutual_information
 
 __version__ = "0.1.0"
 
-__all__ = ["PAPER", "DeepInfoMaxTransformer", "__version__", "show_versions"]
+__all__ = [
+    "PAPER",
+    "DeepInfoMaxTransformer",
+    "MIEstimator",
+    "MIResult",
+    "__version__",
+    "mutual_information",
+    "show_versions",
+]

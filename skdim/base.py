@@ -28,7 +28,7 @@ from skdim.training.device import local_seed, place, resolve_device
 from skdim.training.learner import Learner
 from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
 
-__all__ = ["BaseInfoMax", "InfoMaxTransformer"]
+__all__ = ["BaseInfoMax", "InfoMaxTransformer", "as_before_on_error", "check_factories"]
 
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
 AUTO_STEPS, AUTO_EPOCHS = 12_000, (1, 100)
@@ -116,7 +116,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         return self._train(X, y, resume=hasattr(self, "_learner"), keep=True, n_epochs=1)
 
     def _train(self, X: Any, y: Any, *, resume: bool, keep: bool, n_epochs: int | None = None) -> Any:
-        with self._as_before_on_error():
+        with as_before_on_error(self):
             self._check_parameters()
             X = self._validate_X(X, reset=not resume, min_samples=2)
             learner = self._resumed() if resume else self._new_learner(X)
@@ -273,35 +273,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             "n_iter_": len(history),
         }
 
-    @contextmanager
-    def _as_before_on_error(self) -> Iterator[None]:
-        before = dict(self.__dict__)
-        try:
-            yield
-        except BaseException:
-            # with_callbacks still has to tear the callbacks down, and needs its own attributes for it.
-            kept = {name: value for name, value in self.__dict__.items() if "callback" in name}
-            self.__dict__.clear()
-            self.__dict__.update(before | kept)
-            raise
-
     # -------------------------------------------------------------------------------------------------------- validation
     def _check_parameters(self) -> None:
-        for name in ("encoder", "critic", "augment", "optimizer"):
-            value = getattr(self, name)
-            for part in value if isinstance(value, (tuple, list)) else [value]:
-                if isinstance(part, nn.Module) and name in ("encoder", "critic"):
-                    raise TypeError(
-                        f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
-                        "it: clone would copy its trained weights into every candidate of a search."
-                    )
-                if callable(part) and not _is_importable(part):
-                    warnings.warn(
-                        f"{name}={part!r} is not an importable class or function: the fitted estimator cannot be pickled. "
-                        "Define it at the top level of a module.",
-                        PersistenceWarning,
-                        stacklevel=6,
-                    )
+        check_factories(self, ("encoder", "critic", "augment", "optimizer"), stacklevel=7)
         self._validate_params()
 
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
@@ -471,6 +445,39 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+@contextmanager
+def as_before_on_error(estimator: Any) -> Iterator[None]:
+    """Leave an estimator as it was where the block raises."""
+    before = dict(estimator.__dict__)
+    try:
+        yield
+    except BaseException:
+        # with_callbacks still has to tear the callbacks down, and needs its own attributes for it.
+        kept = {name: value for name, value in estimator.__dict__.items() if "callback" in name}
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before | kept)
+        raise
+
+
+def check_factories(estimator: Any, names: tuple[str, ...], stacklevel: int) -> None:
+    """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
+    for name in names:
+        value = getattr(estimator, name)
+        for part in value if isinstance(value, (tuple, list)) else [value]:
+            if isinstance(part, nn.Module) and name in ("encoder", "critic"):
+                raise TypeError(
+                    f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
+                    "it: clone would copy its trained weights into every candidate of a search."
+                )
+            if callable(part) and not _is_importable(part):
+                warnings.warn(
+                    f"{name}={part!r} is not an importable class or function: the fitted estimator cannot be pickled. "
+                    "Define it at the top level of a module.",
+                    PersistenceWarning,
+                    stacklevel=stacklevel,
+                )
 
 
 def _is_importable(part: Any) -> bool:

@@ -1,6 +1,16 @@
 """Errors and warnings of skdim, named so that code and tests can tell them from every other."""
 
-__all__ = ["DeviceWarning", "DivergenceError", "PersistenceWarning"]
+__all__ = [
+    "ConstantInputWarning",
+    "DeviceWarning",
+    "DivergenceError",
+    "DuplicateRowsWarning",
+    "HighVarianceWarning",
+    "MutualInformationWarning",
+    "PersistenceWarning",
+    "SaturationWarning",
+    "SmallSampleWarning",
+]
 
 
 class DivergenceError(ValueError):
@@ -13,3 +23,27 @@ class DeviceWarning(UserWarning):
 
 class PersistenceWarning(UserWarning):
     """A class or function given to an estimator cannot be pickled, so the fitted estimator cannot be saved."""
+
+
+class MutualInformationWarning(UserWarning):
+    """An estimate of mutual information is to be read with care; the base of the warnings below."""
+
+
+class SmallSampleWarning(MutualInformationWarning):
+    """There are too few samples to learn a critic from, or for the value that is reported."""
+
+
+class SaturationWarning(MutualInformationWarning):
+    """A bound is near its cap: the mutual information may be larger."""
+
+
+class HighVarianceWarning(MutualInformationWarning):
+    """A bound averages exponentials that a few pairs of samples rule."""
+
+
+class DuplicateRowsWarning(MutualInformationWarning):
+    """Rows that the value is taken on were trained on as well: samples are not independent."""
+
+
+class ConstantInputWarning(MutualInformationWarning):
+    """One side does not vary, so the mutual information is 0."""

@@ -1,13 +1,15 @@
 """Small data, small networks, and the factories that tests give as encoders and critics (importable, so they pickle)."""
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from skdim import DeepInfoMaxTransformer
+from skdim import DeepInfoMaxTransformer, MIEstimator
+from skdim.bounds import Bound
 from skdim.nn.encoders import Code, Conv
 
 IMAGES, LABELS = load_digits().images, load_digits().target  # (1797, 8, 8), float64, 0 to 16
@@ -42,6 +44,17 @@ def tiny(**params):
 def tiny_table(**params):
     """Return a small transformer of tables."""
     return tiny(**{"encoder": "mlp", "hidden_layer_sizes": (16, 16), "n_components": 4, **params})
+
+
+def tiny_mi(**params):
+    """Return an estimator of MI with one small network that fits 600 rows in a tenth of a second."""
+    defaults = {"hidden_layer_sizes": (16,), "n_refits": 0, "max_iter": 5, "random_state": 0}
+    estimator, critic = params.get("estimator", "infonce"), params.get("critic", "auto")
+    name = estimator.name if isinstance(estimator, Bound) else estimator
+    has_network = not (name in ("gaussian", "tnce", "l1out") or (name == "club" and "conditional" in params))
+    if not has_network or critic not in ("auto", "separable", "concat"):
+        del defaults["hidden_layer_sizes"]  # it would be an option without effect
+    return MIEstimator(**{**defaults, **params})
 
 
 def arrays(estimator):
@@ -142,6 +155,29 @@ class PairwiseCritic(BilinearCritic):
 
     def forward(self, x, y):
         return (self.layer(x) * y[: len(x)]).sum(1)
+
+
+# ------------------------------------------------------------------------------------------------------ known conditionals
+@dataclass
+class KnownGaussian:
+    """log p(y | x) of pairs of standard Gaussian columns with correlation rho."""
+
+    rho: float
+
+    def __call__(self, X, Y):
+        variance = 1 - self.rho**2
+        return (-0.5 * np.log(2 * np.pi * variance) - (Y - self.rho * X) ** 2 / (2 * variance)).sum(1)
+
+
+@dataclass
+class KnownChannel:
+    """log p(y | x) of a binary channel that errs with a given probability."""
+
+    error: float
+
+    def __call__(self, X, Y):
+        same = np.asarray(X[:, 0], dtype=bool) == np.asarray(Y[:, 0], dtype=bool)
+        return np.where(same, np.log(1 - self.error), np.log(self.error))
 
 
 sgd_without_momentum = functools.partial(torch.optim.SGD, momentum=0.0)

@@ -14,9 +14,16 @@ from torch import nn
 from skdim.exceptions import DeviceWarning
 from skdim.training.batches import Standardizer
 from skdim.training.device import place, resolve_device
-from skdim.training.state import STATE_VERSION, load_module, load_optimizer, module_state, optimizer_state
+from skdim.training.state import (
+    STATE_VERSION,
+    check_version,
+    load_module,
+    load_optimizer,
+    module_state,
+    optimizer_state,
+)
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "available_device"]
 
 
 @dataclass
@@ -90,13 +97,10 @@ class Learner:
         ValueError
             If a later version of skdim wrote the state.
         """
-        if state["version"] > STATE_VERSION:
-            raise ValueError(
-                f"This model was saved in state version {state['version']}; this skdim reads up to {STATE_VERSION}: update it."
-            )
+        check_version(state)
         shape = tuple(state["shape"])
         continues = "generator" in state
-        device = _available(state["device"])
+        device = available_device(state["device"])
         objective = place(build(shape, continues), device).eval()
         load_module(objective, _part(state, "objective/"))
         # Arrays are copied: they may be read-only memory maps of the file.
@@ -114,7 +118,8 @@ def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _available(device: str) -> torch.device:
+def available_device(device: str) -> torch.device:
+    """Return the device a saved model was fitted on, or the CPU with a warning where this machine lacks it."""
     try:
         return resolve_device(device)
     except ValueError:

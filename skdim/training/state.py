@@ -13,9 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["STATE_VERSION", "load_module", "load_optimizer", "module_state", "optimizer_state"]
+__all__ = ["STATE_VERSION", "check_version", "load_module", "load_optimizer", "module_state", "optimizer_state"]
 
 STATE_VERSION = 1
+
+
+def check_version(state: Mapping[str, Any]) -> None:
+    """Raise a ``ValueError`` if a later version of skdim wrote the state."""
+    if state["version"] > STATE_VERSION:
+        raise ValueError(
+            f"This model was saved in state version {state['version']}; this skdim reads up to {STATE_VERSION}: update it."
+        )
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -1,0 +1,105 @@
+"""MIEstimator on tasks with known mutual information: the 40 of Beyond Normal, further families, and independent data.
+
+Every task, seed and size is a row of ``results/mutual_information.csv``; ``--summary`` prints the table of the rows there are.
+
+    python benchmarks/mutual_information.py --tasks beyond-normal --seeds 0 1 2
+    python benchmarks/mutual_information.py --tasks further --seeds 0 1 2
+    python benchmarks/mutual_information.py --tasks staircase --estimators infonce mlcpc dime gaussian
+    python benchmarks/mutual_information.py --summary
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+import warnings
+from collections import defaultdict
+
+import numpy as np
+import torch
+from common import RESULTS, record
+
+from skdim import MIEstimator
+from skdim.exceptions import MutualInformationWarning
+from skdim.synthetic import BEYOND_NORMAL, FURTHER, Task
+
+STAIRCASE = {name: task for name, task in FURTHER.items() if "staircase" in name}
+SETS = {
+    "beyond-normal": BEYOND_NORMAL,
+    "further": {name: task for name, task in FURTHER.items() if name not in STAIRCASE},
+    "staircase": STAIRCASE,
+}
+
+
+def judge(task: Task, estimator: str, n: int, seed: int) -> None:
+    X, Y = task.sample(n, seed)
+    wall, cpu = time.perf_counter(), time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MutualInformationWarning)
+        fitted = MIEstimator(estimator=estimator, random_state=seed).fit(X, Y)
+    lower, upper = fitted.mi_interval_
+    record(
+        "mutual_information",
+        {
+            "task": task.name,
+            "estimator": estimator,
+            "kind": fitted.kind_,
+            "n": n,
+            "seed": seed,
+            "truth": round(task.mutual_information, 4),
+            "estimate": round(fitted.mi_, 4),
+            "error": round(fitted.mi_ - task.mutual_information, 4),
+            "lower": round(lower, 4),
+            "upper": round(upper, 4),
+            "saturation": round(fitted.diagnostics_.get("saturation", np.nan), 4),
+            "wall_s": round(time.perf_counter() - wall, 1),
+            "cpu_s": round(time.process_time() - cpu, 1),
+        },
+    )
+
+
+def summarise() -> None:
+    """Print mean absolute error, coverage and time by set of tasks, estimator and size."""
+    groups: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+    with (RESULTS / "mutual_information.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            kind = next((name for name, tasks in SETS.items() if row["task"] in tasks), "other")
+            groups[kind, row["estimator"], row["n"]].append(row)
+    for (kind, estimator, n), rows in groups.items():
+        error = np.array([float(row["error"]) for row in rows])
+        truth = np.array([float(row["truth"]) for row in rows])
+        lower, upper = (np.array([float(row[end]) for row in rows]) for end in ("lower", "upper"))
+        seconds = np.array([float(row["cpu_s"]) for row in rows])
+        print(
+            f"{kind}, {estimator}, n = {n}, {len(rows)} runs: mean |error| {np.abs(error).mean():.3f}, median "
+            f"{np.median(np.abs(error)):.3f}, worst {error[np.abs(error).argmax()]:+.3f}; lower end <= truth "
+            f"{np.mean(lower <= truth):.2f}, truth inside {np.mean((lower <= truth) & (truth <= upper)):.2f}; CPU s median "
+            f"{np.median(seconds):.1f}, most {seconds.max():.1f}"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=["beyond-normal"], help=f"of {sorted(SETS)}, or names of tasks")
+    parser.add_argument("--estimators", nargs="+", default=["infonce"])
+    parser.add_argument("--n", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--summary", action="store_true", help="only print the table of the rows there are")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    every = {name: task for tasks in SETS.values() for name, task in tasks.items()}
+    for name in [] if arguments.summary else arguments.tasks:
+        for task in SETS.get(name, {name: every.get(name)}).values():
+            if task is None:
+                parser.error(f"Unknown task {name!r}.")
+            for estimator in arguments.estimators:
+                for n in arguments.n:
+                    for seed in arguments.seeds:
+                        judge(task, estimator, n, seed)
+    summarise()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""A critic, learned under a bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from skdim.dependence._axes import OnAxes
+from skdim.dependence._model import (
+    FEWEST_TO_SPLIT,
+    FEWEST_TRAINING_ROWS,
+    HIDDEN,
+    HIDDEN_JOINT,
+    N_JUDGES,
+    N_JUDGES_JOINT,
+    N_SHIFTS,
+    SHARE_BESIDE_JOINT,
+    SHARE_OF_REFITS,
+    SMALLEST_GAIN,
+    WIDEST_JOINT,
+    WIDTH,
+    Array,
+    Evaluation,
+    Rows,
+    Settings,
+    blocks,
+    normalised,
+    over_blocks,
+    part,
+)
+from skdim.gaussian import canonical_axes
+from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
+from skdim.nn.ratio import (
+    GaussianReference,
+    JointRatio,
+    RadialInputs,
+    RatioObjective,
+    ReferencedCritic,
+    SeparableRatio,
+    StackedRatio,
+)
+from skdim.sides import Side
+from skdim.training.device import local_seed
+from skdim.training.state import load_module, module_state
+
+
+class LearnedRatio(OnAxes):
+    """A critic trained and reported under a bound.
+
+    critic="auto" trains separable networks, each but the first on inputs scaled by their relevance to the one before, where
+    both sides are narrow also a joint one, and weighs them on validation rows together with the Gaussian reference alone.
+    """
+
+    def __init__(self, side_x: Side, side_y: Side, settings: Settings) -> None:
+        super().__init__(side_x, side_y, settings)
+        assert settings.bound is not None
+        self.bound = settings.bound
+        self.kind = self.bound.kind
+        # Over both anchors, but for the bounds that train one: their critic is free up to a function of it.
+        self.anchors = {"flo": ("x",), "tuba": ("y",)}.get(self.bound.name, ("x", "y"))
+        self.members: list[str] = []
+        self.auxiliary: nn.Module | None = None
+        self.gain = 0.0
+        self.reference: tuple[Tensor, Tensor]
+
+    def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> LearnedRatio:
+        """Train on some rows, and choose on others."""
+        with local_seed(self.settings.seed):
+            x, y = self._learn_axes(X, Y, train)
+            correlations = self._tensor(self.axes.correlations if self.settings.reference else np.zeros(0))
+            networks: list[nn.Module] = []
+            if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and y.shape[1]:
+                networks = self._train_networks(x, y, correlations, train, valid)
+            if len(correlations) and not self.bound.auxiliary and len(X) >= FEWEST_TO_SPLIT:
+                networks.append(self._member("reference", x[train], y[train], correlations))
+            self.critic = StackedRatio(networks).to(self.settings.device)
+            if len(networks):
+                self._weigh(x[valid], y[valid])
+        self.critic.eval().requires_grad_(False)
+        return self
+
+    def _train_networks(self, x: Tensor, y: Tensor, correlations: Tensor, train: Rows, valid: Rows) -> list[nn.Module]:
+        networks: list[nn.Module] = []
+        if not self._is_auto():
+            return [self._train_member("named", x, y, correlations, train, valid)]
+        is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
+        relevance = None
+        n_refits = 0 if self.bound.auxiliary or is_narrow else self.settings.n_refits
+        for stage in range(n_refits + 1):
+            share = SHARE_BESIDE_JOINT if is_narrow else 1.0 if stage == n_refits else SHARE_OF_REFITS
+            network = self._train_member("separable", x, y, correlations, train, valid, relevance, stage, share)
+            networks.append(network)
+            if self.gain < SMALLEST_GAIN and len(correlations):  # the reference says it all
+                return networks
+            if stage < n_refits and self.gain >= SMALLEST_GAIN:
+                relevance = network.relevance_of(x[valid], y[valid])  # type: ignore[operator]
+        if is_narrow and not self.bound.auxiliary:
+            networks.append(self._train_member("joint", x, y, correlations, train, valid, stage=1))
+        return networks
+
+    def _is_auto(self) -> bool:
+        return isinstance(self.settings.critic, str) and self.settings.critic == "auto"
+
+    def _train_member(
+        self,
+        kind: str,
+        x: Tensor,
+        y: Tensor,
+        correlations: Tensor,
+        train: Rows,
+        valid: Rows,
+        relevance: tuple[Tensor, Tensor] | None = None,
+        stage: int = 0,
+        share: float = 1.0,
+    ) -> nn.Module:
+        network = self._member(kind, x[train], y[train], correlations, relevance).to(self.settings.device)
+        auxiliary = _Auxiliary(self.bound.auxiliary, x.shape[1], y.shape[1]) if self.bound.auxiliary else None
+        if auxiliary is not None:
+            auxiliary = auxiliary.to(self.settings.device)
+        is_joint = kind == "joint"
+        objective = RatioObjective(network, self.bound, auxiliary, N_SHIFTS if is_joint else None)
+        judges = valid[: N_JUDGES_JOINT if is_joint else N_JUDGES]
+        judge_x, judge_y = x[judges], y[judges]
+
+        @torch.no_grad()
+        def held_out_loss(module: nn.Module) -> float:
+            # By the bound itself where it is a bound, else by the loss: an estimate is not better for being larger.
+            scores = module.critic(judge_x, judge_y)  # type: ignore[operator]
+            if self.bound.kind == "lower" and not is_joint:
+                return -float(module.value(scores, judge_x, judge_y))  # type: ignore[operator]
+            return float(module.loss(scores, judge_x, judge_y))  # type: ignore[operator]
+
+        self.gain = self.settings.train(
+            objective, [x, y], train, held_out_loss, stage, share, every=4 if is_joint else 2
+        )
+        self.auxiliary = auxiliary
+        return network.eval()
+
+    def _member(
+        self,
+        kind: str,
+        x: Tensor,
+        y: Tensor,
+        correlations: Tensor,
+        relevance: tuple[Tensor, Tensor] | None = None,
+    ) -> nn.Module:
+        self.members.append(kind)
+        return self._network(kind, x, y, correlations, relevance)
+
+    def _network(
+        self,
+        kind: str,
+        x: Tensor,
+        y: Tensor,
+        correlations: Tensor,
+        relevance: tuple[Tensor, Tensor] | None = None,
+    ) -> nn.Module:
+        if kind == "reference":
+            return GaussianReference(correlations)
+        # Products of x log r and y log r outgrow the tails of p(x) p(y): where e^f is averaged its mean would be infinite.
+        radial = self.settings.radial and self.bound.takes_reference
+        inputs = RadialInputs(x, radial), RadialInputs(y, radial)
+        if kind == "separable":
+            hidden = self.settings.hidden or HIDDEN
+            return SeparableRatio(*inputs, correlations, hidden, WIDTH, self.bound.offset, relevance)
+        if kind == "joint":
+            return JointRatio(*inputs, HIDDEN_JOINT)
+        critic = build_critic(self._critic_factory(), inputs[0].n_inputs, inputs[1].n_inputs, self.bound.offset)
+        return ReferencedCritic(*inputs, critic, correlations)
+
+    def _critic_factory(self) -> Any:
+        critic, hidden = self.settings.critic, self.settings.hidden
+        if not isinstance(critic, str):
+            return critic
+        if critic == "separable":
+            return Separable(width=WIDTH, hidden_layer_sizes=hidden or HIDDEN, temperature=None)
+        if critic == "concat":
+            return Concat(hidden_layer_sizes=hidden or HIDDEN_JOINT[:2])
+        return CRITICS[critic]()
+
+    def _weigh(self, x: Tensor, y: Tensor) -> None:
+        if self.bound.auxiliary:
+            self.critic.weights.fill_(1)  # type: ignore[union-attr, operator]
+            return
+        # By the same rule as the networks were judged.
+        objective = RatioObjective(self.critic, self.bound)
+        judge = (lambda scores: -objective.value(scores)) if self.bound.kind == "lower" else objective.loss
+        self.critic.choose(x[:N_JUDGES], y[:N_JUDGES], judge, self.bound.offset)  # type: ignore[operator]
+
+    @torch.no_grad()
+    def evaluate(self, X: Any, Y: Any, scores: Tensor | None = None) -> Evaluation:
+        cap = self.bound.cap(min(rows.stop - rows.start for rows in blocks(len(X))))
+        if not self.members:  # nothing was learned: every bound is 0 at its constant
+            return Evaluation(0.0, np.zeros(len(X)), cap)
+        x, y = self.x(X), self.y(Y)
+        objective = RatioObjective(self.critic, self.bound, self.auxiliary)
+
+        def of_block(rows: slice) -> tuple[float, Array]:
+            block = self.critic(x[rows], y[rows]) if scores is None else scores[rows, rows]
+            if self.bound.name == "infonce":
+                return _infonce_contributions(block)
+            return contributions(block, lambda block: objective.value(block, x[rows], y[rows]))
+
+        value, per_row = over_blocks(len(x), of_block)
+        return Evaluation(value, per_row, cap)
+
+    def keep(self, X: Any, Y: Any) -> None:
+        self.reference = self.x(X), self.y(Y)
+
+    @torch.no_grad()
+    def pointwise(self, X: Any, Y: Any) -> Array:
+        x, y = self.x(X), self.y(Y)
+        x_held_out, y_held_out = self.reference
+        joint = self.critic(x, y).diagonal()
+        return normalised(joint, lambda: self.critic(x, y_held_out), lambda: self.critic(x_held_out, y), self.anchors)
+
+    def bounded(self, scores: Tensor) -> float:
+        if math.isfinite(self.bound.cap(2)):
+            return float(RatioObjective(self.critic, self.bound).value(scores))
+        return super().bounded(scores)
+
+    def known(self, X: Any, Y: Any) -> Array | None:
+        if not self.settings.reference or not len(self.axes.correlations):
+            return None
+        x, y = self.side_x.numbers(X), self.side_y.numbers(Y)
+        result = np.empty(len(x))
+        for fold in np.array_split(np.random.default_rng(self.settings.seed).permutation(len(x)), 5):
+            others = np.ones(len(x), dtype=bool)
+            others[fold] = False
+            result[fold] = canonical_axes(x[others], y[others]).log_ratio(x[fold], y[fold])
+        return result
+
+    def state(self) -> dict[str, Any]:
+        state = super().state() | {"members": list(self.members)}
+        state |= {f"reference/{name}": part.cpu().numpy() for name, part in zip("xy", self.reference, strict=True)}
+        if self.auxiliary is not None:
+            state |= {f"auxiliary/{name}": array for name, array in module_state(self.auxiliary).items()}
+        return state
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], settings: Settings) -> LearnedRatio:
+        """Return the model that :meth:`state` described."""
+        sides = [Side.from_state(part(state, f"side_{name}/")) for name in "xy"]
+        model = cls(*sides, settings)
+        model.members = list(state["members"])
+        model._load(state)
+        x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(settings.device) for name in "xy")
+        model.reference = x, y
+        if model.bound.auxiliary:
+            widths = (model.axes.weights_x.shape[1], model.axes.weights_y.shape[1])
+            with local_seed(0):
+                model.auxiliary = _Auxiliary(model.bound.auxiliary, *widths).to(settings.device)
+            load_module(model.auxiliary, part(state, "auxiliary/"))
+        return model
+
+    def _build(self) -> nn.Module:
+        x, y = (torch.zeros(2, weights.shape[1]) for weights in (self.axes.weights_x, self.axes.weights_y))
+        correlations = torch.zeros(len(self.axes.correlations) if self.settings.reference else 0)
+        return StackedRatio([self._network(kind, x, y, correlations) for kind in self.members])
+
+
+class _Auxiliary(nn.Module):
+    """The second learned function of a bound at joint samples: of y for "log_baseline", of x and y for "u"."""
+
+    def __init__(self, name: str, x_features: int, y_features: int) -> None:
+        super().__init__()
+        self.of_y_only = name == "log_baseline"
+        n_inputs = y_features + (0 if self.of_y_only else x_features)
+        self.network = nn.Sequential(nn.Linear(n_inputs, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+        nn.init.zeros_(self.network[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.network[-1].bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        result: Tensor = self.network(y if self.of_y_only else torch.cat([x, y], dim=1)).squeeze(1)
+        return result
+
+
+def contributions(scores: Tensor, value: Callable[[Tensor], Tensor]) -> tuple[float, Array]:
+    r"""Return a bound's value and each row's contribution, to first order.
+
+    A row i enters through its joint score and through the marginal pairs in its row and column. With the gradient D of the
+    value, the influence of weighing row i is :math:`f_{ii} + K \sum_{j \ne i} (D_{ij} + D_{ji})`, up to a constant.
+    """
+    scores = scores.detach().requires_grad_()
+    with torch.enable_grad():
+        result = value(scores)
+        (gradient,) = torch.autograd.grad(result, scores)
+    off_diagonal = gradient - torch.diag(gradient.diagonal())
+    influence = scores.detach().diagonal() + len(scores) * (off_diagonal.sum(0) + off_diagonal.sum(1))
+    influence = influence + (result.detach() - influence.mean())
+    return float(result.detach()), influence.double().cpu().numpy()
+
+
+def _infonce_contributions(scores: Tensor) -> tuple[float, Array]:
+    """Return InfoNCE over both anchors and the rows' contributions: each row has denominators of its own as well."""
+    k = len(scores)
+    by_row, by_column = torch.logsumexp(scores, 1), torch.logsumexp(scores, 0)
+    own = scores.diagonal() - (by_row + by_column) / 2 + math.log(k)
+    as_candidate = torch.exp(scores - by_row[:, None]).sum(0) + torch.exp(scores - by_column[None]).sum(1)
+    per_row = own - (as_candidate / 2 - 1)  # candidates' shares have mean 1: the mean stays
+    return float(own.mean()), per_row.double().cpu().numpy()

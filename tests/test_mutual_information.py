@@ -26,6 +26,7 @@ from skdim.synthetic import (
     shared_noise,
     student_t,
     student_t_log_ratio,
+    student_t_mutual_information,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")
@@ -113,7 +114,7 @@ def test_with_the_gaussian_reference_little_training_is_needed(estimator):
 @pytest.mark.parametrize("estimator", OF_CRITICS)
 def test_every_estimator_goes_with_every_critic(estimator, critic):
     X, y = pairs(600)
-    mi = tiny_mi(estimator=estimator, critic=critic, max_iter=10).fit(X, y)
+    mi = tiny_mi(estimator=estimator, critic=critic, max_iter=6).fit(X, y)
     slack = 3 * mi.diagnostics_["standard_error"]
     assert -0.4 - slack < mi.mi_ < TRUTH + slack + 0.1
     assert np.isfinite(mi.mi_interval_).all()
@@ -185,7 +186,6 @@ def test_the_history_tells_every_network():
 @pytest.mark.parametrize(
     ("task", "least"),
     [
-        ("student-identity-2-2-1", 0.3),  # 0.43; uncorrelated, without a mean
         ("swissroll_x-normal_cdf-1v1-normal-0.75", 0.3),  # 0.41
         ("spiral-multinormal-sparse-3-3-2-2.0", 0.6),  # 1.02; 0.23 of it Gaussian
         ("circle-0.1", 0.4),  # no correlation at all
@@ -342,6 +342,7 @@ def test_pointwise_is_the_exact_log_ratio_of_student_variables():
     X, y = student_t(3000, dof=1, dispersion=np.eye(4), dim_x=2, random_state=0)
     exact = student_t_log_ratio(X, y, dof=1, dispersion=np.eye(4))
     mi = MIEstimator(hidden_layer_sizes=(64, 64), n_refits=0, random_state=0).fit(X[:2000], y[:2000])
+    assert mi.mi_ == pytest.approx(student_t_mutual_information(dof=1, dispersion=np.eye(4), dim_x=2), abs=0.12)  # 0.43
     assert np.corrcoef(mi.pointwise(X[2000:], y[2000:]), exact[2000:])[0, 1] > 0.9
 
 

@@ -92,16 +92,14 @@ AWKWARD = awkward()
 
 
 @pytest.mark.filterwarnings(IGNORE + "MutualInformationWarning")
-@pytest.mark.parametrize(
-    "estimator", ["infonce", "alpha", "jsd", "nwj", "uba", "dime", "tuba", "ba", "gaussian", "club"]
-)
+@pytest.mark.parametrize("estimator", ["infonce", "alpha", "jsd", "nwj", "uba", "dime", "ba", "gaussian"])
 @pytest.mark.parametrize("case", AWKWARD)
 def test_awkward_data_give_finite_numbers(case, estimator):
     x, y = AWKWARD[case]
     for marginals in (
         ("normal_scores", "standardize", None) if estimator in ("infonce", "gaussian") else ("normal_scores",)
     ):
-        mi = tiny_mi(estimator=estimator, marginals=marginals, max_iter=2).fit(x, y)
+        mi = tiny_mi(estimator=estimator, marginals=marginals, max_iter=1).fit(x, y)
         assert np.isfinite(numbers(mi)).all()
         assert np.isfinite(mi.pointwise(x, y)).all()
         assert np.isfinite([mi.score(x, y), mi.estimate(x, y).value, *mi.estimate(x, y).interval]).all()
@@ -118,7 +116,7 @@ def test_the_unit_does_not_matter(factor, marginals):
 @pytest.mark.parametrize("estimator", KINDS)
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 20, 40, 76, 100])
 def test_few_rows_give_finite_numbers_and_a_wide_interval(n, estimator):
-    for seed in range(3):
+    for seed in range(2):
         x, y = pairs(n, seed=seed)
         mi = tiny_mi(estimator=estimator, max_iter=2, random_state=seed).fit(x, y)
         assert np.isfinite(numbers(mi)).all()
@@ -207,7 +205,7 @@ def test_a_saturated_bound_warns_and_one_far_from_its_cap_does_not():
 def test_a_mean_of_exponentials_that_few_pairs_rule_warns(estimator):
     x, y = pairs(1500, rho=0.99, n_dims=5)  # 9.8 nats
     with pytest.warns(HighVarianceWarning, match=f"{estimator}.*variance"):
-        tiny_mi(estimator=estimator, hidden_layer_sizes=(64, 64), max_iter=60).fit(x, y)
+        tiny_mi(estimator=estimator, hidden_layer_sizes=(64, 64), max_iter=40).fit(x, y)
 
 
 def test_copies_across_the_split_warn():

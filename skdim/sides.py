@@ -51,7 +51,7 @@ class Side:
     >>> X = np.array([[1.5, "a"], [0.5, "b"], [2.5, "a"]], dtype=object)
     >>> side = Side.learn(X, np.array([False, True]), "normal_scores")
     >>> side.numbers(X).round(2).tolist()
-    [[0.0, 1.0, 0.0], [-0.97, 0.0, 1.0], [0.97, 1.0, 0.0]]
+    [[0.0, 1.0, 0.0], [0.97, 0.0, 1.0], [-0.97, 1.0, 0.0]]
     """
 
     discrete: npt.NDArray[np.bool_]

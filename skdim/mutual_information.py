@@ -130,7 +130,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Whether networks also see the log norm of the variates and its products with the leading ones, where the estimator
         allows a reference.
     n_refits : int, default=2
-        How often ``critic="auto"`` trains anew on inputs scaled by their relevance to the last network.
+        How often ``critic="auto"`` trains anew on inputs scaled by their relevance to the last network; not where both sides
+        have four variates or fewer together, for which a joint network is trained.
     weight_averaging : float in [0, 1), default=0.98
         Share of the averaged weights kept at each step; 0 uses the weights themselves.
     control_variate : bool, default=True
@@ -174,9 +175,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     cap_ : float
         The largest value that the estimator could have taken.
     diagnostics_ : dict of float
-        "standard_error"; "saturation", what InfoNCE loses at a quarter of the rows; "train_test_gap"; "effective_pairs", the
-        share of marginal pairs that the mean of e^f rests on; "p_value" of a permutation test of independence;
-        "duplicated_rows", the share of test rows met in training.
+        "standard_error"; "saturation", what the bound (InfoNCE, where the estimator has no cap) loses at a quarter of the test
+        rows; "train_test_gap"; "effective_pairs", the share of marginal pairs that the mean of e^f rests on; "p_value" of a
+        permutation test of independence; "duplicated_rows", the share of test rows met in training.
     discrete_ : tuple of ndarray of bool
         Which columns of X, and of y, were taken for discrete.
     history_ : list of dict

@@ -31,8 +31,10 @@ Ints = npt.NDArray[np.intp]
 
 #: Cosines of the rank beside its normal score, which describe a position.
 N_COSINES = 8
-#: The latter over n^1.5 training rows: a prior's share falls as 1 / n, and few rows need a stricter one as well.
-LEARNING_RATE, WEIGHT_DECAY = 0.05, 224.0
+#: At the start; over the training both fall to these shares. The decay is divided by n^1.5 training rows. As it falls critics
+#: grow from strict to lenient, and with the step at which a column stops its rows choose how strict its critic is.
+LEARNING_RATE, WEIGHT_DECAY = 0.05, 448.0
+LEARNING_RATE_LEFT, WEIGHT_DECAY_LEFT = 0.1, 1 / 64
 #: Steps between two looks at the held-out rows, and how many looks without improvement end a column's training.
 LOOK_EVERY, PATIENCE = 5, 8
 #: Something was learned where the value on the rows that choose is above this many of its standard errors, and rounding.
@@ -411,7 +413,8 @@ class _Training:
             optimizer.zero_grad()
             loss.backward()
             for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * (1 - 0.9 * step / self.max_iter)
+                group["lr"] = LEARNING_RATE * (1 - (1 - LEARNING_RATE_LEFT) * step / self.max_iter)
+                group["weight_decay"] *= WEIGHT_DECAY_LEFT ** (1 / self.max_iter)
             optimizer.step()
             if len(goes_on) <= len(networks) / 2:
                 critics.keep(goes_on, optimizer)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skdim._params import check_sizes
-from skdim.base import as_before_on_error, check_factories
+from skdim.base import BaseInfoMax, as_before_on_error, check_factories
 from skdim.bounds import MI_BOUNDS, Bound
 from skdim.dependence import (
     BLOCK,
@@ -51,11 +51,23 @@ from skdim.sides import MARGINALS, Side
 from skdim.training.callbacks import EpochTasks
 from skdim.training.device import resolve_device
 from skdim.training.learner import available_device
-from skdim.training.net import OPTIMIZERS
 from skdim.training.state import STATE_VERSION, check_version
 
 __all__ = ["MIEstimator", "MIResult", "mutual_information"]
 
+#: Parameters of training that mean what they mean for the transformers.
+SHARED_PARAMETERS = (
+    "batch_size",
+    "max_iter",
+    "learning_rate",
+    "optimizer",
+    "weight_decay",
+    "validation_fraction",
+    "n_iter_no_change",
+    "device",
+    "random_state",
+    "verbose",
+)
 #: Estimators that are no function of a critic's scores: a learned conditional against a density, and a closed form.
 OTHER_ESTIMATORS = ("ba", "gaussian")
 #: Rows that log density ratios are normalised against in ``pointwise``, and candidates of ``score``.
@@ -266,6 +278,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.verbose = verbose
 
     _parameter_constraints: dict[str, Any] = {
+        **{name: BaseInfoMax._parameter_constraints[name] for name in SHARED_PARAMETERS},
         "estimator": [StrOptions({*MI_BOUNDS, *OTHER_ESTIMATORS}), Bound],
         "critic": [StrOptions({"auto", *CRITICS}), callable],
         "marginals": [StrOptions({name for name in MARGINALS if name}), None],
@@ -273,23 +286,13 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         "hidden_layer_sizes": [StrOptions({"auto"}), tuple, list],
         "radial_inputs": ["boolean"],
         "n_refits": [Interval(Integral, 0, None, closed="left")],
-        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "control_variate": ["boolean"],
         "conditional": [callable, None],
         "discrete_X": [StrOptions({"auto"}), "boolean", "array-like"],
         "discrete_y": [StrOptions({"auto"}), "boolean", "array-like"],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "validation_fraction": [Interval(RealNotInt, 0, 1, closed="neither")],
+        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "test_fraction": [Interval(RealNotInt, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "confidence_level": [Interval(RealNotInt, 0, 1, closed="neither")],
-        "device": [str],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # -------------------------------------------------------------------------------------------------------------- fitting
@@ -641,10 +644,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         """Return X and y as 2-D arrays, float64 where every column is a number; learn or check their columns."""
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None.")
-        if reset:
-            masks = []
-            for part, discrete, name in ((X, self.discrete_X, "X"), (y, self.discrete_y, "y")):
-                masks.append((part, discrete, name))
         checked = validate_data(self, X, reset=reset, dtype=None, ensure_min_samples=min_samples)
         target = check_array(
             y, dtype=None, ensure_2d=False, input_name="y", ensure_min_samples=min_samples, estimator=self
@@ -652,19 +651,17 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         check_consistent_length(checked, target)
         target = target.reshape(len(target), -1)
         if reset:
-            self.discrete_ = tuple(
-                _discrete(part, array, discrete, name)
-                for (part, discrete, name), array in zip(masks, (checked, target), strict=True)
+            self.discrete_ = (
+                _discrete(X, checked, self.discrete_X, "X"),
+                _discrete(y, target, self.discrete_y, "y"),
             )
             self._n_outputs = target.shape[1]
         elif target.shape[1] != self._n_outputs:
             raise ValueError(
                 f"y has {target.shape[1]} column(s), but {type(self).__name__} was fitted on {self._n_outputs}."
             )
-        return tuple(
-            _as_numbers(array, discrete, name)
-            for array, discrete, name in zip((checked, target), self.discrete_, ("X", "y"), strict=True)
-        )
+        discrete_X, discrete_y = self.discrete_
+        return _as_numbers(checked, discrete_X, "X"), _as_numbers(target, discrete_y, "y")
 
     def _epoch_tasks(self, X: Any, y: Any, root: Any, settings: Settings) -> EpochTasks:
         def begin() -> Any:

@@ -7,6 +7,7 @@ import pickle
 import pickletools
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import joblib
@@ -24,6 +25,7 @@ from skdim import MIEstimator
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
 from skdim.nn.critics import Separable
+from skdim.training.device import local_seed
 from skdim.training.state import STATE_VERSION
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")
@@ -310,3 +312,25 @@ def test_progress_bar(capsys):
 def test_verbose_prints_a_line_an_epoch(capsys):
     mi = tiny_mi(max_iter=2, verbose=1).fit(X, Y)
     assert len(capsys.readouterr().out.strip().splitlines()) >= mi.n_iter_
+
+
+# --------------------------------------------------------------------------------------------------------------- threads
+def adamw_while_another_thread_builds(groups, **options):
+    """Return an optimizer, after another thread has had the lock under which networks are built."""
+    had_it = threading.Event()
+
+    def build():
+        with local_seed(0):
+            had_it.set()
+
+    thread = threading.Thread(target=build, daemon=True)
+    thread.start()
+    assert had_it.wait(timeout=10), "training holds the lock of the global generator"
+    thread.join()
+    return torch.optim.AdamW(groups, **options)
+
+
+@pytest.mark.parametrize("params", [{}, {"estimator": "ba"}, {"discrete_y": True}], ids=str)
+def test_other_threads_may_build_networks_while_one_trains(params):
+    y = SIGNS if "discrete_y" in params else Y
+    assert tiny_mi(optimizer=adamw_while_another_thread_builds, **params).fit(X, y).n_iter_ > 0

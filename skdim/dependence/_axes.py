@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skdim.dependence._model import Array, Model, Rows, Settings, part
+from skdim.dependence._model import FEWEST_TRAINING_ROWS, Array, Model, Rows, Settings, part
 from skdim.gaussian import CanonicalAxes, canonical_axes
+from skdim.nn.conditional import ConditionalObjective
 from skdim.nn.ratio import (
     RadialInputs,
 )
@@ -42,6 +43,17 @@ class OnAxes(Model):
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(values).to(self.settings.device, torch.float32)
+
+    def _train_conditional(self, x: Tensor, y: Tensor, train: Rows, valid: Rows) -> None:
+        """Train the conditional by likelihood, where there is something to learn from."""
+        judge_x, judge_y = x[valid], y[valid]
+
+        @torch.no_grad()
+        def held_out_loss(module: nn.Module) -> float:
+            return -float(module.critic.joint(judge_x, judge_y).mean())  # type: ignore[union-attr, operator]
+
+        if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and (y.ndim == 1 or y.shape[1]):
+            self.settings.train(ConditionalObjective(self.critic), [x, y], train, held_out_loss)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def scores(self, X: Any, Y: Any) -> Tensor:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from skdim.bounds import Bound
 from skdim.dependence._axes import OnAxes
 from skdim.dependence._model import (
-    FEWEST_TRAINING_ROWS,
     HIDDEN,
     Array,
     Evaluation,
@@ -28,7 +27,7 @@ from skdim.dependence._model import (
     over_blocks,
     part,
 )
-from skdim.nn.conditional import ConditionalObjective, GaussianConditional
+from skdim.nn.conditional import GaussianConditional
 from skdim.nn.ratio import (
     RadialInputs,
 )
@@ -43,17 +42,10 @@ class LearnedConditional(OnAxes):
 
     def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> LearnedConditional:
         """Train on some rows, and choose on others."""
+        x, y = self._learn_axes(X, Y, train)
         with local_seed(self.settings.seed):
-            x, y = self._learn_axes(X, Y, train)
             self.critic = self._network(x[train], y.shape[1]).to(self.settings.device)
-            judge_x, judge_y = x[valid], y[valid]
-
-            @torch.no_grad()
-            def held_out_loss(module: nn.Module) -> float:
-                return -float(module.critic.joint(judge_x, judge_y).mean())  # type: ignore[union-attr, operator]
-
-            if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and y.shape[1]:
-                self.settings.train(ConditionalObjective(self.critic), [x, y], train, held_out_loss)  # type: ignore[arg-type]
+        self._train_conditional(x, y, train, valid)
         self.density = _fit_density(
             y[train].double().cpu().numpy(), y[valid].double().cpu().numpy(), self.settings.seed
         )

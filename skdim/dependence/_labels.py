@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from skdim.dependence._axes import OnAxes
-from skdim.dependence._model import FEWEST_TRAINING_ROWS, HIDDEN, Array, Evaluation, Model, Rows, Settings, part
+from skdim.dependence._model import HIDDEN, Array, Evaluation, Model, Rows, Settings, part
 from skdim.discrete import discrete_mutual_information, entropy
 from skdim.gaussian import canonical_axes
-from skdim.nn.conditional import CategoricalConditional, ConditionalObjective
+from skdim.nn.conditional import CategoricalConditional
 from skdim.nn.ratio import (
     RadialInputs,
 )
@@ -41,23 +41,16 @@ class LearnedLabels(OnAxes):
         if self.exchanged:
             X, Y = Y, X
         side, labelled = self._sides()
+        numbers, labels = side.numbers(X), torch.from_numpy(labelled.labels(Y)).to(self.settings.device)
+        indicators = np.eye(len(labelled.symbols))[labelled.labels(Y)]
+        # Canonical axes against the labels' indicators: the directions in which their means differ come first.
+        self.axes = canonical_axes(numbers[train], indicators[train])
+        x = self._tensor(self.axes.x(numbers))
+        counts = torch.bincount(labels, minlength=len(labelled.symbols)).float()
+        self.entropy = entropy(labelled.labels(Y), correction="miller-madow")
         with local_seed(self.settings.seed):
-            numbers, labels = side.numbers(X), torch.from_numpy(labelled.labels(Y)).to(self.settings.device)
-            indicators = np.eye(len(labelled.symbols))[labelled.labels(Y)]
-            # Canonical axes against the labels' indicators: the directions in which their means differ come first.
-            self.axes = canonical_axes(numbers[train], indicators[train])
-            x = self._tensor(self.axes.x(numbers))
-            counts = torch.bincount(labels, minlength=len(labelled.symbols)).float()
-            self.entropy = entropy(labelled.labels(Y), correction="miller-madow")
             self.critic = self._network(x[train], counts / counts.sum()).to(self.settings.device)
-            judge_x, judge_y = x[valid], labels[valid]
-
-            @torch.no_grad()
-            def held_out_loss(module: nn.Module) -> float:
-                return -float(module.critic.joint(judge_x, judge_y).mean())  # type: ignore[union-attr, operator]
-
-            if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1]:
-                self.settings.train(ConditionalObjective(self.critic), [x, labels], train, held_out_loss)  # type: ignore[arg-type]
+        self._train_conditional(x, labels, train, valid)
         self.critic.eval().requires_grad_(False)
         return self
 

@@ -65,42 +65,41 @@ class LearnedRatio(OnAxes):
         self.anchors = {"flo": ("x",), "tuba": ("y",)}.get(self.bound.name, ("x", "y"))
         self.members: list[str] = []
         self.auxiliary: nn.Module | None = None
-        self.gain = 0.0
         self.reference: tuple[Tensor, Tensor]
 
     def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> LearnedRatio:
         """Train on some rows, and choose on others."""
-        with local_seed(self.settings.seed):
-            x, y = self._learn_axes(X, Y, train)
-            correlations = self._tensor(self.axes.correlations if self.settings.reference else np.zeros(0))
-            networks: list[nn.Module] = []
-            if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and y.shape[1]:
-                networks = self._train_networks(x, y, correlations, train, valid)
-            if len(correlations) and not self.bound.auxiliary and len(X) >= FEWEST_TO_SPLIT:
-                networks.append(self._member("reference", x[train], y[train], correlations))
-            self.critic = StackedRatio(networks).to(self.settings.device)
-            if len(networks):
-                self._weigh(x[valid], y[valid])
+        x, y = self._learn_axes(X, Y, train)
+        correlations = self._tensor(self.axes.correlations if self.settings.reference else np.zeros(0))
+        networks: list[nn.Module] = []
+        if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and y.shape[1]:
+            networks = self._train_networks(x, y, correlations, train, valid)
+        if len(correlations) and not self.bound.auxiliary and len(X) >= FEWEST_TO_SPLIT:
+            self.members.append("reference")
+            networks.append(GaussianReference(correlations))
+        self.critic = StackedRatio(networks).to(self.settings.device)
+        if len(networks):
+            self._weigh(x[valid], y[valid])
         self.critic.eval().requires_grad_(False)
         return self
 
     def _train_networks(self, x: Tensor, y: Tensor, correlations: Tensor, train: Rows, valid: Rows) -> list[nn.Module]:
-        networks: list[nn.Module] = []
         if not self._is_auto():
-            return [self._train_member("named", x, y, correlations, train, valid)]
+            return [self._train_member("named", x, y, correlations, train, valid)[0]]
+        networks: list[nn.Module] = []
         is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
         relevance = None
         n_refits = 0 if self.bound.auxiliary or is_narrow else self.settings.n_refits
         for stage in range(n_refits + 1):
             share = SHARE_BESIDE_JOINT if is_narrow else 1.0 if stage == n_refits else SHARE_OF_REFITS
-            network = self._train_member("separable", x, y, correlations, train, valid, relevance, stage, share)
+            network, gain = self._train_member("separable", x, y, correlations, train, valid, relevance, stage, share)
             networks.append(network)
-            if self.gain < SMALLEST_GAIN and len(correlations):  # the reference says it all
+            if gain < SMALLEST_GAIN and len(correlations):  # the reference says it all
                 return networks
-            if stage < n_refits and self.gain >= SMALLEST_GAIN:
+            if stage < n_refits and gain >= SMALLEST_GAIN:
                 relevance = network.relevance_of(x[valid], y[valid])  # type: ignore[operator]
         if is_narrow and not self.bound.auxiliary:
-            networks.append(self._train_member("joint", x, y, correlations, train, valid, stage=1))
+            networks.append(self._train_member("joint", x, y, correlations, train, valid, stage=1)[0])
         return networks
 
     def _is_auto(self) -> bool:
@@ -117,13 +116,16 @@ class LearnedRatio(OnAxes):
         relevance: tuple[Tensor, Tensor] | None = None,
         stage: int = 0,
         share: float = 1.0,
-    ) -> nn.Module:
-        network = self._member(kind, x[train], y[train], correlations, relevance).to(self.settings.device)
-        auxiliary = _Auxiliary(self.bound.auxiliary, x.shape[1], y.shape[1]) if self.bound.auxiliary else None
-        if auxiliary is not None:
-            auxiliary = auxiliary.to(self.settings.device)
+    ) -> tuple[nn.Module, float]:
+        """Return a trained network, and what training gained on the validation rows."""
+        with local_seed(self.settings.seed + stage):
+            network = self._network(kind, x[train], y[train], correlations, relevance).to(self.settings.device)
+            if self.bound.auxiliary:
+                auxiliary = _Auxiliary(self.bound.auxiliary, x.shape[1], y.shape[1])
+                self.auxiliary = auxiliary.to(self.settings.device)
+        self.members.append(kind)
         is_joint = kind == "joint"
-        objective = RatioObjective(network, self.bound, auxiliary, N_SHIFTS if is_joint else None)
+        objective = RatioObjective(network, self.bound, self.auxiliary, N_SHIFTS if is_joint else None)
         judges = valid[: N_JUDGES_JOINT if is_joint else N_JUDGES]
         judge_x, judge_y = x[judges], y[judges]
 
@@ -135,22 +137,8 @@ class LearnedRatio(OnAxes):
                 return -float(module.value(scores, judge_x, judge_y))  # type: ignore[operator]
             return float(module.loss(scores, judge_x, judge_y))  # type: ignore[operator]
 
-        self.gain = self.settings.train(
-            objective, [x, y], train, held_out_loss, stage, share, every=4 if is_joint else 2
-        )
-        self.auxiliary = auxiliary
-        return network.eval()
-
-    def _member(
-        self,
-        kind: str,
-        x: Tensor,
-        y: Tensor,
-        correlations: Tensor,
-        relevance: tuple[Tensor, Tensor] | None = None,
-    ) -> nn.Module:
-        self.members.append(kind)
-        return self._network(kind, x, y, correlations, relevance)
+        gain = self.settings.train(objective, [x, y], train, held_out_loss, stage, share, every=4 if is_joint else 2)
+        return network.eval(), gain
 
     def _network(
         self,

@@ -6,7 +6,6 @@ import copy
 import functools
 import math
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -21,7 +20,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from skdim.exceptions import PersistenceWarning
+from skdim.exceptions import PersistenceWarning, warn
 from skdim.training.batches import Batches, Standardizer
 from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
 from skdim.training.device import local_seed, place, resolve_device
@@ -275,7 +274,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     # -------------------------------------------------------------------------------------------------------- validation
     def _check_parameters(self) -> None:
-        check_factories(self, ("encoder", "critic", "augment", "optimizer"), stacklevel=7)
+        check_factories(self, ("encoder", "critic", "augment", "optimizer"))
         self._validate_params()
 
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
@@ -461,7 +460,7 @@ def as_before_on_error(estimator: Any) -> Iterator[None]:
         raise
 
 
-def check_factories(estimator: Any, names: tuple[str, ...], stacklevel: int) -> None:
+def check_factories(estimator: Any, names: tuple[str, ...]) -> None:
     """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
     for name in names:
         value = getattr(estimator, name)
@@ -472,11 +471,10 @@ def check_factories(estimator: Any, names: tuple[str, ...], stacklevel: int) -> 
                     "it: clone would copy its trained weights into every candidate of a search."
                 )
             if callable(part) and not _is_importable(part):
-                warnings.warn(
+                warn(
                     f"{name}={part!r} is not an importable class or function: the fitted estimator cannot be pickled. "
                     "Define it at the top level of a module.",
                     PersistenceWarning,
-                    stacklevel=stacklevel,
                 )
 
 

@@ -1,5 +1,8 @@
 """Errors and warnings of skdim, named so that code and tests can tell them from every other."""
 
+import sys
+import warnings
+
 __all__ = [
     "ConstantInputWarning",
     "DeviceWarning",
@@ -10,7 +13,11 @@ __all__ = [
     "PersistenceWarning",
     "SaturationWarning",
     "SmallSampleWarning",
+    "warn",
 ]
+
+#: Libraries that stand between the user's line and ours.
+BETWEEN = {"skdim", "sklearn", "joblib", "pickle"}
 
 
 class DivergenceError(ValueError):
@@ -47,3 +54,11 @@ class DuplicateRowsWarning(MutualInformationWarning):
 
 class ConstantInputWarning(MutualInformationWarning):
     """One side does not vary, so the mutual information is 0."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn, at the nearest line of the call stack that is the user's own."""
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
@@ -23,6 +21,7 @@ from skdim.bounds import MI_BOUNDS, Bound
 from skdim.dependence import (
     BLOCK,
     FEWEST_TO_SPLIT,
+    N_REFERENCE,
     Counts,
     Evaluation,
     Gaussian,
@@ -34,17 +33,12 @@ from skdim.dependence import (
     Model,
     Settings,
     anchored_infonce,
+    caveats,
     diagnose,
     duplicated_rows,
 )
 from skdim.discrete import discrete_columns, discrete_mutual_information
-from skdim.exceptions import (
-    ConstantInputWarning,
-    DuplicateRowsWarning,
-    HighVarianceWarning,
-    SaturationWarning,
-    SmallSampleWarning,
-)
+from skdim.exceptions import ConstantInputWarning, warn
 from skdim.intervals import control_variate, normal_interval
 from skdim.nn.critics import CRITICS
 from skdim.sides import MARGINALS, Side
@@ -70,13 +64,8 @@ SHARED_PARAMETERS = (
 )
 #: Estimators that are no function of a critic's scores: a learned conditional against a density, and a closed form.
 OTHER_ESTIMATORS = ("ba", "gaussian")
-#: Rows that log density ratios are normalised against in ``pointwise``, and candidates of ``score``.
-N_REFERENCE, N_SCORED = 2048, 256
-#: Frames from a warning to the line that called fit: the method that warns, _estimate, fit, and its callback wrapper.
-CALLER = 5
-#: Thresholds of the warnings: nats of saturation; share of duplicated rows; effective marginal pairs by row; nats of standard
-#: error; rows.
-SATURATED, DUPLICATED, RULED_BY_FEW, MEANINGLESS, FEW_ROWS = 0.05, 0.01, 0.25, 0.5, 100
+#: Candidates of ``score``.
+N_SCORED = 256
 
 
 @dataclass(frozen=True)
@@ -321,28 +310,21 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         """
         with as_before_on_error(self):
             self._check_parameters()
-            X, Y = self._validate(X, y, reset=True)
+            numbers, Y = self._validate(X, y, reset=True)
             seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             settings = self._settings(seed)
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            settings.callbacks = [self._epoch_tasks(X, y, root, settings)] if root._callbacks else []
             self._built_with = clone(self)
-            self._estimate(X, Y, seed, settings)
+            model = self._new_model(numbers, Y, settings)
+            settings.callbacks = [self._epoch_tasks(X, y, root, settings, model)] if root._callbacks else []
+            self._estimate(model, numbers, Y, seed, settings)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _estimate(self, X: Any, Y: Any, seed: int, settings: Settings) -> None:
-        n = len(X)
-        sides = [
-            Side.learn(part, discrete, self.marginals) for part, discrete in zip((X, Y), self.discrete_, strict=True)
-        ]
-        constant = [_is_constant(part) for part in (X, Y)]
-        model = Independent(self._kind()) if any(constant) else self._new_model(*sides, settings)
-        train, valid, test = self._split(n, seed, model.learns)
-        self._warn_before(n, constant)
-        if not isinstance(model, KnownConditional):
-            model.fit(X, Y, train, valid)  # type: ignore[attr-defined]
+    def _estimate(self, model: Model, X: Any, Y: Any, seed: int, settings: Settings) -> None:
+        train, valid, test = self._split(len(X), seed, model.learns)
+        model.fit(X, Y, train, valid)
         scores = model.scores(X[test], Y[test]) if model.learns and len(test) <= BLOCK else None
         evaluation = model.evaluate(X[test], Y[test], scores)
         value, error = self._value_and_error(model, evaluation, X, Y, valid, test)
@@ -353,9 +335,18 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.mi_interval_ = self._interval(model, X[test], Y[test], value, error)
         self.history_, self.n_iter_ = settings.history, len(settings.history)
         self.diagnostics_ = {"standard_error": error, **self._diagnose(model, scores, X, Y, train, test, seed)}
-        self._warn_after(n)
+        for caveat in caveats(value, self.kind_, self.cap_, self.diagnostics_, len(X), len(test), settings.bound):
+            warn(*caveat)
 
-    def _new_model(self, side_x: Side, side_y: Side, settings: Settings) -> Any:
+    def _new_model(self, X: Any, Y: Any, settings: Settings) -> Model:
+        side_x, side_y = (
+            Side.learn(part, discrete, self.marginals) for part, discrete in zip((X, Y), self.discrete_, strict=True)
+        )
+        constant = [name for name, part in (("X", X), ("y", Y)) if _is_constant(part)]
+        for name in constant:
+            warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
+        if constant:
+            return Independent(self._kind())
         bound = settings.bound
         if (
             bound is not None
@@ -455,62 +446,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         of_seen = model.scores(X[seen], Y[seen]) if model.learns and len(seen) >= len(rows) // 4 else None
         return {"duplicated_rows": repeated, **diagnose(scores, of_seen, model.bounded, np.random.default_rng(seed))}
 
-    def _warn_before(self, n: int, constant: list[bool]) -> None:
-        for name, is_constant in zip(("X", "y"), constant, strict=True):
-            if is_constant:
-                warnings.warn(
-                    f"{name} is constant: the mutual information is 0.", ConstantInputWarning, stacklevel=CALLER
-                )
-        if n < FEW_ROWS:
-            warnings.warn(
-                f"{n} samples teach a critic little or nothing: the estimate may be far from the mutual information, and "
-                "its interval is wide.",
-                SmallSampleWarning,
-                stacklevel=CALLER,
-            )
-
-    def _warn_after(self, n: int) -> None:
-        bound, diagnostics = self._bound(), self.diagnostics_
-        shares_rows = diagnostics["duplicated_rows"] > DUPLICATED
-        if shares_rows:
-            warnings.warn(
-                f"{diagnostics['duplicated_rows']:.0%} of the rows that the value is taken from were also trained on: the "
-                "samples are not independent, and the estimate is too large. Drop the duplicates.",
-                DuplicateRowsWarning,
-                stacklevel=CALLER,
-            )
-        n_test = self._n_test(n) if self._model.learns else n
-        if self.kind_ != "estimate" and diagnostics.get("saturation", 0.0) > SATURATED and math.isfinite(self.cap_):
-            warnings.warn(
-                f"The bound loses {diagnostics['saturation']:.2f} nats with a quarter of the test rows, so more would raise "
-                f"it: the mutual information is larger. Its cap here is {self.cap_:.2f} nats. Give more samples, or look at "
-                "estimator='dime', an estimate without a cap.",
-                SaturationWarning,
-                stacklevel=CALLER,
-            )
-        averages_exponentials = bound is not None and not bound.takes_reference and bound.needs == "critic"
-        averages_exponentials |= bound is not None and bound.name == "jsd"
-        m = min(n_test, N_REFERENCE)
-        n_pairs = diagnostics.get("effective_pairs", 1.0) * m * (m - 1)
-        is_ruled = n_pairs < RULED_BY_FEW * m and not (
-            bound is not None and bound.auxiliary
-        )  # which average another function
-        if averages_exponentials and (is_ruled or diagnostics["standard_error"] > MEANINGLESS):
-            warnings.warn(
-                f"The mean of exponentials rests on few pairs (e^f on {n_pairs:.0f} of {m * (m - 1)}); the standard error is "
-                f"{diagnostics['standard_error']:.2g} nats: estimator={self.estimator!r} has too much variance here. Use "
-                "'infonce', 'alpha' or 'dime'.",
-                HighVarianceWarning,
-                stacklevel=CALLER,
-            )
-        if n >= FEW_ROWS and self.kind_ != "upper" and self.mi_ > math.log(n_test) + 1:
-            warnings.warn(
-                f"{self.mi_:.1f} nats are more than {n_test} test rows can support: no lower bound from them is above about "
-                f"log n = {math.log(n_test):.1f} with confidence.",
-                SmallSampleWarning,
-                stacklevel=CALLER,
-            )
-
     # -------------------------------------------------------------------------------------------------------------- new rows
     def score(self, X: Any, y: Any) -> float:
         """Return the InfoNCE lower bound, in nats, of the fitted critic on these rows, at K = min(n_samples, 256).
@@ -609,7 +544,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     # ------------------------------------------------------------------------------------------------------------- validation
     def _check_parameters(self) -> None:
-        check_factories(self, ("critic", "optimizer", "conditional"), stacklevel=CALLER)
+        check_factories(self, ("critic", "optimizer", "conditional"))
         self._validate_params()
         bound = self._bound()
         if bound is not None:
@@ -663,12 +598,17 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         discrete_X, discrete_y = self.discrete_
         return _as_numbers(checked, discrete_X, "X"), _as_numbers(target, discrete_y, "y")
 
-    def _epoch_tasks(self, X: Any, y: Any, root: Any, settings: Settings) -> EpochTasks:
+    def _epoch_tasks(self, X: Any, y: Any, root: Any, settings: Settings, model: Model) -> EpochTasks:
         def begin() -> Any:
             return root.subcontext("epoch").call_on_fit_task_begin(estimator=self, X=X, y=y)
 
         def end(context: Any, net: Any) -> bool:
-            settings.stopped = bool(context.call_on_fit_task_end(estimator=self, X=X, y=y))
+            def fitted() -> dict[str, Any]:
+                return {"_model": model.in_training(net.module_.critic), "device_": str(settings.device)}
+
+            settings.stopped = bool(
+                context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
+            )
             return settings.stopped
 
         return EpochTasks(begin, end)

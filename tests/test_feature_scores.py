@@ -16,10 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skdim import feature_scores
 from skdim.discrete import discrete_mutual_information, information_gain
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning
-from skdim.feature_scores import mutual_info_features
+from skdim.feature_scores import _training, mutual_info_features
 from skdim.synthetic import (
     contingency_table,
     contingency_table_mutual_information,
@@ -183,7 +182,7 @@ def test_monotone_maps_change_no_bit(name):
 
 @pytest.mark.parametrize("kind", ["numbers", "labels", "counts", "mixed"])
 def test_a_score_does_not_depend_on_the_other_columns(kind, monkeypatch):
-    monkeypatch.setattr(feature_scores, "PATIENCE", 2)  # many leave early, and their neighbours go on
+    monkeypatch.setattr(_training, "PATIENCE", 2)  # many leave early, and their neighbours go on
     X, y = correlated(400, np.linspace(0, 0.9, 12))
     X[:, 3] = X[:, 3].round(1)  # ties: a table of another size
     if kind == "labels":
@@ -196,7 +195,7 @@ def test_a_score_does_not_depend_on_the_other_columns(kind, monkeypatch):
     permuted = scored(X[:, order], y, discrete_X=np.array(discrete)[order], max_iter=120)
     np.testing.assert_allclose(permuted, expected[order], atol=1e-6)
     np.testing.assert_allclose(scored(X[:, 5:7], y, discrete_X=discrete[5:7], max_iter=120), expected[5:7], atol=1e-6)
-    monkeypatch.setattr(feature_scores, "CELLS_AT_ONCE", (1, 1))  # one column at a time
+    monkeypatch.setattr(_training, "CELLS_AT_ONCE", (1, 1))  # one column at a time
     np.testing.assert_allclose(scored(X, y, discrete_X=discrete, max_iter=120), expected, atol=1e-6)
 
 

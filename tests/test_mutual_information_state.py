@@ -17,7 +17,7 @@ import skops.io
 import torch
 from helpers import KnownGaussian, tiny_mi
 from sklearn.callback import ProgressBar
-from test_callbacks_sklearn import Raises, Recorder
+from test_callbacks_sklearn import FittedSoFar, Raises, Recorder, monitor_of_scores
 from test_mutual_information import RHO, TRUTH, pairs
 from test_persistence import WAYS
 
@@ -273,6 +273,22 @@ def test_true_stops_all_training_after_that_epoch(n):
     assert mi.n_iter_ == len(mi.history_) == n
     assert recorder.events[-2:] == ["end fit 0", "teardown"]
     assert mi.mi_ == pytest.approx(TRUTH, abs=0.2)
+
+
+@pytest.mark.parametrize("case", ["default", "refits", "radial", "tuba", "flo", "ba", "learned club", "labels", "labels in X"])
+def test_a_monitor_sees_the_network_so_far(case):
+    params, x, y = SAVED[case]
+    monitor, so_far = monitor_of_scores(), FittedSoFar()
+    mi = tiny_mi(**{**params, "max_iter": 3}).set_callbacks(monitor, so_far).fit(x, y)
+    scores = [row["score"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(scores) == mi.n_iter_
+    assert np.isfinite(scores).all()
+    assert len(set(scores)) > 1  # it learns
+    for fitted, score in zip(so_far.fitted, scores, strict=True):
+        assert fitted.score(x, y) == score
+        loaded = pickle.loads(pickle.dumps(fitted))
+        assert loaded.score(x, y) == score
+        assert (loaded.pointwise(x, y) == fitted.pointwise(x, y)).all()
 
 
 def test_data_that_need_no_training_have_no_epochs():

@@ -4,8 +4,9 @@ A model holds the learned sides and a network (or a closed form) that scores pai
 of dependence is a class: a learned log ratio under a bound, a learned or known conditional, labels, Gaussian, and counts.
 """
 
+from skdim.dependence._caveats import caveats
 from skdim.dependence._conditional import KnownConditional, LearnedConditional
-from skdim.dependence._diagnostics import diagnose, duplicated_rows
+from skdim.dependence._diagnostics import N_REFERENCE, diagnose, duplicated_rows
 from skdim.dependence._gaussian import Gaussian
 from skdim.dependence._labels import Counts, LearnedLabels
 from skdim.dependence._model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Independent, Model, Settings, anchored_infonce
@@ -14,6 +15,7 @@ from skdim.dependence._ratio import LearnedRatio
 __all__ = [
     "BLOCK",
     "FEWEST_TO_SPLIT",
+    "N_REFERENCE",
     "Counts",
     "Evaluation",
     "Gaussian",
@@ -25,6 +27,7 @@ __all__ = [
     "Model",
     "Settings",
     "anchored_infonce",
+    "caveats",
     "diagnose",
     "duplicated_rows",
 ]

@@ -43,6 +43,7 @@ class LearnedConditional(OnAxes):
     def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> LearnedConditional:
         """Train on some rows, and choose on others."""
         x, y = self._learn_axes(X, Y, train)
+        self.density: GaussianMixture | None = None  # while the conditional is in training
         with local_seed(self.settings.seed):
             self.critic = self._network(x[train], y.shape[1]).to(self.settings.device)
         self._train_conditional(x, y, train, valid)

@@ -15,6 +15,8 @@ from skdim.dependence._model import Array, Rows
 
 #: Permutations of the rows in the test of independence.
 N_PERMUTATIONS = 199
+#: Most rows held out that diagnostics are taken from, and that log density ratios are normalised against.
+N_REFERENCE = 2048
 
 
 def diagnose(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -141,6 +142,16 @@ class Model:
     learns: ClassVar[bool] = True
     anchors: tuple[str, ...] = ("x", "y")
 
+    def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> Model:
+        """Train on some rows, and choose on others; here there is nothing to learn."""
+        return self
+
+    def in_training(self, critic: nn.Module) -> Model:
+        """Return a copy that scores by a network still in training, for callbacks."""
+        now = copy.copy(self)
+        now.critic = copy.deepcopy(critic).eval().requires_grad_(False)  # type: ignore[attr-defined]
+        return now
+
     def scores(self, X: Any, Y: Any) -> Tensor:
         """Return f(x_i, y_j) for all pairs of rows, (n, d_x), (m, d_y) -> (n, m)."""
         raise NotImplementedError
@@ -182,10 +193,6 @@ class Independent(Model):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-
-    def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> Independent:
-        """Learn nothing."""
-        return self
 
     def scores(self, X: Any, Y: Any) -> Tensor:
         return torch.zeros(len(X), len(Y))

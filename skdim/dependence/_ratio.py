@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -70,6 +71,7 @@ class LearnedRatio(OnAxes):
     def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> LearnedRatio:
         """Train on some rows, and choose on others."""
         x, y = self._learn_axes(X, Y, train)
+        self.reference = x[valid[:N_JUDGES]], y[valid[:N_JUDGES]]  # while networks are in training
         correlations = self._tensor(self.axes.correlations if self.settings.reference else np.zeros(0))
         networks: list[nn.Module] = []
         if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and y.shape[1]:
@@ -82,6 +84,14 @@ class LearnedRatio(OnAxes):
             self._weigh(x[valid], y[valid])
         self.critic.eval().requires_grad_(False)
         return self
+
+    def in_training(self, critic: nn.Module) -> LearnedRatio:
+        now = copy.copy(self)
+        now.members = self.members[-1:]
+        now.critic = StackedRatio([copy.deepcopy(critic)]).to(self.settings.device)
+        now.critic.weights.fill_(1)
+        now.critic.eval().requires_grad_(False)
+        return now
 
     def _train_networks(self, x: Tensor, y: Tensor, correlations: Tensor, train: Rows, valid: Rows) -> list[nn.Module]:
         if not self._is_auto():

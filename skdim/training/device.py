@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-__all__ = ["local_seed", "place", "resolve_device"]
+__all__ = ["local_seed", "one_thread", "place", "resolve_device"]
 
 # torch's modules draw their first weights from the global generator: one builder at a time, the generator forked.
 _GLOBAL_GENERATOR = threading.RLock()
@@ -72,3 +72,14 @@ def local_seed(seed: int, device: torch.device | None = None) -> Iterator[None]:
             with torch.cuda.device(cuda):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep torch to one thread: on tables this small a second one only waits, far longer where the machine is busy."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from skdim.exceptions import DeviceWarning
+from skdim.exceptions import DeviceWarning, warn
 from skdim.training.batches import Standardizer
 from skdim.training.device import place, resolve_device
 from skdim.training.state import (
@@ -123,9 +122,8 @@ def available_device(device: str) -> torch.device:
     try:
         return resolve_device(device)
     except ValueError:
-        warnings.warn(
+        warn(
             f"This model was fitted on {device!r}, which this machine does not have: it is loaded on the CPU.",
             DeviceWarning,
-            stacklevel=2,
         )
         return torch.device("cpu")

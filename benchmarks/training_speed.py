@@ -51,7 +51,7 @@ def cross_entropy(scores: Tensor) -> Tensor:
 def crop(X: Tensor) -> Tensor:
     """Return the default view of one-channel images."""
     n, side = len(X), X.shape[2]
-    area, aspect = torch.empty(n).uniform_(0.4, 1), torch.exp(torch.empty(n).uniform_(-1, 1) * math.log(4 / 3))
+    area, aspect = torch.empty(n).uniform_(0.5, 1), torch.exp(torch.empty(n).uniform_(-1, 1) * math.log(4 / 3))
     grid = torch.arange(float(side))
 
     def stretch(extent: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def crop(X: Tensor) -> Tensor:
     view = stretch((area * aspect).sqrt().clamp_max_(1)) @ X[:, 0]
     view = (view @ stretch((area / aspect).sqrt().clamp_max_(1)).transpose(1, 2))[:, None]
     mean = view.mean((1, 2, 3), keepdim=True)
-    gain, shift = torch.empty(n, 1, 1, 1).uniform_(0.6, 1.4), torch.empty(n, 1, 1, 1).uniform_(-0.5, 0.5)
+    gain, shift = torch.empty(n, 1, 1, 1).uniform_(0.4, 1.6), torch.empty(n, 1, 1, 1).uniform_(-0.8, 0.8)
     return (view - mean) * gain + mean + shift
 
 

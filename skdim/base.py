@@ -30,7 +30,7 @@ from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
 __all__ = ["BaseInfoMax", "InfoMaxTransformer", "as_before_on_error", "check_factories"]
 
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
-AUTO_STEPS, AUTO_EPOCHS = 12_000, (1, 100)
+AUTO_STEPS, AUTO_EPOCHS = 8_000, (1, 100)
 #: Rows that are encoded at once; a last, shorter part is filled up to a multiple of ROW_TILE, so that a row's features do not
 #: depend on the rows beside it.
 CHUNK, ROW_TILE = 256, 32

@@ -123,8 +123,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     marginals : {"normal_scores", "standardize"} or None, default="normal_scores"
         What becomes of continuous columns: normal scores of their ranks, mean 0 and variance 1, or nothing.
     reference : {"auto", "gaussian"} or None, default="auto"
-        Whether critics start from the Gaussian log ratio. "auto" does where the estimator allows it; "gaussian" is an error
-        where its tails would make e^f explode.
+        The closed-form log ratio that critics start from. "auto" is that of correlated Gaussians, or of a mixture of Gaussians
+        where that is worth more on validation rows, or none, where its tails would make the estimator's e^f explode.
+        "gaussian" allows no mixture, and is an error with such an estimator.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         ReLU layers of each side's network; "auto" is (128, 128, 128).
     radial_inputs : bool, default=True
@@ -367,11 +368,13 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _settings(self, seed: int, device: str | None = None) -> Settings:
         bound = self._bound()
+        takes_reference = bound is not None and bound.takes_reference
         hidden = None if isinstance(self.hidden_layer_sizes, str) else tuple(self.hidden_layer_sizes)
         return Settings(
             bound=bound,
             critic=self.critic,
-            reference=self.reference is not None and bound is not None and bound.takes_reference,
+            reference=takes_reference and self.reference is not None,
+            mixture=takes_reference and self.reference == "auto",
             hidden=hidden,
             radial=self.radial_inputs,
             n_refits=self.n_refits,

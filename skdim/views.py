@@ -102,7 +102,7 @@ class ImageAugmentation(Configured):
     ----------
     flip : bool, default=False
         Whether half of the views are mirrored.
-    scale : tuple of float, default=(0.4, 1.0)
+    scale : tuple of float, default=(0.5, 1.0)
         Range of the crop's share of the area.
     ratio : float, default=4 / 3
         Largest aspect ratio.
@@ -121,10 +121,10 @@ class ImageAugmentation(Configured):
     """
 
     flip: bool = False
-    scale: tuple[float, float] = (0.4, 1.0)
+    scale: tuple[float, float] = (0.5, 1.0)
     ratio: float = 4 / 3
-    contrast: float = 0.4
-    brightness: float = 0.5
+    contrast: float = 0.6
+    brightness: float = 0.8
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
         return 6 + self.flip

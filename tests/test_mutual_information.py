@@ -175,6 +175,23 @@ def test_normal_scores_see_what_standardising_does_not():
     assert plain < 0.2
 
 
+def test_a_mixture_is_fitted_where_it_says_more_than_one_gaussian():
+    task = FURTHER["contaminated-5-5-0.2"]  # 2.36 nats, of which one Gaussian sees 0.35
+    X, y = task.sample(3000, random_state=0)
+    values = {ref: tiny_mi(reference=ref, max_iter=0).fit(X, y).mi_ for ref in ("auto", "gaussian")}
+    assert values["gaussian"] < 0.6
+    assert 1.9 < values["auto"] < task.mutual_information + 0.1
+    trained = {ref: tiny_mi(reference=ref, n_refits=1).fit(X, y) for ref in ("auto", "gaussian")}
+    assert trained["auto"].mi_ > trained["gaussian"].mi_ + 0.3
+
+
+@pytest.mark.parametrize("estimator", ["infonce", "mlcpc", "alpha", "jsd", "dime"])
+def test_gaussian_data_need_no_mixture(estimator):
+    X, y = pairs(2000, n_dims=2)
+    auto, plain = (tiny_mi(estimator=estimator, reference=ref).fit(X, y) for ref in ("auto", "gaussian"))
+    assert auto.mi_ == pytest.approx(plain.mi_, abs=0.02)
+
+
 def test_the_history_tells_every_network():
     mi = tiny_mi(max_iter=6, n_refits=1).fit(*BEYOND_NORMAL["student-identity-2-2-1"].sample(1000, random_state=0))
     assert [row["epoch"] for row in mi.history_] == list(range(1, mi.n_iter_ + 1))

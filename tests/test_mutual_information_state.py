@@ -25,6 +25,7 @@ from skdim import MIEstimator
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
 from skdim.nn.critics import Separable
+from skdim.synthetic import FURTHER
 from skdim.training.device import local_seed
 from skdim.training.state import STATE_VERSION
 
@@ -76,6 +77,7 @@ MIXED = np.hstack([np.abs(X).astype(object), np.where(X > 0, "up", "down")])
 SAVED = {
     "default": ({}, X, Y),
     "refits": ({"n_refits": 1, "max_iter": 10}, np.hstack([X, X**2]), Y),
+    "mixture": ({"n_refits": 1}, *FURTHER["contaminated-5-5-0.2"].sample(500, random_state=0)),
     "radial": ({"estimator": Alpha(0.5), "critic": Separable(width=4)}, X, Y),
     "concat": ({"critic": "concat", "estimator": "dime"}, X, Y),
     "standardised": ({"marginals": "standardize", "reference": None}, X, Y),
@@ -275,7 +277,9 @@ def test_true_stops_all_training_after_that_epoch(n):
     assert mi.mi_ == pytest.approx(TRUTH, abs=0.2)
 
 
-@pytest.mark.parametrize("case", ["default", "refits", "radial", "tuba", "flo", "ba", "learned club", "labels", "labels in X"])
+@pytest.mark.parametrize(
+    "case", ["default", "refits", "radial", "tuba", "flo", "ba", "learned club", "labels", "labels in X"]
+)
 def test_a_monitor_sees_the_network_so_far(case):
     params, x, y = SAVED[case]
     monitor, so_far = monitor_of_scores(), FittedSoFar()

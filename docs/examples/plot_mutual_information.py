@@ -48,6 +48,39 @@ for truth, fit in zip(truths, staircase["infonce"], strict=True):
     print(f"{truth:2d} nats: {fit.mi_:5.2f}, saturation {fit.diagnostics_['saturation']:.2f}")
 
 # %%
+# Forty tasks
+# -----------
+#
+# The tasks of Beyond Normal, 10,000 rows each, in one default configuration, beside other packages in their default
+# configurations. These take hours, so the rows of ``benchmarks/mutual_information.py`` and ``mutual_information_peers.py`` are
+# drawn; :doc:`/forty_tasks` has them as a table.
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+results = Path("../../benchmarks/results")
+errors = defaultdict(lambda: defaultdict(list))
+for row in csv.DictReader((results / "mutual_information.csv").open()):
+    if row["task"] in BEYOND_NORMAL and row["n"] == "10000" and row["estimator"] == "infonce":
+        errors["MIEstimator"][row["task"]].append(float(row["error"]))
+for row in csv.DictReader((results / "mutual_information_peers.csv").open()):
+    if row["n"] == "10000":
+        errors[f"{row['package']} {row['estimator']}"][row["task"]].append(float(row["error"]))
+
+fig, axis = plt.subplots(figsize=(8, 9), layout="constrained")
+for name, tasks in errors.items():
+    places = [list(BEYOND_NORMAL).index(task) for task in tasks]
+    style = {"color": "black", "zorder": 3} if name == "MIEstimator" else {"alpha": 0.6}
+    axis.scatter([np.mean(values) for values in tasks.values()], places, s=18, label=name, **style)
+axis.axvline(0, color="grey", linewidth=0.8)
+axis.set(yticks=range(len(BEYOND_NORMAL)), yticklabels=BEYOND_NORMAL, xlabel="estimate less truth (nats)")
+axis.tick_params(axis="y", labelsize=7)
+axis.invert_yaxis()
+axis.legend(fontsize=8)
+plt.show()
+
+# %%
 # When an estimator fails
 # -----------------------
 #

@@ -67,6 +67,7 @@ class Settings:
     bound: Bound | None
     critic: Any
     reference: bool
+    mixture: bool
     hidden: tuple[int, ...] | None
     radial: bool
     n_refits: int

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.dependence._axes import OnAxes
+from skdim.dependence._mixture import GAIN_OF_MIXTURE, SIZES, Mixture, best_mixture
 from skdim.dependence._model import (
     FEWEST_TO_SPLIT,
     FEWEST_TRAINING_ROWS,
@@ -39,6 +40,7 @@ from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
 from skdim.nn.ratio import (
     GaussianReference,
     JointRatio,
+    MixtureReference,
     RadialInputs,
     RatioObjective,
     ReferencedCritic,
@@ -66,24 +68,57 @@ class LearnedRatio(OnAxes):
         self.anchors = {"flo": ("x",), "tuba": ("y",)}.get(self.bound.name, ("x", "y"))
         self.members: list[str] = []
         self.auxiliary: nn.Module | None = None
+        self.mixture: Mixture | None = None
         self.reference: tuple[Tensor, Tensor]
 
     def fit(self, X: Any, Y: Any, train: Rows, valid: Rows) -> LearnedRatio:
         """Train on some rows, and choose on others."""
         x, y = self._learn_axes(X, Y, train)
         self.reference = x[valid[:N_JUDGES]], y[valid[:N_JUDGES]]  # while networks are in training
-        correlations = self._tensor(self.axes.correlations if self.settings.reference else np.zeros(0))
         networks: list[nn.Module] = []
         if len(train) >= FEWEST_TRAINING_ROWS and x.shape[1] and y.shape[1]:
-            networks = self._train_networks(x, y, correlations, train, valid)
-        if len(correlations) and not self.bound.auxiliary and len(X) >= FEWEST_TO_SPLIT:
-            self.members.append("reference")
-            networks.append(GaussianReference(correlations))
+            if self.settings.mixture and not self.bound.auxiliary:
+                self.mixture = self._learn_mixture(x, y, train, valid)
+            networks = self._train_networks(x, y, train, valid)
+        references = ["reference"] * self._has_reference() + ["mixture"] * (self.mixture is not None)
+        if references and not self.bound.auxiliary and len(X) >= FEWEST_TO_SPLIT:
+            self.members += references
+            networks += [self._network(kind, x, y) for kind in references]
         self.critic = StackedRatio(networks).to(self.settings.device)
         if len(networks):
             self._weigh(x[valid], y[valid])
         self.critic.eval().requires_grad_(False)
         return self
+
+    def _has_reference(self) -> bool:
+        return self.settings.reference and len(self.axes.correlations) > 0
+
+    def _learn_mixture(self, x: Tensor, y: Tensor, train: Rows, valid: Rows) -> Mixture | None:
+        """Return the mixture that is best on the validation rows, where it says more than the Gaussian reference."""
+        rows = torch.cat([x[train], y[train]], dim=1).double().cpu().numpy()
+        sizes = SIZES if self._is_narrow(x, y) else SIZES[:2]
+
+        def worth(mixture: Mixture) -> float:
+            return self._worth(mixture.log_ratio(x.shape[1]), x[valid], y[valid])
+
+        gain = max(SMALLEST_GAIN, GAIN_OF_MIXTURE / len(valid))
+        least = self._worth(self._gaussian_reference(), x[valid], y[valid]) + gain
+        return best_mixture(rows, sizes, worth, least, self.settings.seed)
+
+    @torch.no_grad()
+    def _worth(self, network: nn.Module, x: Tensor, y: Tensor) -> float:
+        """Return what a network is worth on rows that it was not trained on."""
+        scores = network.to(self.settings.device)(x[:N_JUDGES], y[:N_JUDGES])
+        return -float(self._judge(network)(scores))
+
+    def _gaussian_reference(self) -> GaussianReference:
+        correlations = self.axes.correlations if self.settings.reference else np.zeros(0)
+        return GaussianReference(torch.from_numpy(correlations))
+
+    def _judge(self, critic: nn.Module) -> Callable[[Tensor], Tensor]:
+        """Return what is minimised on rows not trained on: the bound where it is one, else the loss."""
+        objective = RatioObjective(critic, self.bound)
+        return (lambda scores: -objective.value(scores)) if self.bound.kind == "lower" else objective.loss
 
     def in_training(self, critic: nn.Module) -> LearnedRatio:
         now = copy.copy(self)
@@ -93,24 +128,37 @@ class LearnedRatio(OnAxes):
         now.critic.eval().requires_grad_(False)
         return now
 
-    def _train_networks(self, x: Tensor, y: Tensor, correlations: Tensor, train: Rows, valid: Rows) -> list[nn.Module]:
+    def _train_networks(self, x: Tensor, y: Tensor, train: Rows, valid: Rows) -> list[nn.Module]:
         if not self._is_auto():
-            return [self._train_member("named", x, y, correlations, train, valid)[0]]
+            return [self._train_member("named", x, y, train, valid)[0]]
         networks: list[nn.Module] = []
-        is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
-        relevance = None
+        is_narrow = self._is_narrow(x, y)
+        kind, relevance = "separable", None
         n_refits = 0 if self.bound.auxiliary or is_narrow else self.settings.n_refits
         for stage in range(n_refits + 1):
             share = SHARE_BESIDE_JOINT if is_narrow else 1.0 if stage == n_refits else SHARE_OF_REFITS
-            network, gain = self._train_member("separable", x, y, correlations, train, valid, relevance, stage, share)
+            network, gain = self._train_member(kind, x, y, train, valid, relevance, stage, share)
             networks.append(network)
-            if gain < SMALLEST_GAIN and len(correlations):  # the reference says it all
+            if stage == 0 and self.mixture is not None and not is_narrow:
+                other, gain_of_other = self._train_member("from mixture", x, y, train, valid, None, stage, share)
+                networks.append(other)
+                if self._worth(other, x[valid], y[valid]) > self._worth(network, x[valid], y[valid]):
+                    kind, network, gain = "from mixture", other, gain_of_other
+            if gain < SMALLEST_GAIN and self._has_reference():  # the reference says it all
                 return networks
             if stage < n_refits and gain >= SMALLEST_GAIN:
                 relevance = network.relevance_of(x[valid], y[valid])  # type: ignore[operator]
         if is_narrow and not self.bound.auxiliary:
-            networks.append(self._train_member("joint", x, y, correlations, train, valid, stage=1)[0])
+            networks.append(self._train_member("joint", x, y, train, valid, stage=1)[0])
         return networks
+
+    @staticmethod
+    def _is_narrow(x: Tensor, y: Tensor) -> bool:
+        return x.shape[1] + y.shape[1] <= WIDEST_JOINT
+
+    def _mixture(self, x: Tensor) -> MixtureReference:
+        assert self.mixture is not None
+        return self.mixture.log_ratio(x.shape[1])
 
     def _is_auto(self) -> bool:
         return isinstance(self.settings.critic, str) and self.settings.critic == "auto"
@@ -120,7 +168,6 @@ class LearnedRatio(OnAxes):
         kind: str,
         x: Tensor,
         y: Tensor,
-        correlations: Tensor,
         train: Rows,
         valid: Rows,
         relevance: tuple[Tensor, Tensor] | None = None,
@@ -129,7 +176,7 @@ class LearnedRatio(OnAxes):
     ) -> tuple[nn.Module, float]:
         """Return a trained network, and what training gained on the validation rows."""
         with local_seed(self.settings.seed + stage):
-            network = self._network(kind, x[train], y[train], correlations, relevance).to(self.settings.device)
+            network = self._network(kind, x[train], y[train], relevance).to(self.settings.device)
             if self.bound.auxiliary:
                 auxiliary = _Auxiliary(self.bound.auxiliary, x.shape[1], y.shape[1])
                 self.auxiliary = auxiliary.to(self.settings.device)
@@ -150,26 +197,22 @@ class LearnedRatio(OnAxes):
         gain = self.settings.train(objective, [x, y], train, held_out_loss, stage, share, every=4 if is_joint else 2)
         return network.eval(), gain
 
-    def _network(
-        self,
-        kind: str,
-        x: Tensor,
-        y: Tensor,
-        correlations: Tensor,
-        relevance: tuple[Tensor, Tensor] | None = None,
-    ) -> nn.Module:
+    def _network(self, kind: str, x: Tensor, y: Tensor, relevance: tuple[Tensor, Tensor] | None = None) -> nn.Module:
         if kind == "reference":
-            return GaussianReference(correlations)
+            return self._gaussian_reference()
+        if kind == "mixture":
+            return self._mixture(x)
+        reference = self._mixture(x) if kind == "from mixture" else self._gaussian_reference()
         # Products of x log r and y log r outgrow the tails of p(x) p(y): where e^f is averaged its mean would be infinite.
         radial = self.settings.radial and self.bound.takes_reference
         inputs = RadialInputs(x, radial), RadialInputs(y, radial)
-        if kind == "separable":
+        if kind in ("separable", "from mixture"):
             hidden = self.settings.hidden or HIDDEN
-            return SeparableRatio(*inputs, correlations, hidden, WIDTH, self.bound.offset, relevance)
+            return SeparableRatio(*inputs, reference, hidden, WIDTH, self.bound.offset, relevance)
         if kind == "joint":
             return JointRatio(*inputs, HIDDEN_JOINT)
         critic = build_critic(self._critic_factory(), inputs[0].n_inputs, inputs[1].n_inputs, self.bound.offset)
-        return ReferencedCritic(*inputs, critic, correlations)
+        return ReferencedCritic(*inputs, critic, reference)
 
     def _critic_factory(self) -> Any:
         critic, hidden = self.settings.critic, self.settings.hidden
@@ -185,9 +228,7 @@ class LearnedRatio(OnAxes):
         if self.bound.auxiliary:
             self.critic.weights.fill_(1)  # type: ignore[union-attr, operator]
             return
-        # By the same rule as the networks were judged.
-        objective = RatioObjective(self.critic, self.bound)
-        judge = (lambda scores: -objective.value(scores)) if self.bound.kind == "lower" else objective.loss
+        judge = self._judge(self.critic)  # by the same rule as the networks were judged
         self.critic.choose(x[:N_JUDGES], y[:N_JUDGES], judge, self.bound.offset)  # type: ignore[operator]
 
     @torch.no_grad()
@@ -236,6 +277,8 @@ class LearnedRatio(OnAxes):
     def state(self) -> dict[str, Any]:
         state = super().state() | {"members": list(self.members)}
         state |= {f"reference/{name}": part.cpu().numpy() for name, part in zip("xy", self.reference, strict=True)}
+        if self.mixture is not None:
+            state |= {f"mixture/{name}": array for name, array in self.mixture._asdict().items()}
         if self.auxiliary is not None:
             state |= {f"auxiliary/{name}": array for name, array in module_state(self.auxiliary).items()}
         return state
@@ -246,6 +289,8 @@ class LearnedRatio(OnAxes):
         sides = [Side.from_state(part(state, f"side_{name}/")) for name in "xy"]
         model = cls(*sides, settings)
         model.members = list(state["members"])
+        mixture = part(state, "mixture/")
+        model.mixture = Mixture(**{name: np.array(array) for name, array in mixture.items()}) if mixture else None
         model._load(state)
         x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(settings.device) for name in "xy")
         model.reference = x, y
@@ -258,8 +303,7 @@ class LearnedRatio(OnAxes):
 
     def _build(self) -> nn.Module:
         x, y = (torch.zeros(2, weights.shape[1]) for weights in (self.axes.weights_x, self.axes.weights_y))
-        correlations = torch.zeros(len(self.axes.correlations) if self.settings.reference else 0)
-        return StackedRatio([self._network(kind, x, y, correlations) for kind in self.members])
+        return StackedRatio([self._network(kind, x, y) for kind in self.members])
 
 
 class _Auxiliary(nn.Module):

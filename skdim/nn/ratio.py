@@ -27,6 +27,7 @@ from skdim.bounds import Bound
 __all__ = [
     "GaussianReference",
     "JointRatio",
+    "MixtureReference",
     "RadialInputs",
     "RatioObjective",
     "ReferencedCritic",
@@ -111,6 +112,70 @@ class GaussianReference(nn.Module):
         return (x * (scale * self.linear)) @ y.T - own[:, None] - others[None] + self.constant
 
 
+class MixtureReference(nn.Module):
+    r"""The closed-form log ratio of a mixture of Gaussians, for all pairs.
+
+    .. math:: r(x, y) = \log \sum_k w_k N(x, y; \mu_k, \Sigma_k)
+              - \log \sum_k w_k N(x; \mu_k^x, \Sigma_k^{xx}) - \log \sum_k w_k N(y; \mu_k^y, \Sigma_k^{yy})
+
+    Parameters
+    ----------
+    weights : Tensor of shape (k,)
+        Weights of the components.
+    means : Tensor of shape (k, d_x + d_y)
+        Their means.
+    covariances : Tensor of shape (k, d_x + d_y, d_x + d_y)
+        Their covariances.
+    dim_x : int
+        How many of the dimensions are x's.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    precisions_x: Tensor
+    precisions_y: Tensor
+    precisions_xy: Tensor
+    marginals_x: Tensor
+    marginals_y: Tensor
+    log_norms: Tensor
+
+    def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor, dim_x: int) -> None:
+        super().__init__()
+        self.dim_x, self.dim_y = dim_x, means.shape[1] - dim_x
+        precisions = torch.linalg.inv(covariances.double())
+        parts = covariances[:, :dim_x, :dim_x].double(), covariances[:, dim_x:, dim_x:].double()
+        buffers = {
+            "log_weights": weights.double().log(),
+            "means": means,
+            "precisions_x": precisions[:, :dim_x, :dim_x],
+            "precisions_y": precisions[:, dim_x:, dim_x:],
+            "precisions_xy": precisions[:, :dim_x, dim_x:],
+            "marginals_x": torch.linalg.inv(parts[0]),
+            "marginals_y": torch.linalg.inv(parts[1]),
+            # The powers of 2 pi cancel.
+            "log_norms": -0.5 * torch.stack([torch.logdet(part) for part in (covariances.double(), *parts)]),
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value.float())
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        x = x[:, None, : self.dim_x] - self.means[:, : self.dim_x]  # (n, k, d_x)
+        y = y[:, None, : self.dim_y] - self.means[:, self.dim_x :]
+        log_joint, log_x, log_y = self.log_weights + self.log_norms
+        across = torch.einsum("nkx,kxy,mky->knm", x, self.precisions_xy, y)
+        own = log_joint - 0.5 * _quadratic(x, self.precisions_x)
+        others = -0.5 * _quadratic(y, self.precisions_y)
+        joint = torch.logsumexp(own.T[:, :, None] + others.T[:, None] - across, 0)
+        log_p_x = torch.logsumexp(log_x - 0.5 * _quadratic(x, self.marginals_x), 1)
+        log_p_y = torch.logsumexp(log_y - 0.5 * _quadratic(y, self.marginals_y), 1)
+        return joint - log_p_x[:, None] - log_p_y[None]
+
+
+def _quadratic(x: Tensor, matrices: Tensor) -> Tensor:
+    """Return x_k' M_k x_k, (n, k, d), (k, d, d) -> (n, k)."""
+    return torch.einsum("nkd,kde,nke->nk", x, matrices, x)
+
+
 class _Embedding(nn.Module):
     """Inputs (n, p) -> embedding (n, width) and bias (n,), after the inputs are scaled by their relevance."""
 
@@ -138,14 +203,14 @@ class _Embedding(nn.Module):
 
 
 class SeparableRatio(nn.Module):
-    """Gaussian reference plus an inner product of two embeddings, which starts at zero: the network learns what is left.
+    """A reference plus an inner product of two embeddings, which starts at zero: the network learns what is left.
 
     Parameters
     ----------
     inputs_x, inputs_y : RadialInputs
         Variates -> inputs.
-    correlations : Tensor of shape (k,)
-        Of the reference; empty for none.
+    reference : GaussianReference or MixtureReference
+        Variates -> scores.
     hidden : sequence of int
         ReLU layers of each side.
     width : int
@@ -160,7 +225,7 @@ class SeparableRatio(nn.Module):
         self,
         inputs_x: RadialInputs,
         inputs_y: RadialInputs,
-        correlations: Tensor,
+        reference: nn.Module,
         hidden: Sequence[int],
         width: int,
         offset: float = 0.0,
@@ -168,7 +233,7 @@ class SeparableRatio(nn.Module):
     ) -> None:
         super().__init__()
         self.inputs_x, self.inputs_y = inputs_x, inputs_y
-        self.reference = GaussianReference(correlations)
+        self.reference = reference
         relevance_x, relevance_y = relevance or (None, None)
         self.embed_x = _Embedding(inputs_x.n_inputs, hidden, width, relevance_x)
         self.embed_y = _Embedding(inputs_y.n_inputs, hidden, width, relevance_y)
@@ -246,7 +311,7 @@ class JointRatio(nn.Module):
 
 
 class ReferencedCritic(nn.Module):
-    """Any critic of :mod:`skdim.nn.critics` over the inputs, added to the Gaussian reference.
+    """Any critic of :mod:`skdim.nn.critics` over the inputs, added to a reference.
 
     Parameters
     ----------
@@ -254,15 +319,15 @@ class ReferencedCritic(nn.Module):
         Variates -> inputs.
     critic : nn.Module
         (n, p), (m, q) -> (n, m).
-    correlations : Tensor of shape (k,)
-        Of the reference; empty for none.
+    reference : GaussianReference or MixtureReference
+        Variates -> scores.
     """
 
-    def __init__(self, inputs_x: RadialInputs, inputs_y: RadialInputs, critic: nn.Module, correlations: Tensor) -> None:
+    def __init__(self, inputs_x: RadialInputs, inputs_y: RadialInputs, critic: nn.Module, reference: nn.Module) -> None:
         super().__init__()
         self.inputs_x, self.inputs_y = inputs_x, inputs_y
         self.critic = critic
-        self.reference = GaussianReference(correlations)
+        self.reference = reference
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""

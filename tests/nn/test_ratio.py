@@ -21,6 +21,7 @@ from skdim.nn.ratio import (
     SMALLEST_RELEVANCE,
     GaussianReference,
     JointRatio,
+    MixtureReference,
     RadialInputs,
     RatioObjective,
     ReferencedCritic,
@@ -28,6 +29,7 @@ from skdim.nn.ratio import (
     StackedRatio,
 )
 from skdim.synthetic import gaussian as gaussian_pairs
+from skdim.synthetic import gaussian_mixture_log_ratio
 
 LIMITED = settings(max_examples=25)
 
@@ -45,7 +47,9 @@ def seeded(build, seed=0):
 def separable(dim_x=3, dim_y=2, correlations=(0.8, -0.3), hidden=(8, 6), width=4, radial=True, seed=0, **kwargs):
     x, y = noise(50, dim_x, seed=91), noise(50, dim_y, seed=92)
     inputs = RadialInputs(x, radial), RadialInputs(y, radial)
-    return seeded(lambda: SeparableRatio(*inputs, torch.tensor(correlations), hidden, width, **kwargs), seed)
+    return seeded(
+        lambda: SeparableRatio(*inputs, GaussianReference(torch.tensor(correlations)), hidden, width, **kwargs), seed
+    )
 
 
 def joint(dim_x=3, dim_y=2, hidden=(8, 6), radial=True, seed=0):
@@ -126,6 +130,30 @@ def test_the_reference_is_the_closed_form_on_all_pairs(correlations):
     rows_x, rows_y = (x.double().numpy()[[i for i, _ in pairs]], y.double().numpy()[[j for _, j in pairs]])
     expected = gaussian.log_ratio(rows_x[:, :k], rows_y[:, :k], np.array(correlations)).reshape(6, 5)
     np.testing.assert_allclose(scores.detach(), expected, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize(("dim_x", "dim_y", "k"), [(1, 1, 1), (1, 3, 4), (4, 2, 2), (3, 3, 5)])
+def test_a_mixture_as_the_reference_is_the_closed_form_on_all_pairs(dim_x, dim_y, k):
+    rng = np.random.default_rng(0)
+    d = dim_x + dim_y
+    roots = rng.normal(size=(k, d, d + 2))
+    weights, means = rng.dirichlet(np.ones(k)), rng.normal(size=(k, d))
+    covariances = roots @ roots.transpose(0, 2, 1) / d
+    reference = MixtureReference(*map(torch.from_numpy, (weights, means, covariances)), dim_x)
+    x, y = noise(6, dim_x + 1, seed=1), noise(5, dim_y + 2, seed=2)  # what follows the variates is not looked at
+    scores = reference(x, y)
+    assert scores.shape == (6, 5)
+    for j in range(5):
+        rows_y = np.repeat(y.double().numpy()[j : j + 1, :dim_y], 6, axis=0)
+        expected = gaussian_mixture_log_ratio(x.double().numpy()[:, :dim_x], rows_y, weights, means, covariances)
+        np.testing.assert_allclose(scores[:, j], expected, rtol=2e-5, atol=2e-5)
+
+
+def test_a_mixture_of_one_is_the_gaussian_reference():
+    rho = 0.7
+    mixture = MixtureReference(torch.ones(1), torch.zeros(1, 2), torch.tensor([[[1, rho], [rho, 1]]]), 1)
+    x, y = noise(6, 1, seed=1), noise(5, 1, seed=2)
+    torch.testing.assert_close(mixture(x, y), GaussianReference(torch.tensor([rho]))(x, y).detach())
 
 
 def test_a_correlation_near_1_keeps_its_precision():
@@ -311,7 +339,7 @@ def test_relevance_finds_the_direction_that_matters():
     square = (x @ direction).square() + 0.3 * noise(1500, seed=2)
     y = ((square - square.mean()) / square.std())[:, None]
     inputs = RadialInputs(x, radial=False), RadialInputs(y, radial=False)
-    network = train(seeded(lambda: SeparableRatio(*inputs, torch.zeros(0), (32,), 8)), x, y)
+    network = train(seeded(lambda: SeparableRatio(*inputs, GaussianReference(torch.zeros(0)), (32,), 8)), x, y)
     relevance, _ = network.relevance_of(x, y)
     values, vectors = torch.linalg.eigh(relevance)
     assert abs(vectors[:, -1] @ direction).item() > 0.97
@@ -363,7 +391,7 @@ def test_shuffled_scores_are_entries_of_the_matrix(n, shifts):
 def test_any_critic_is_added_to_the_reference(name):
     inputs = RadialInputs(noise(50, 3, seed=91)), RadialInputs(noise(50, 3, seed=92))
     critic = randomized(seeded(lambda: build_critic(CRITICS[name](), 7, 7, 1.0)))
-    network = ReferencedCritic(*inputs, critic, torch.tensor([0.8, -0.3]))
+    network = ReferencedCritic(*inputs, critic, GaussianReference(torch.tensor([0.8, -0.3])))
     x, y = noise(2 * ROWS_AT_ONCE + 3, 3, seed=1), noise(5, 3, seed=2)
     expected = critic(inputs[0](x), inputs[1](y)) + GaussianReference(torch.tensor([0.8, -0.3]))(x, y)
     torch.testing.assert_close(network(x, y), expected)

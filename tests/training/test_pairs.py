@@ -15,7 +15,7 @@ from torch import nn
 from skdim.bounds import DV, JSD, NWJ, TUBA, InfoNCE
 from skdim.exceptions import DivergenceError
 from skdim.gaussian import log_ratio
-from skdim.nn.ratio import JointRatio, RadialInputs, RatioObjective, SeparableRatio
+from skdim.nn.ratio import GaussianReference, JointRatio, RadialInputs, RatioObjective, SeparableRatio
 from skdim.synthetic import gaussian, gaussian_mutual_information, paired_covariance
 from skdim.training.callbacks import StopTraining
 from skdim.training.pairs import AveragedWeights, PairBatches, train_pairs
@@ -39,7 +39,9 @@ def objective(x, y, bound=None, correlations=(), hidden=(16,), width=8, seed=0, 
     inputs = RadialInputs(x), RadialInputs(y)
     return seeded(
         lambda: RatioObjective(
-            SeparableRatio(*inputs, torch.tensor(correlations), hidden, width, bound.offset), bound, **kwargs
+            SeparableRatio(*inputs, GaussianReference(torch.tensor(correlations)), hidden, width, bound.offset),
+            bound,
+            **kwargs,
         ),
         seed,
     )

@@ -129,8 +129,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         ``SMILE(tau=1.0)``; see :mod:`skdim.bounds`.
     critic : "auto", str, object or callable, default="auto"
         "auto": separable networks on inputs scaled by their relevance, for narrow sides also a joint one, weighed on
-        validation rows. Or one critic of :mod:`skdim.nn.critics`: "inner", "bilinear", "separable", "concat", configured, or a
-        class or function ``(x_features, y_features) -> nn.Module``.
+        validation rows. Or one critic of :mod:`skdim.nn.critics`: "inner", "cosine", "bilinear", "separable", "concat",
+        configured, or a class or function ``(x_features, y_features) -> nn.Module``.
     marginals : {"normal_scores", "standardize"} or None, default="normal_scores"
         What becomes of continuous columns: normal scores of their ranks, mean 0 and variance 1, or nothing.
     reference : {"auto", "gaussian"} or None, default="auto"

@@ -388,7 +388,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
                 f"negatives={self.negatives!r} are no independent draws of the marginal: the values of lower_bound_ and "
                 "history_ are no bounds on the mutual information of the views. score takes the batch.",
                 NotABoundWarning,
-                stacklevel=6,
+                stacklevel=5,  # the line that called fit
             )
 
     def _check_encoders(self) -> None:

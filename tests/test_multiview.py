@@ -11,6 +11,7 @@ import sklearn
 import torch
 from helpers import IMAGES, LABELS, FlatEncoder, arrays, flat_encoder, noise, relative_difference, same_state, table
 from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
 from sklearn.compose import make_column_selector
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
@@ -402,8 +403,9 @@ def test_groups_are_routed():
 
 
 def test_semi_hard_is_an_estimate_and_the_score_a_bound():
-    with pytest.warns(NotABoundWarning, match="semi_hard"):
+    with pytest.warns(NotABoundWarning, match="semi_hard") as caught:
         fitted = tiny(negatives="semi_hard", **QUICK).fit(X)
+    assert caught[0].filename == __file__
     assert fitted.kind_ == "estimate"
     assert fitted.lower_bound_ <= np.log(2)
     assert fitted.score(X) > fitted.lower_bound_
@@ -455,6 +457,15 @@ def test_early_stopping_with_missing_views():
     fitted = tiny(views=QUADRANTS, early_stopping=True, max_iter=3).fit(lacking(X, 150))
     assert "valid_top_left-top_right" in fitted.history_[-1]
     assert np.isfinite(fitted.lower_bound_)
+
+
+def test_callbacks_see_a_fitted_transformer():
+    monitor = ScoringMonitor(scoring={"score": lambda estimator, X, y: estimator.score(X)})
+    fitted = tiny(views=QUADRANTS, max_iter=3).set_callbacks(monitor).fit(lacking(X, 50))
+    scores = [row["score"] for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    assert len(scores) == 3
+    assert np.isfinite(scores).all()
+    assert scores[-1] == pytest.approx(fitted.score(lacking(X, 50)), abs=1e-6)
 
 
 def test_the_encoder_takes_the_views():

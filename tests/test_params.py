@@ -10,8 +10,16 @@ from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv
 from skdim.nn.objectives import PRIORS
+from skdim.partitions import Shift
 
-CONFIGURED = [*BOUNDS.values(), *CRITICS.values(), *ENCODERS.values(), *PRIORS.values()]
+CONFIGURED = [
+    *BOUNDS.values(),
+    *METRIC_LOSSES.values(),
+    *CRITICS.values(),
+    *ENCODERS.values(),
+    *PRIORS.values(),
+    Shift,
+]
 
 
 class Holder(BaseEstimator):

@@ -523,15 +523,15 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         if layout.kind == "augment":  # what does not fit the shape is refused here, before training
             choose_augmentation(self._augment, layout.views[0][2])
         factory = CRITICS[self.critic]() if isinstance(self.critic, str) else self.critic
-        pairs = {
-            pair: PairInfoMax(
-                bound,
-                build_critic(shared_critic(factory) if self.shared_encoder else factory, width, width, bound.offset),
-                self.negatives,
-                self.target_mi,
-            )
-            for pair in combinations(range(len(layout.views)), 2)
-        }
+        if self.shared_encoder:
+            factory = shared_critic(factory)
+        pairs = {}
+        for pair in combinations(range(len(layout.views)), 2):
+            critic = build_critic(factory, width, width, bound.offset)
+            in_graph = self.graph == "full" or pair[0] == 0
+            # What is measured alone has no target, and the batch as negatives, as score has.
+            options = (self.negatives, self.target_mi) if in_graph else ("batch", None)
+            pairs[pair] = PairInfoMax(bound, critic, *options)
         return MultiView(self._build_encoders(layout), pairs, layout.names, self.graph)
 
     def _build_encoders(self, layout: Layout) -> ViewEncoders:

@@ -385,6 +385,8 @@ def test_rows_of_a_group_share_their_batch():
     assert all((batch.extras["groups"] == groups[batch.rows]).all() for batch in seen)
     assert sorted(np.concatenate([batch.rows for batch in seen[:6]])) == list(range(192))
     assert set(seen[0].extras["groups"]) != set(seen[6].extras["groups"])
+    in_order = Batches(FLAT, np.arange(192), batches.standardize, 32, seed=None, extras={"groups": groups})
+    assert [sorted(set(batch.extras["groups"])) for batch in in_order] == np.arange(24).reshape(6, 4).tolist()
 
 
 def test_groups_are_routed():

@@ -131,7 +131,7 @@ class Batches:
         The first epoch's number.
     extras : dict of str to ndarray of shape (n, ...) or None, default=None
         More about each sample, cut to the batch. Rows of one of the "groups", where there are such, come side by side, the
-        groups in random order: negatives from the own group are then in the same batch.
+        groups in random order where there is a seed: negatives from the own group are then in the same batch.
     """
 
     def __init__(
@@ -156,15 +156,18 @@ class Batches:
         return max(1, min(math.ceil(len(self.rows) / self.batch_size), len(self.rows) // 2))
 
     def __iter__(self) -> Iterator[Batch]:
-        rows = self.rows
-        if self.seed is not None:
-            rng = np.random.default_rng([self.seed, self.epoch])
-            rows = rng.permutation(rows)
-            if "groups" in self.extras:
-                groups = np.unique(self.extras["groups"], return_inverse=True)[1]
-                place = rng.permutation(groups.max() + 1)
-                rows = rows[np.argsort(place[groups[rows]], kind="stable")]
+        rows = self._ordered()
         for part in np.array_split(rows, len(self)):
             extras = {name: values[part] for name, values in self.extras.items()}
             yield Batch(self.standardize(self.X[part]), part, self.epoch if self.seed is not None else 0, extras)
         self.epoch += 1
+
+    def _ordered(self) -> npt.NDArray[np.int64]:
+        """Return the rows in this epoch's order."""
+        rng = np.random.default_rng([self.seed, self.epoch]) if self.seed is not None else None
+        rows = self.rows if rng is None else rng.permutation(self.rows)
+        if "groups" not in self.extras:
+            return rows
+        groups = np.unique(self.extras["groups"], return_inverse=True)[1]
+        place = np.arange(len(groups)) if rng is None else rng.permutation(groups.max() + 1)
+        return rows[np.argsort(place[groups[rows]], kind="stable")]

@@ -3,6 +3,7 @@
 from skdim._versions import show_versions
 from skdim.deep_infomax import PAPER, DeepInfoMaxTransformer
 from skdim.feature_scores import mutual_info_features
+from skdim.multiview import MultiViewInfoMaxTransformer
 from skdim.mutual_information import MIEstimator, MIResult, mutual_information
 
 __version__ = "0.1.0"
@@ -12,6 +13,7 @@ __all__ = [
     "DeepInfoMaxTransformer",
     "MIEstimator",
     "MIResult",
+    "MultiViewInfoMaxTransformer",
     "__version__",
     "mutual_info_features",
     "mutual_information",

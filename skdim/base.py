@@ -114,7 +114,17 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         """
         return self._train(X, y, resume=hasattr(self, "_learner"), keep=True, n_epochs=1)
 
-    def _train(self, X: Any, y: Any, *, resume: bool, keep: bool, n_epochs: int | None = None) -> Any:
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        resume: bool,
+        keep: bool,
+        n_epochs: int | None = None,
+        extras: dict[str, Any] | None = None,
+    ) -> Any:
+        """Train on X; ``extras`` are arrays with one entry per sample, that reach the views of each batch."""
         with as_before_on_error(self):
             self._check_parameters()
             X = self._validate_X(X, reset=not resume, min_samples=2)
@@ -125,9 +135,10 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             schedule = n_epochs is None
             if n_epochs is None:
                 n_epochs = self._n_epochs(len(train_rows))
+            self._check_rows(X, train_rows, extras)
             root = self._init_callback_context(max_subtasks=n_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, schedule, root, resume)
+            net = self._net(X, y, learner, train_rows, valid_rows, n_epochs, schedule, root, resume, extras)
             net.run()
             self._store(learner, net, keep=keep, resume=resume)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -137,13 +148,20 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
-        self._built_with = clone(self)
+        self._built_with = self._template()
         shape = self._network_shape(self.input_shape_)
         with local_seed(seed):
             objective = place(self._build(shape, True), device)
         generator = torch.Generator().manual_seed(seed)
         optimizer = self._make_optimizer(objective)
-        return Learner(objective, Standardizer.learn(X, shape), device, seed, 0, optimizer, generator)
+        return Learner(objective, self._standardizer(X, shape), device, seed, 0, optimizer, generator)
+
+    def _template(self) -> Any:
+        """Return what builds the network anew: a clone, with what the subclass learns of X before it builds."""
+        return clone(self)
+
+    def _standardizer(self, X: Any, shape: tuple[int, ...]) -> Standardizer:
+        return Standardizer.learn(X, shape)
 
     def _resumed(self) -> Learner:
         """Return a copy of the learner that can train, so that a failure leaves the fitted one alone."""
@@ -208,11 +226,12 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         schedule: bool,
         root: Any,
         resume: bool,
+        extras: dict[str, Any] | None = None,
     ) -> InfoMaxNet:
-        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch)
+        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch, extras)
         valid, callbacks = None, [DivergenceGuard()]
         if valid_rows is not None:
-            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, seed=None)
+            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, seed=None, extras=extras)
             callbacks.append(EarlyStopping(self.n_iter_no_change, self.tol))
         if root._callbacks:
             callbacks.append(self._epoch_tasks(X, y, learner, root, resume))
@@ -259,23 +278,37 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         """Return the fitted attributes that tell how training went, after ``n_before`` epochs in earlier calls."""
         history = []
         for number, row in enumerate(net.history, start=n_before + 1):
-            history.append({"epoch": number, **{name.removeprefix("train_"): row[name] for name in net.sums_}})
+            parts = {name.removeprefix("train_"): row[name] for name in net.recorded_ if name in row}
+            history.append({"epoch": number, **parts})
         stopping = [callback for _, callback in net.callbacks_ if isinstance(callback, EarlyStopping)]
         best = history[stopping[0].best_epoch_ - 1] if stopping and history else history[-1] if history else {}
         prefix = "valid_" if stopping else ""
-        bounds = [best[prefix + name] for name in net.module_.terms] if best else [-math.inf]
+        bounds = [best[prefix + name] for name in net.module_.terms if prefix + name in best] or [-math.inf]
         history = [*self.history_, *history] if resume else history
         return {
-            "lower_bound_": float(sum(bounds)),
+            "lower_bound_": self._summed(bounds),
             "loss_curve_": [row["loss"] for row in history],
             "history_": history,
             "n_iter_": len(history),
         }
 
+    def _summed(self, bounds: list[float]) -> float:
+        """Return the one number that stands for the bounds of all terms."""
+        return float(sum(bounds))
+
     # -------------------------------------------------------------------------------------------------------- validation
+    #: Whether X may hold NaN, as scikit-learn's ``ensure_all_finite``; a subclass that lets it pass decides which NaN may be.
+    _ensure_all_finite: bool | str = True
+
+    #: Parameters that may hold classes and functions.
+    _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
+
     def _check_parameters(self) -> None:
-        check_factories(self, ("encoder", "critic", "augment", "optimizer"))
+        check_factories(self, self._factories)
         self._validate_params()
+
+    def _check_rows(self, X: Any, rows: Any, extras: dict[str, Any] | None) -> None:
+        """Refuse samples that the subclass cannot train on; ``rows`` are those that it would."""
 
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
         """Return X as an array, never copying one that is one; learn its shape, or hold it against the fitted one."""
@@ -283,10 +316,23 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
         )
         if not stacked:
-            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_min_samples=min_samples)
+            X = validate_data(
+                self,
+                X,
+                reset=reset,
+                dtype="numeric",
+                ensure_min_samples=min_samples,
+                ensure_all_finite=self._ensure_all_finite,
+            )
         else:
             X = check_array(
-                X, dtype="numeric", allow_nd=True, ensure_min_samples=min_samples, estimator=self, input_name="X"
+                X,
+                dtype="numeric",
+                allow_nd=True,
+                ensure_min_samples=min_samples,
+                ensure_all_finite=self._ensure_all_finite,
+                estimator=self,
+                input_name="X",
             )
             if not math.prod(X.shape[1:]):
                 raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
@@ -370,7 +416,13 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         check_is_fitted(self)
         width = self._n_features_out
-        X = self._validate_X(X, reset=False)
+        return self._encode(self._validate_X_to_encode(X), width)
+
+    def _validate_X_to_encode(self, X: Any) -> Any:
+        """Return X as an array of samples that can be encoded."""
+        return self._validate_X(X, reset=False)
+
+    def _encode(self, X: Any, width: int) -> Any:
         features = np.empty((len(X), width), dtype=np.float32)
         for start in range(0, len(X), CHUNK):
             rows = slice(start, min(start + CHUNK, len(X)))
@@ -463,8 +515,7 @@ def as_before_on_error(estimator: Any) -> Iterator[None]:
 def check_factories(estimator: Any, names: tuple[str, ...]) -> None:
     """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
     for name in names:
-        value = getattr(estimator, name)
-        for part in value if isinstance(value, (tuple, list)) else [value]:
+        for part in _leaves(getattr(estimator, name)):
             if isinstance(part, nn.Module) and name in ("encoder", "critic"):
                 raise TypeError(
                     f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
@@ -476,6 +527,15 @@ def check_factories(estimator: Any, names: tuple[str, ...]) -> None:
                     "Define it at the top level of a module.",
                     PersistenceWarning,
                 )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield what nested tuples and lists hold."""
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
 
 
 def _is_importable(part: Any) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import inspect
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -15,7 +13,7 @@ from torch import nn
 
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, infonce
-from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
+from skdim.nn.critics import CRITICS, Concat, Separable, build_critic, shared_critic
 from skdim.nn.encoders import ENCODERS, Conv, Conv1d, build_encoder
 from skdim.nn.objectives import (
     PRIORS,
@@ -28,15 +26,11 @@ from skdim.nn.objectives import (
     Term,
     UniformPrior,
 )
+from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch
-from skdim.training.device import local_seed
 from skdim.training.learner import Learner
-from skdim.views import Augmentation, ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
 
 __all__ = ["PAPER", "DeepInfoMaxTransformer"]
-
-#: Seed of the views that held-out bounds and scores are taken on.
-EVALUATION_SEED = 0
 
 
 class DeepInfoMaxTransformer(InfoMaxTransformer):
@@ -70,7 +64,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         weight is positive, else 0.
     estimator : {"infonce", "jsd", "dv", "nwj", "alpha"} or Bound, default="infonce"
         The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`.
-    critic : {"inner", "bilinear", "separable", "concat"}, object, callable or pair of them, default="separable"
+    critic : {"inner", "cosine", "bilinear", "separable", "concat"}, object, callable or pair of them, default="separable"
         The critic that scores (Y, C_p) pairs: a name, a configured object such as ``Separable(width=64)``, or a class or
         function ``(x_features, y_features) -> nn.Module``; see :mod:`skdim.nn.critics`. A pair is (global, local); the
         code-to-code term takes the global one.
@@ -308,7 +302,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return ENCODERS[name](**sizes)
 
     def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
-        self._augmentation(shape)  # what does not fit the shape is refused here, before training
+        if self.augment is not None:
+            choose_augmentation(self.augment, shape)  # what does not fit the shape is refused here, before training
         encoder = build_encoder(self._encoder_factory(shape), shape, self.n_components)
         bound, (global_critic, local_critic) = self._bound(), self._critics()
         n_channels, n_locations = encoder.local_shape
@@ -318,7 +313,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         kinds = {
             "local": (LocalInfoMax, local_critic, n_channels),
             "global": (GlobalInfoMax, global_critic, n_channels * n_locations),
-            "code": (CodeInfoMax, _shared(global_critic), self.n_components),
+            "code": (CodeInfoMax, shared_critic(global_critic), self.n_components),
         }
         terms: dict[str, Term] = {}
         for name, (kind, factory, width) in kinds.items():
@@ -335,31 +330,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return 1.0 if self.augment is not None and self.global_weight + self.local_weight > 0 else 0.0
 
     # ----------------------------------------------------------------------------------------------------------- views
-    def _augmentation(self, shape: tuple[int, ...]) -> Any:
-        """Return the augmentation, or None or the user's function."""
-        if not isinstance(self.augment, str):
-            return self.augment
-        if self.augment == "auto":
-            return {1: TableAugmentation, 2: SequenceAugmentation, 3: ImageAugmentation}[len(shape)]()
-        if len(shape) != 3:
-            raise ValueError(
-                "augment='auto+flip' flips images; this input is a table or a sequence: use augment='auto'."
-            )
-        return ImageAugmentation(flip=True)
-
     def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
-        shape = learner.standardize.shape
-        augment = self._augmentation(shape)
         X = batch.X.to(learner.device)
-        if augment is None:
-            return [X]
-        if not isinstance(augment, Augmentation):
-            generator = torch.Generator().manual_seed(EVALUATION_SEED) if evaluation else learner.generator
-            return [_call(augment, X, generator) for _ in range(2)]
-        n_draws = augment.n_draws(shape)
-        seed, epoch = (EVALUATION_SEED, 0) if evaluation else (learner.seed, batch.epoch)
-        draws = torch.from_numpy(sample_uniform(seed, epoch, batch.rows, 2 * n_draws)).to(learner.device)
-        return [augment(X, draws[:, :n_draws]), augment(X, draws[:, n_draws:])]
+        return [X] if self.augment is None else two_views(self.augment, X, batch, learner, evaluation)
 
     # ----------------------------------------------------------------------------------------------------------- score
     def _score_block(self, block: Any, rows: Any) -> float:
@@ -372,22 +345,6 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             first, second = (encoder(view) for view in self._built_with._views(batch, learner, evaluation=True))
             pairs["code"] = (first, second)
         return float(sum(terms[name].evaluate(infonce, *pair).item() for name, pair in pairs.items()))
-
-
-def _call(augment: Callable[..., torch.Tensor], X: torch.Tensor, generator: Any) -> torch.Tensor:
-    """Return the view of a user's function: of (X, generator), or of X alone, drawing from torch's generator, seeded here."""
-    try:
-        inspect.signature(augment).bind(X, generator)
-    except TypeError:
-        seed = int(torch.randint(2**31, (), generator=generator))
-        with local_seed(seed, X.device):
-            return augment(X)
-    return augment(X, generator)
-
-
-def _shared(critic: Any) -> Any:
-    """Return the critic between the codes of two views: both sides are of one kind, so a separable one embeds them alike."""
-    return dataclasses.replace(critic, shared=True) if isinstance(critic, Separable) else critic
 
 
 _PAPER = {

@@ -10,6 +10,7 @@ __all__ = [
     "DuplicateRowsWarning",
     "HighVarianceWarning",
     "MutualInformationWarning",
+    "NotABoundWarning",
     "PersistenceWarning",
     "SaturationWarning",
     "SmallSampleWarning",
@@ -50,6 +51,10 @@ class HighVarianceWarning(MutualInformationWarning):
 
 class DuplicateRowsWarning(MutualInformationWarning):
     """Rows that the value is taken on were trained on as well: samples are not independent."""
+
+
+class NotABoundWarning(MutualInformationWarning):
+    """Negatives are chosen such that the value of a bound is no bound any more."""
 
 
 class ConstantInputWarning(MutualInformationWarning):

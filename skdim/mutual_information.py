@@ -17,7 +17,7 @@ from torch import Tensor
 
 from skdim._params import check_sizes
 from skdim.base import BaseInfoMax, as_before_on_error, check_factories
-from skdim.bounds import MI_BOUNDS, Bound
+from skdim.bounds import METRIC_LOSSES, MI_BOUNDS, Bound
 from skdim.dependence import (
     BLOCK,
     FEWEST_TO_SPLIT,
@@ -118,8 +118,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         ``SMILE(tau=1.0)``; see :mod:`skdim.bounds`.
     critic : "auto", str, object or callable, default="auto"
         "auto": separable networks on inputs scaled by their relevance, for narrow sides also a joint one, weighed on
-        validation rows. Or one critic of :mod:`skdim.nn.critics`: "inner", "bilinear", "separable", "concat", configured, or a
-        class or function ``(x_features, y_features) -> nn.Module``.
+        validation rows. Or one critic of :mod:`skdim.nn.critics`: "inner", "cosine", "bilinear", "separable", "concat",
+        configured, or a class or function ``(x_features, y_features) -> nn.Module``.
     marginals : {"normal_scores", "standardize"} or None, default="normal_scores"
         What becomes of continuous columns: normal scores of their ranks, mean 0 and variance 1, or nothing.
     reference : {"auto", "gaussian"} or None, default="auto"
@@ -552,6 +552,11 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         bound = self._bound()
         if bound is not None:
             bound.check()
+            if bound.name in METRIC_LOSSES:
+                raise ValueError(
+                    f"estimator={bound!r} is a loss of metric learning and measures no mutual information. Allowed are "
+                    f"{sorted({*MI_BOUNDS, *OTHER_ESTIMATORS})}."
+                )
         name = bound.name if bound is not None else self.estimator
         if not isinstance(self.hidden_layer_sizes, str):
             check_sizes("hidden_layer_sizes", self.hidden_layer_sizes, at_least=1)

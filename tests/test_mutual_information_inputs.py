@@ -18,7 +18,7 @@ from test_inputs import refuses
 from test_mutual_information import KINDS, KNOWN, OF_CRITICS, RHO, TRUTH, pairs
 
 from skdim import MIEstimator, mutual_information
-from skdim.bounds import DV, SMILE, TNCE, Alpha, InfoNCE
+from skdim.bounds import DV, SMILE, TNCE, Alpha, InfoNCE, NPair
 from skdim.exceptions import (
     ConstantInputWarning,
     DivergenceError,
@@ -521,6 +521,7 @@ NO_EFFECT = [
     *(({"estimator": name, "conditional": KnownGaussian(RHO)}, ["conditional", name]) for name in [*OF_CRITICS, "ba"]),
     *(({"estimator": name}, [name, "needs", "conditional"]) for name in ("tnce", "l1out")),
     ({"estimator": TNCE()}, ["'tnce'", "needs", "conditional"]),
+    ({"estimator": NPair()}, ["NPair", "no mutual information", "'infonce'"]),
     *(
         ({"estimator": name, "reference": "gaussian"}, ["reference='gaussian'", name, "None or 'auto'"])
         for name in ("dv", "nwj", "tuba", "smile", "flo", "ba", "gaussian", "club")

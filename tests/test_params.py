@@ -6,12 +6,20 @@ import pytest
 from sklearn.base import BaseEstimator, clone
 
 from skdim._params import look_up
-from skdim.bounds import BOUNDS, DV, Alpha
+from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv
 from skdim.nn.objectives import PRIORS
+from skdim.partitions import Shift
 
-CONFIGURED = [*BOUNDS.values(), *CRITICS.values(), *ENCODERS.values(), *PRIORS.values()]
+CONFIGURED = [
+    *BOUNDS.values(),
+    *METRIC_LOSSES.values(),
+    *CRITICS.values(),
+    *ENCODERS.values(),
+    *PRIORS.values(),
+    Shift,
+]
 
 
 class Holder(BaseEstimator):

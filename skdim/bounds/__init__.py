@@ -6,13 +6,15 @@ samples; every function gives the mean over them of the bound at each. Where the
 the critic's place.
 
 A :class:`Bound` joins such a function to what a reader must know of it: its ``kind``, its ``cap``, its ``optimal_critic``,
-what it ``needs``, and the loss whose gradient trains it.
+what it ``needs``, and the loss whose gradient trains it. Losses of deep metric learning join them: they are reported by
+InfoNCE.
 """
 
 from skdim.bounds._base import Bound
 from skdim.bounds._conditional import CLUB, TNCE, L1Out, club, gaussian, l1out, tnce
 from skdim.bounds._exponential import DV, FLO, NWJ, TUBA, UBA, dv, flo, nwj, tuba, uba
 from skdim.bounds._jensen_shannon import DIME, JSD, SMILE, dime, jsd, smile
+from skdim.bounds._metric import METRIC_LOSSES, NPair, NPairOVO, Triplet, npair, npair_ovo, triplet
 from skdim.bounds._softmax import MLCPC, Alpha, InfoNCE, alpha, infonce, mlcpc
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "DV",
     "FLO",
     "JSD",
+    "METRIC_LOSSES",
     "MI_BOUNDS",
     "MLCPC",
     "NWJ",
@@ -33,6 +36,9 @@ __all__ = [
     "Bound",
     "InfoNCE",
     "L1Out",
+    "NPair",
+    "NPairOVO",
+    "Triplet",
     "alpha",
     "club",
     "dime",
@@ -43,9 +49,12 @@ __all__ = [
     "jsd",
     "l1out",
     "mlcpc",
+    "npair",
+    "npair_ovo",
     "nwj",
     "smile",
     "tnce",
+    "triplet",
     "tuba",
     "uba",
 ]

@@ -66,6 +66,8 @@ class Learner:
             "standardize/mean": self.standardize.mean,
             "standardize/scale": self.standardize.scale,
         }
+        if self.standardize.mixing is not None:
+            state["standardize/mixing"] = self.standardize.mixing
         state |= {f"objective/{name}": array for name, array in module_state(self.objective).items()}
         if self.optimizer is not None and self.generator is not None:
             moments = optimizer_state(self.optimizer, self.objective)
@@ -103,8 +105,8 @@ class Learner:
         objective = place(build(shape, continues), device).eval()
         load_module(objective, _part(state, "objective/"))
         # Arrays are copied: they may be read-only memory maps of the file.
-        mean, scale = (np.array(state[f"standardize/{name}"]) for name in ("mean", "scale"))
-        learner = cls(objective, Standardizer(shape, mean, scale), device, state["seed"], state["epoch"])
+        statistics = {name: np.array(array) for name, array in _part(state, "standardize/").items()}
+        learner = cls(objective, Standardizer(shape, **statistics), device, state["seed"], state["epoch"])
         if continues:
             learner.optimizer = make_optimizer(objective)
             load_optimizer(learner.optimizer, objective, _part(state, "optimizer/"))

@@ -87,8 +87,8 @@ class InfoMaxNet(NeuralNet):
         The objective, built and placed: ``module(views, generator) -> (loss, parts)``; ``module.evaluate(views) -> parts``.
     optimizer : torch.optim.Optimizer
         Over the module's parameters.
-    make_views : callable (batch, evaluation) -> list of Tensor
-        Views of a batch; with ``evaluation`` from the fixed evaluation seed.
+    make_views : callable (batch, evaluation) -> views
+        Views of a batch, as the module takes them; with ``evaluation`` from the fixed evaluation seed.
     train, valid : Batches, Batches or None
         What is trained on, and the held-out rows.
     max_epochs : int
@@ -107,7 +107,7 @@ class InfoMaxNet(NeuralNet):
         self,
         module: nn.Module,
         optimizer: torch.optim.Optimizer,
-        make_views: Callable[[Batch, bool], Sequence[Tensor]],
+        make_views: Callable[[Batch, bool], Any],
         train: Batches,
         valid: Batches | None,
         max_epochs: int,
@@ -172,7 +172,12 @@ class InfoMaxNet(NeuralNet):
         self.module_.train()
         self.sums_: dict[str, list[Tensor]] = {}
 
+    def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        super().on_train_begin(net, *args, **kwargs)
+        self.recorded_: dict[str, None] = {}  # names of all that was recorded, in order; a part may lack in some epochs
+
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        self.recorded_ |= dict.fromkeys(self.sums_)
         for name, values in self.sums_.items():
             self.history.record(name, torch.stack(values).mean().item())
 

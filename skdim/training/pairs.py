@@ -158,7 +158,7 @@ def train_pairs(
     net = InfoMaxNet(
         objective,
         make_optimizer(optimizer, objective, learning_rate, weight_decay),
-        lambda batch, evaluation: list(batch),  # type: ignore[arg-type]
+        lambda batch, evaluation: list(batch),
         batches,  # type: ignore[arg-type]
         None,
         max_epochs,

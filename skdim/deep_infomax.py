@@ -362,10 +362,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return [augment(X, draws[:, :n_draws]), augment(X, draws[:, n_draws:])]
 
     # ----------------------------------------------------------------------------------------------------------- score
-    def _score_block(self, block: Any, rows: Any) -> float:
+    def _score_block(self, batch: Batch) -> float:
         learner = self._learner
         encoder, terms = learner.objective.encoder, learner.objective.terms
-        batch = Batch(learner.standardize(block), rows, 0)
         code = encoder(batch.X.to(learner.device))
         pairs = {name: (code, code) for name in terms if name != "code"}
         if not pairs:  # two views are all there is to relate

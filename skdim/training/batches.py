@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +23,24 @@ BLOCK = 1024
 
 
 class Batch(NamedTuple):
-    """Standardised samples with where they come from, so that their views can be seeded."""
+    """Standardised samples with where they come from, so that their views can be seeded.
+
+    Attributes
+    ----------
+    X : Tensor
+        Standardised samples.
+    rows : ndarray of int
+        Their row numbers.
+    epoch : int
+        The epoch.
+    extras : mapping of str to ndarray
+        What else is known of each of these rows, such as the length of a padded sequence.
+    """
 
     X: Tensor
     rows: npt.NDArray[np.int64]
     epoch: int
+    extras: Mapping[str, Array] = MappingProxyType({})
 
 
 @dataclass
@@ -46,19 +60,27 @@ class Standardizer:
     scale: npt.NDArray[np.float64]
 
     @classmethod
-    def learn(cls, X: Array, shape: tuple[int, ...]) -> Standardizer:
-        """Learn mean and scale block by block; a constant channel keeps its scale of 1."""
+    def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
+        """Learn mean and scale block by block; a constant channel keeps its scale of 1.
+
+        Of a sequence the first ``lengths[i]`` samples count; the rest is padding.
+        """
         scaler = StandardScaler()
         for start in range(0, len(X), BLOCK):
             block = np.asarray(X[start : start + BLOCK], dtype=np.float64).reshape(-1, *shape)
-            scaler.partial_fit(np.moveaxis(block, 1, -1).reshape(-1, shape[0]))
+            values = np.moveaxis(block, 1, -1)
+            if lengths is not None:
+                values = values[np.arange(shape[1]) < lengths[start : start + BLOCK, None]]
+            scaler.partial_fit(values.reshape(-1, shape[0]))
         return cls(shape, scaler.mean_, scaler.scale_)
 
     def __call__(self, block: Array) -> Tensor:
         """Return the standardised float32 tensor of some rows."""
         # In float64, so that bytes, 0 to 255 and 0 to 1 give the same bits, and values beyond float32 may come. A copy: the
         # user's array is never written to.
-        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C")).reshape(-1, *self.shape)
+        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
+        if values.ndim != len(self.shape) + 1:  # stacked sequences may be longer or shorter than the fitted ones
+            values = values.reshape(-1, *self.shape)
         per_channel = (-1,) + (1,) * (len(self.shape) - 1)
         values -= torch.from_numpy(self.mean).reshape(per_channel)
         values /= torch.from_numpy(self.scale).reshape(per_channel)
@@ -85,6 +107,8 @@ class Batches:
         Seed of the order; None keeps the rows in order, the same in every epoch.
     epoch : int, default=0
         The first epoch's number.
+    extras : mapping of str to array of shape (n, ...), default=None
+        More values per row of X, cut to each batch's rows.
     """
 
     def __init__(
@@ -95,6 +119,7 @@ class Batches:
         batch_size: int,
         seed: int | None,
         epoch: int = 0,
+        extras: Mapping[str, Array] | None = None,
     ) -> None:
         self.X = X
         self.rows = rows
@@ -102,6 +127,7 @@ class Batches:
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = epoch
+        self.extras = extras or {}
 
     def __len__(self) -> int:
         return max(1, min(math.ceil(len(self.rows) / self.batch_size), len(self.rows) // 2))
@@ -111,5 +137,6 @@ class Batches:
         if self.seed is not None:
             rows = np.random.default_rng([self.seed, self.epoch]).permutation(rows)
         for part in np.array_split(rows, len(self)):
-            yield Batch(self.standardize(self.X[part]), part, self.epoch if self.seed is not None else 0)
+            extras = {name: values[part] for name, values in self.extras.items()}
+            yield Batch(self.standardize(self.X[part]), part, self.epoch if self.seed is not None else 0, extras)
         self.epoch += 1

@@ -190,7 +190,11 @@ class Predictive(nn.Module):
         places = torch.stack(
             [
                 self._anchors(
-                    (n_times - 1 - k) * n_columns, n_anchors, None if draws is None else draws[k], device, distinct=False
+                    (n_times - 1 - k) * n_columns,
+                    n_anchors,
+                    None if draws is None else draws[k],
+                    device,
+                    distinct=False,
                 )
                 for k in steps
             ]
@@ -207,9 +211,7 @@ class Predictive(nn.Module):
             scores = torch.bmm(p, q.transpose(1, 2))
             yield _Scores(k, self._scale(scores, k[:, None, None]).permute(1, 2, 0))
 
-    def _own_offsets(
-        self, codes: Contexts, n_frames: Tensor | None, n_anchors: int, draws: Tensor | None
-    ) -> _Groups:
+    def _own_offsets(self, codes: Contexts, n_frames: Tensor | None, n_anchors: int, draws: Tensor | None) -> _Groups:
         """Yield scores[a, b, i] = f_k(z at anchor b + k, c at anchor a), both of sequence i."""
         for k, p, z, reached in self._by_step(codes, n_frames, n_anchors, draws):
             n_reached = reached.sum(0)  # anchors ascend: a sequence reaches the first few
@@ -219,9 +221,7 @@ class Predictive(nn.Module):
                     scores = torch.einsum("aid,bid->abi", p[:count, rows], z[:count, rows])
                     yield _Scores(k.expand(len(rows)), self._scale(scores, k))
 
-    def _all_offsets(
-        self, codes: Contexts, n_frames: Tensor | None, n_anchors: int, draws: Tensor | None
-    ) -> _Groups:
+    def _all_offsets(self, codes: Contexts, n_frames: Tensor | None, n_anchors: int, draws: Tensor | None) -> _Groups:
         """Yield scores[i, j, 0] = f_k(z of pair j, c of pair i), over the anchors of all sequences."""
         for k, p, z, reached in self._by_step(codes, n_frames, n_anchors, draws):
             if reached.sum() >= 2:

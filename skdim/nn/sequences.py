@@ -39,6 +39,7 @@ __all__ = [
     "build_causal_encoder",
 ]
 
+
 ContextFactory: TypeAlias = Callable[[int, int, int], nn.Module]
 
 #: An automatic stride is the smallest power of 2 that leaves at most so many frames.
@@ -107,11 +108,11 @@ class _ChannelNorm(nn.LayerNorm):
 class _CausalLayer(nn.Module):
     """A strided convolution in time whose output t ends with input (t + 1) stride - 1."""
 
-    def __init__(self, size_in: int, size_out: int, kernel_size: int, stride: int) -> None:
+    def __init__(self, size_in: int, size_out: int, kernel_size: int, stride: int, norm: bool) -> None:
         super().__init__()
         self.n_before = kernel_size - stride
-        self.convolution = nn.Conv1d(size_in, size_out, kernel_size, stride, bias=False)
-        self.norm = _ChannelNorm(size_out)
+        self.convolution = nn.Conv1d(size_in, size_out, kernel_size, stride)
+        self.norm = _ChannelNorm(size_out) if norm else nn.Identity()
 
     def forward(self, X: Tensor) -> Tensor:
         return torch.relu(self.norm(self.convolution(F.pad(X, (self.n_before, 0)))))
@@ -140,8 +141,9 @@ class StridedConv(Configured):
     ----------
     width : int, default=64
         Channels of each layer.
-    kernel_size : int, default=4
-        Kernel length, at least 2. The paper's kernels are about twice their stride.
+    overlap : int, default=1
+        Kernel length in strides. 1 makes frames that share no sample, so that no later latent holds what a context has
+        seen; the paper's kernels are about twice their stride.
     stride : int or "auto", default="auto"
         Samples of a frame, a power of 2. "auto" is the smallest that leaves at most 32 frames.
 
@@ -158,7 +160,7 @@ class StridedConv(Configured):
     """
 
     width: int = 64
-    kernel_size: int = 4
+    overlap: int = 1
     stride: int | str = "auto"
 
     def stride_of(self, length: int) -> int:
@@ -177,15 +179,14 @@ class StridedConv(Configured):
     def __call__(self, input_shape: tuple[int, ...], n_latent: int) -> nn.Module:
         """Build the network for sequences of this shape."""
         check_size("width of StridedConv", self.width)
-        check_size("kernel_size of StridedConv", self.kernel_size)
-        if self.kernel_size < 2:
-            raise ValueError(f"kernel_size of StridedConv must be at least 2, got {self.kernel_size!r}.")
+        check_size("overlap of StridedConv", self.overlap)
         n_channels, length = input_shape
         strides = [2] * (self.stride_of(length).bit_length() - 1) + [1]
         widths = [n_channels] + [self.width] * (len(strides) - 1)
         layers: list[nn.Module] = [
-            _CausalLayer(size_in, self.width, self.kernel_size, stride)
-            for size_in, stride in zip(widths, strides, strict=True)
+            # The first layer is not normalised: that would take the level of a frame away.
+            _CausalLayer(size_in, self.width, self.overlap * stride, stride, norm=layer > 0)
+            for layer, (size_in, stride) in enumerate(zip(widths, strides, strict=True))
         ]
         return _Frames(layers, self.width, n_latent)
 
@@ -242,12 +243,15 @@ class PatchGrid(Configured):
     def grid(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
         """Return how many rows and columns of patches an image of this shape holds."""
         if any(side > room for side, room in zip(self.size, input_shape[1:], strict=True)):
-            raise ValueError(f"patch_size={self.size} is larger than the images of {input_shape[1]} x {input_shape[2]}.")
+            raise ValueError(
+                f"patch_size={self.size} is larger than the images of {input_shape[1]} x {input_shape[2]}."
+            )
         if min(self.step) < 1 or any(step > side for step, side in zip(self.step, self.size, strict=True)):
-            raise ValueError(f"patch_overlap={self.overlap!r} must be at least 0 and smaller than patch_size={self.size}.")
+            raise ValueError(
+                f"patch_overlap={self.overlap!r} must be at least 0 and smaller than patch_size={self.size}."
+            )
         rows, columns = (
-            (room - side) // step + 1
-            for room, side, step in zip(input_shape[1:], self.size, self.step, strict=True)
+            (room - side) // step + 1 for room, side, step in zip(input_shape[1:], self.size, self.step, strict=True)
         )
         return rows, columns
 

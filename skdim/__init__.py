@@ -5,11 +5,13 @@ from skdim.deep_infomax import PAPER, DeepInfoMaxTransformer
 from skdim.feature_scores import mutual_info_features
 from skdim.multiview import MultiViewInfoMaxTransformer
 from skdim.mutual_information import MIEstimator, MIResult, mutual_information
+from skdim.predictive_coding import CPCTransformer
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PAPER",
+    "CPCTransformer",
     "DeepInfoMaxTransformer",
     "MIEstimator",
     "MIResult",

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from skdim.exceptions import PersistenceWarning, warn
-from skdim.training.batches import Batches, Standardizer
+from skdim.training.batches import Batch, Batches, Standardizer
 from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
 from skdim.training.device import local_seed, place, resolve_device
 from skdim.training.learner import Learner
@@ -59,6 +59,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+    _auto_steps, _auto_epochs = AUTO_STEPS, AUTO_EPOCHS
+    #: Parameters that may be a class or function.
+    _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
     #: Parameters that a continued training may change; the others describe the network.
     _training_parameters = frozenset(_parameter_constraints) - {"input_shape"} | {"features"}
 
@@ -128,7 +131,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         with as_before_on_error(self):
             self._check_parameters()
             X = self._validate_X(X, reset=not resume, min_samples=2)
-            learner = self._resumed() if resume else self._new_learner(X)
+            X, extras = self._prepare(X, extras or {}, reset=not resume)
+            learner = self._resumed() if resume else self._new_learner(X, extras)
             train_rows, valid_rows = self._split(
                 len(X), learner, early_stopping=self.early_stopping and n_epochs is None
             )
@@ -144,24 +148,33 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _new_learner(self, X: Any) -> Learner:
+    def _prepare(self, X: Any, extras: dict[str, Any], *, reset: bool) -> tuple[Any, dict[str, Any]]:
+        """Check the extras against validated samples; a subclass may return another view of the samples."""
+        return X, extras
+
+    def _learned_shape(self, X: Any) -> tuple[int, ...]:
+        """Return the shape of one input as the network takes it, for samples that are learned from."""
+        return self._network_shape(self.input_shape_)
+
+    def _learn_standardizer(self, X: Any, shape: tuple[int, ...], extras: dict[str, Any]) -> Standardizer:
+        return Standardizer.learn(X, shape)
+
+    def _new_learner(self, X: Any, extras: dict[str, Any]) -> Learner:
         device = resolve_device(self.device)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
         self._built_with = self._template()
-        shape = self._network_shape(self.input_shape_)
+        shape = self._learned_shape(X)
         with local_seed(seed):
             objective = place(self._build(shape, True), device)
         generator = torch.Generator().manual_seed(seed)
         optimizer = self._make_optimizer(objective)
-        return Learner(objective, self._standardizer(X, shape), device, seed, 0, optimizer, generator)
+        standardize = self._learn_standardizer(X, shape, extras)
+        return Learner(objective, standardize, device, seed, 0, optimizer, generator)
 
     def _template(self) -> Any:
         """Return what builds the network anew: a clone, with what the subclass learns of X before it builds."""
         return clone(self)
-
-    def _standardizer(self, X: Any, shape: tuple[int, ...]) -> Standardizer:
-        return Standardizer.learn(X, shape)
 
     def _resumed(self) -> Learner:
         """Return a copy of the learner that can train, so that a failure leaves the fitted one alone."""
@@ -213,7 +226,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _n_epochs(self, n: int) -> int:
         if self.max_iter != "auto":
             return int(self.max_iter)
-        return int(np.clip(round(AUTO_STEPS * self.batch_size / n), *AUTO_EPOCHS))
+        return int(np.clip(round(self._auto_steps * self.batch_size / n), *self._auto_epochs))
 
     def _net(
         self,
@@ -226,7 +239,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         schedule: bool,
         root: Any,
         resume: bool,
-        extras: dict[str, Any] | None = None,
+        extras: dict[str, Any],
     ) -> InfoMaxNet:
         train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch, extras)
         valid, callbacks = None, [DivergenceGuard()]
@@ -283,31 +296,28 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         stopping = [callback for _, callback in net.callbacks_ if isinstance(callback, EarlyStopping)]
         best = history[stopping[0].best_epoch_ - 1] if stopping and history else history[-1] if history else {}
         prefix = "valid_" if stopping else ""
-        bounds = [best[prefix + name] for name in net.module_.terms if prefix + name in best] or [-math.inf]
+        best = {name.removeprefix(prefix): value for name, value in best.items() if name.startswith(prefix)}
         history = [*self.history_, *history] if resume else history
         return {
-            "lower_bound_": self._summed(bounds),
             "loss_curve_": [row["loss"] for row in history],
             "history_": history,
             "n_iter_": len(history),
+            **self._result(net.module_, best),
         }
 
-    def _summed(self, bounds: list[float]) -> float:
-        """Return the one number that stands for the bounds of all terms."""
-        return float(sum(bounds))
+    def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
+        """Return the fitted attributes that tell what was reached, from the parts of the best epoch, {} without training."""
+        return {"lower_bound_": float(sum(best[name] for name in objective.terms)) if best else -math.inf}
 
     # -------------------------------------------------------------------------------------------------------- validation
     #: Whether X may hold NaN, as scikit-learn's ``ensure_all_finite``; a subclass that lets it pass decides which NaN may be.
     _ensure_all_finite: bool | str = True
 
-    #: Parameters that may hold classes and functions.
-    _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
-
     def _check_parameters(self) -> None:
         check_factories(self, self._factories)
         self._validate_params()
 
-    def _check_rows(self, X: Any, rows: Any, extras: dict[str, Any] | None) -> None:
+    def _check_rows(self, X: Any, rows: Any, extras: dict[str, Any]) -> None:
         """Refuse samples that the subclass cannot train on; ``rows`` are those that it would."""
 
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
@@ -343,7 +353,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 f"X has shape {X.shape}; samples may be rows (n, n_features), images (n, H, W) or (n, C, H, W), or sequences "
                 "(n, C, L) with encoder='conv1d'."
             )
-        if not reset and X.shape[1:] not in (self.input_shape_, (self.n_features_in_,)):
+        if not reset and not self._accepts(X.shape[1:]):
             raise ValueError(
                 f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on samples of shape "
                 f"{self.input_shape_} and takes these, or flat as ({self.n_features_in_},)."
@@ -351,6 +361,10 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         if reset:
             self._set_input_shape(X)
         return X
+
+    def _accepts(self, shape: tuple[int, ...]) -> bool:
+        """Whether samples of this shape are like the fitted ones."""
+        return shape in (self.input_shape_, (self.n_features_in_,))
 
     def _set_input_shape(self, X: Any) -> None:
         shape = X.shape[1:]
@@ -414,19 +428,23 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         NotFittedError
             If called before ``fit``.
         """
+        return self._transform(X)
+
+    def _transform(self, X: Any, extras: dict[str, Any] | None = None) -> Any:
         check_is_fitted(self)
         width = self._n_features_out
-        return self._encode(self._validate_X_to_encode(X), width)
+        X, extras = self._prepare(self._validate_X_to_encode(X), extras or {}, reset=False)
+        return self._encode_rows(X, extras, width)
 
     def _validate_X_to_encode(self, X: Any) -> Any:
         """Return X as an array of samples that can be encoded."""
         return self._validate_X(X, reset=False)
 
-    def _encode(self, X: Any, width: int) -> Any:
+    def _encode_rows(self, X: Any, extras: dict[str, Any], width: int) -> Any:
         features = np.empty((len(X), width), dtype=np.float32)
         for start in range(0, len(X), CHUNK):
             rows = slice(start, min(start + CHUNK, len(X)))
-            features[rows] = self._features_of(X[rows])
+            features[rows] = self._features_of(X[rows], _rows(extras, rows))
         if not np.isfinite(features).all():
             rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
             raise ValueError(
@@ -436,14 +454,20 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return features
 
     @torch.inference_mode()
-    def _features_of(self, block: Any) -> Any:
+    def _features_of(self, block: Any, extras: dict[str, Any]) -> Any:
         batch = self._learner.standardize(block)
         n_padding = -len(batch) % ROW_TILE
         if n_padding:
             batch = torch.cat([batch, batch.new_zeros(n_padding, *batch.shape[1:])])
-        code = self._learner.objective.encoder(batch.to(self._learner.device))
+            extras = {name: np.concatenate([part, part[:1].repeat(n_padding, 0)]) for name, part in extras.items()}
+        features = self._encode(Batch(batch, np.arange(len(batch)), 0, extras))
+        return features[: len(block)].cpu().numpy()
+
+    def _encode(self, batch: Batch) -> torch.Tensor:
+        """Return the features of a batch, (n, n_features_out)."""
+        code = self._learner.objective.encoder(batch.X.to(self._learner.device))
         chosen = {"global": code.global_, "hidden": code.hidden, "local": code.local}[self.features]
-        return chosen[: len(block)].flatten(1).cpu().numpy()
+        return chosen.flatten(1)
 
     @property
     def _n_features_out(self) -> int:
@@ -479,12 +503,18 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         NotFittedError
             If called before ``fit``.
         """
+        return self._score(X)
+
+    def _score(self, X: Any, extras: dict[str, Any] | None = None) -> float:
         check_is_fitted(self)
         X = self._validate_X(X, reset=False, min_samples=2)
+        X, extras = self._prepare(X, extras or {}, reset=False)
         k = min(len(X), 256)
         blocks = [np.arange(start, start + k) % len(X) for start in range(0, len(X), k)]
+        standardize = self._learner.standardize
         with torch.inference_mode():
-            score = float(np.mean([self._score_block(X[rows], rows) for rows in blocks]))
+            batches = (Batch(standardize(X[rows]), rows, 0, _rows(extras, rows)) for rows in blocks)
+            score = float(np.mean([self._score_block(batch) for batch in batches]))
         if not math.isfinite(score):
             raise ValueError(
                 f"The score is {score}: samples lie too far outside the range of the fitted data for float32."
@@ -496,6 +526,10 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _rows(extras: dict[str, Any], rows: Any) -> dict[str, Any]:
+    return {name: values[rows] for name, values in extras.items()}
 
 
 @contextmanager
@@ -516,7 +550,7 @@ def check_factories(estimator: Any, names: tuple[str, ...]) -> None:
     """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
     for name in names:
         for part in _leaves(getattr(estimator, name)):
-            if isinstance(part, nn.Module) and name in ("encoder", "critic"):
+            if isinstance(part, nn.Module) and name in ("encoder", "critic", "context"):
                 raise TypeError(
                     f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
                     "it: clone would copy its trained weights into every candidate of a search."

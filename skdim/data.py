@@ -1,13 +1,15 @@
-"""Real images for examples and benchmarks, as uint8, from wherever they already lie.
+"""Real images and sequences for examples and benchmarks, from wherever they already lie.
 
 The embedded digits are scikit-learn's own :func:`sklearn.datasets.load_digits`. MNIST and Fashion-MNIST are looked for
 in three places, in this order: a folder of yours (``data_home`` or the environment variable ``SKDIM_DATA_HOME``), the
-folder that a system package fills, and OpenML. Nothing is downloaded where the data already is.
+folder that a system package fills, and OpenML. Nothing is downloaded where the data already is. Labelled sequences are read
+from ``.ts`` files, those that the package aeon carries among them.
 """
 
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import math
 import os
 import zlib
@@ -18,7 +20,7 @@ import numpy as np
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 
-__all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
+__all__ = ["load_fashion_mnist", "load_mnist", "load_time_series", "read_idx", "read_ts"]
 
 _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _IDX_FILES = {
@@ -240,3 +242,120 @@ def _bunch(arrays: dict[str, np.ndarray], source: _Source, place: str) -> Bunch:
                 f"got {X.dtype} {X.shape} and {y.shape}."
             )
     return Bunch(**arrays, target_names=list(source.target_names), source=place)
+
+
+def read_ts(path: str | os.PathLike[str]) -> tuple[list[np.ndarray], np.ndarray]:
+    r"""Read labelled sequences from one file in the ``.ts`` format of the UEA and UCR archives.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file: a header of lines that begin with ``#`` or ``@``, then a line for each case, its channels separated by
+        colons, the values of a channel by commas, and the label last.
+
+    Returns
+    -------
+    sequences : list of ndarray of float64 of shape (n_channels, length)
+        One for each case, of its own length.
+    labels : ndarray of str of shape (n_cases,)
+        The labels.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is not in this format, or values are missing.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from skdim.data import read_ts
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "two.ts")
+    ...     _ = path.write_text("@classLabel true\n@data\n1,2,3:4,5,6:left\n7,8:9,0:right\n")
+    ...     sequences, labels = read_ts(path)
+    >>> [sequence.shape for sequence in sequences], labels.tolist()
+    ([(2, 3), (2, 2)], ['left', 'right'])
+    """
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    starts = [number for number, line in enumerate(lines) if line.strip().lower() == "@data"]
+    if not starts:
+        raise ValueError(f"{path} is not a .ts file: no line says @data.")
+    sequences, labels = [], []
+    for number, line in enumerate(lines[starts[0] + 1 :], start=starts[0] + 2):
+        if line.strip():
+            *channels, label = line.strip().split(":")
+            try:
+                sequences.append(np.array([channel.split(",") for channel in channels], dtype=np.float64))
+            except ValueError as error:
+                raise ValueError(f"Line {number} of {path} does not hold channels of one length: {error}.") from error
+            labels.append(label)
+    if not sequences or len({len(sequence) for sequence in sequences}) > 1 or not all(s.size for s in sequences):
+        raise ValueError(f"{path} does not hold cases with one and the same number of channels.")
+    return sequences, np.array(labels)
+
+
+def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None) -> Bunch:
+    r"""Load a data set of labelled sequences in the ``.ts`` format, by the name the UEA and UCR archives give it.
+
+    Parameters
+    ----------
+    name : str
+        Such as "GunPoint". The package aeon carries "ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand",
+        "JapaneseVowels" and "OSULeaf" in its own folder, which is read without importing it.
+    data_home : str or path-like, default=None
+        Folder with ``<name>/<name>_TRAIN.ts`` and ``<name>/<name>_TEST.ts``. None: the environment variable
+        ``SKDIM_DATA_HOME``, then the installed package aeon.
+
+    Returns
+    -------
+    Bunch
+        ``X_train`` and ``X_test``, float64 (n, n_channels, n_times), padded with 0 to the longest sequence of the part;
+        ``lengths_train`` and ``lengths_test``, int64 (n,); ``y_train`` and ``y_test``, str (n,); ``source``, where the
+        data was found.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data is in none of the places; the message says how to get it.
+    ValueError
+        If a file was found but is not in the format.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from skdim.data import load_time_series
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     pathlib.Path(home, "Two").mkdir()
+    ...     for part in ("TRAIN", "TEST"):
+    ...         _ = pathlib.Path(home, f"Two/Two_{part}.ts").write_text("@data\n1,2,3:a\n4,5:b\n")
+    ...     two = load_time_series("Two", home)
+    >>> two.X_train.shape, two.lengths_train.tolist()
+    ((2, 1, 3), [3, 2])
+    """
+    home = data_home or os.environ.get("SKDIM_DATA_HOME")
+    folders = [Path(home)] if home else []
+    package = importlib.util.find_spec("aeon")
+    if package is not None and package.submodule_search_locations:
+        folders.append(Path(package.submodule_search_locations[0], "datasets", "data"))
+    for folder in folders:
+        paths = [folder / name / f"{name}_{part}.ts" for part in ("TRAIN", "TEST")]
+        if all(path.exists() for path in paths):
+            bunch = Bunch(source=str(folder / name))
+            for part, path in zip(("train", "test"), paths, strict=True):
+                sequences, bunch[f"y_{part}"] = read_ts(path)
+                bunch[f"X_{part}"], bunch[f"lengths_{part}"] = _padded(sequences)
+            return bunch
+    raise FileNotFoundError(
+        f"{name} is in none of the places searched ({', '.join(map(str, folders)) or 'none'}). Put {name}_TRAIN.ts and "
+        f"{name}_TEST.ts into a folder {name} and set SKDIM_DATA_HOME to the folder above it, or pip install aeon."
+    )
+
+
+def _padded(sequences: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    lengths = np.array([sequence.shape[1] for sequence in sequences])
+    X = np.zeros((len(sequences), len(sequences[0]), lengths.max()))
+    for row, sequence in zip(X, sequences, strict=True):
+        row[:, : sequence.shape[1]] = sequence
+    return X, lengths

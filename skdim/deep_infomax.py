@@ -335,10 +335,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return [X] if self.augment is None else two_views(self.augment, X, batch, learner, evaluation)
 
     # ----------------------------------------------------------------------------------------------------------- score
-    def _score_block(self, block: Any, rows: Any) -> float:
+    def _score_block(self, batch: Batch) -> float:
         learner = self._learner
         encoder, terms = learner.objective.encoder, learner.objective.terms
-        batch = Batch(learner.standardize(block), rows, 0)
         code = encoder(batch.X.to(learner.device))
         pairs = {name: (code, code) for name in terms if name != "code"}
         if not pairs:  # two views are all there is to relate

@@ -346,17 +346,15 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         template._layout = self._layout
         return template
 
-    def _standardizer(self, X: Any, shape: tuple[int, ...]) -> Standardizer:
+    def _learn_standardizer(self, X: Any, shape: tuple[int, ...], extras: dict[str, Any]) -> Standardizer:
         layout = Layout(*self._layout)
         mixing = LUMINANCE_CHROMINANCE if layout.kind == "luminance_chrominance" else None
         return Standardizer.learn_groups(X, layout.scales(shape[0]), mixing)
 
-    def _summed(self, bounds: list[float]) -> float:
-        return float(np.mean(bounds))
-
-    def _summary(self, net: Any, n_before: int, resume: bool) -> dict[str, Any]:
+    def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
+        bounds = [best[name] for name in objective.terms if name in best]  # a pair may be in no sample of an epoch
         kind = self._bound().kind if self.negatives == "batch" else "estimate"
-        return {**super()._summary(net, n_before, resume), "kind_": kind}
+        return {"lower_bound_": float(np.mean(bounds)) if bounds else -math.inf, "kind_": kind}
 
     # ---------------------------------------------------------------------------------------------------------- validation
     def _check_parameters(self) -> None:
@@ -413,11 +411,11 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
                 f"with negatives={self.negatives!r} in batches of {k} samples. Lower the target or raise batch_size."
             )
 
-    def _check_rows(self, X: Any, rows: Any, extras: dict[str, Any] | None) -> None:
+    def _check_rows(self, X: Any, rows: Any, extras: dict[str, Any]) -> None:
         layout = Layout(*self._layout)
         if self.output not in ("concat", "mean", *layout.names):
             self._raise_unknown_output(layout)
-        groups = None if extras is None else extras["groups"]
+        groups = extras.get("groups")
         if (groups is None) == (self.negatives == "same_group"):
             needs = "needs the groups of the samples: pass groups to fit" if groups is None else "has no use for groups"
             raise ValueError(f"negatives={self.negatives!r} {needs}.")
@@ -564,13 +562,14 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         whole = X.reshape(-1, *layout.views[0][2])
         return ViewBatch(two_views(self._augment, whole, batch, learner, evaluation), None, groups)
 
-    def _score_block(self, block: Any, rows: Any) -> float:
+    def _score_block(self, batch: Batch) -> float:
         learner = self._learner
-        batch = Batch(learner.standardize(block), rows, 0)
         views = self._built_with._views(batch, learner, evaluation=True)
         scores = learner.objective.score(views)
         if not scores:
-            raise ValueError(f"No pair of views is there in two samples of the {len(block)} that are scored together.")
+            raise ValueError(
+                f"No pair of views is there in two samples of the {len(batch.X)} that are scored together."
+            )
         return float(torch.stack(scores).mean())
 
     # ----------------------------------------------------------------------------------------------------------- transform
@@ -630,19 +629,19 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             return check_array(X, dtype="numeric", allow_nd=True, estimator=self, input_name="X")
         return self._validate_X(X, reset=False, needed=layout.names.index(self.output))
 
-    def _encode(self, X: Any, width: int) -> Any:
+    def _encode_rows(self, X: Any, extras: dict[str, Any], width: int) -> Any:
         layout = Layout(*self._layout)
         if math.prod(X.shape[1:]) != self.n_features_in_:
-            return super()._encode(X, width)
+            return super()._encode_rows(X, extras, width)
         present = layout.presence(X)
-        features = super()._encode(X, width)
+        features = super()._encode_rows(X, extras, width)
         if present is not None and self.output != "mean":
             used = present[:, [layout.names.index(name) for name in self._output_names()]]
             features[~np.repeat(used, self._built_with.n_components, axis=1)] = np.nan
         return features
 
     @torch.inference_mode()
-    def _features_of(self, block: Any) -> Any:
+    def _features_of(self, block: Any, extras: dict[str, Any]) -> Any:
         layout, learner, names = Layout(*self._layout), self._learner, self._output_names()
         if math.prod(block.shape[1:]) != self.n_features_in_:
             block = layout.lift(block, layout.names.index(self.output), self.n_features_in_)

@@ -196,3 +196,53 @@ def test_wrong_arrays_are_refused(tmp_path, arrays, key, wrong):
     np.savez(tmp_path / "mnist.npz", **arrays | {key: wrong})
     with pytest.raises(ValueError, match=r"must be uint8 of shape \(n, 28, 28\)"):
         load_mnist(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------------- sequences
+def write_series(home, train="@data\n1,2,3:4,5,6:a\n7,8:9,0:b\n", test="@data\n0,1,2,3:0,1,2,3:b\n"):
+    (home / "Two").mkdir()
+    for part, text in (("TRAIN", train), ("TEST", test)):
+        (home / "Two" / f"Two_{part}.ts").write_text("# of a test\n@problemName Two\n" + text)
+
+
+def test_sequences_are_padded_to_the_longest_of_their_part(tmp_path, monkeypatch):
+    write_series(tmp_path)
+    monkeypatch.setenv("SKDIM_DATA_HOME", str(tmp_path))
+    two = data.load_time_series("Two")
+    assert two.X_train.tolist() == [[[1, 2, 3], [4, 5, 6]], [[7, 8, 0], [9, 0, 0]]]
+    assert two.X_test.shape == (1, 2, 4)
+    assert two.lengths_train.tolist() == [3, 2]
+    assert two.y_train.tolist() == ["a", "b"]
+    assert two.source == str(tmp_path / "Two")
+
+
+def test_sequences_of_the_installed_package(tmp_path, monkeypatch):
+    folder = tmp_path / "aeon" / "datasets" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "aeon" / "__init__.py").write_text("raise RuntimeError('it is not to be imported')")
+    write_series(folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("SKDIM_DATA_HOME", raising=False)
+    assert data.load_time_series("Two").X_train.shape == (2, 2, 3)
+
+
+def test_missing_sequences_say_how_to_get_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Two_TRAIN.ts.*SKDIM_DATA_HOME.*aeon"):
+        data.load_time_series("Two", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1,2:a\n", "no line says @data"),
+        ("@data\n", "one and the same number of channels"),
+        ("@data\n1,2:3,4:a\n1,2:b\n", "one and the same number of channels"),
+        ("@data\n1,2:3:a\n", "Line 4 of"),
+        ("@data\n1,?:a\n", "Line 4 of"),
+        ("@data\n:a\n", "Line 4 of"),
+    ],
+)
+def test_what_is_not_ts_is_refused(tmp_path, text, says):
+    write_series(tmp_path, train=text)
+    with pytest.raises(ValueError, match=says):
+        data.read_ts(tmp_path / "Two" / "Two_TRAIN.ts")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,12 +23,24 @@ BLOCK = 1024
 
 
 class Batch(NamedTuple):
-    """Standardised samples with where they come from, so that their views can be seeded."""
+    """Standardised samples with where they come from, so that their views can be seeded.
+
+    Attributes
+    ----------
+    X : Tensor
+        Standardised samples.
+    rows : ndarray of int
+        Their row numbers.
+    epoch : int
+        The epoch.
+    extras : mapping of str to ndarray
+        What else is known of each of these rows, such as the length of a padded sequence.
+    """
 
     X: Tensor
     rows: npt.NDArray[np.int64]
     epoch: int
-    extras: dict[str, Array] = {}  # more about each row; never written to
+    extras: Mapping[str, Array] = MappingProxyType({})  # more about each row; never written to
 
 
 @dataclass
@@ -50,12 +63,18 @@ class Standardizer:
     mixing: npt.NDArray[np.float64] | None = None
 
     @classmethod
-    def learn(cls, X: Array, shape: tuple[int, ...]) -> Standardizer:
-        """Learn mean and scale block by block; a constant channel keeps its scale of 1."""
+    def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
+        """Learn mean and scale block by block; a constant channel keeps its scale of 1.
+
+        Of a sequence the first ``lengths[i]`` samples count; the rest is padding.
+        """
         scaler = StandardScaler()
         for start in range(0, len(X), BLOCK):
             block = np.asarray(X[start : start + BLOCK], dtype=np.float64).reshape(-1, *shape)
-            scaler.partial_fit(np.moveaxis(block, 1, -1).reshape(-1, shape[0]))
+            values = np.moveaxis(block, 1, -1)
+            if lengths is not None:
+                values = values[np.arange(shape[1]) < lengths[start : start + BLOCK, None]]
+            scaler.partial_fit(values.reshape(-1, shape[0]))
         return cls(shape, scaler.mean_, scaler.scale_)
 
     @classmethod
@@ -93,7 +112,9 @@ class Standardizer:
         """Return the standardised float32 tensor of some rows."""
         # In float64, so that bytes, 0 to 255 and 0 to 1 give the same bits, and values beyond float32 may come. A copy: the
         # user's array is never written to.
-        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C")).reshape(-1, *self.shape)
+        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
+        if values.ndim != len(self.shape) + 1:  # stacked sequences may be longer or shorter than the fitted ones
+            values = values.reshape(-1, *self.shape)
         values = _mixed(values, self.mixing)
         per_channel = (-1,) + (1,) * (len(self.shape) - 1)
         values -= torch.from_numpy(self.mean).reshape(per_channel)
@@ -142,7 +163,7 @@ class Batches:
         batch_size: int,
         seed: int | None,
         epoch: int = 0,
-        extras: dict[str, Array] | None = None,
+        extras: Mapping[str, Array] | None = None,
     ) -> None:
         self.X = X
         self.rows = rows

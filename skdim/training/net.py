@@ -74,7 +74,10 @@ def _draws_from_the_global_generator(module: nn.Module) -> bool:
     harmless = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.ReLU)
     containers = (nn.Sequential, nn.ModuleDict, nn.ModuleList, nn.Identity, nn.Flatten)
     return not all(
-        type(part) in harmless + containers or type(part).__module__.startswith("skdim.") for part in module.modules()
+        type(part) in harmless + containers
+        or type(part).__module__.startswith("skdim.")
+        or (type(part) is nn.GRU and not part.dropout)
+        for part in module.modules()
     )
 
 

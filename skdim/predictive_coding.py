@@ -1,0 +1,566 @@
+"""Contrastive predictive coding as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.callback import with_callbacks
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from skdim.base import InfoMaxTransformer
+from skdim.bounds import BOUNDS, Bound
+from skdim.nn.predictive import NEGATIVES, Predictive
+from skdim.nn.sequences import (
+    CONTEXTS,
+    GRU,
+    PATCH_ENCODERS,
+    MaskedConv,
+    PatchGrid,
+    StridedConv,
+    build_causal_encoder,
+)
+from skdim.training.batches import Batch, Standardizer
+from skdim.training.learner import Learner
+
+__all__ = ["CPCTransformer"]
+
+
+class CPCTransformer(InfoMaxTransformer):
+    r"""Learn representations of sequences, or of images, by predicting what comes later.
+
+    An encoder gives latents :math:`z_t = g_{enc}(x_t)` of the frames of a sequence, a causal network contexts
+    :math:`c_t = g_{ar}(z_{\le t})`. Training maximises the information of the context on later latents,
+
+    .. math::
+
+        \frac1K \sum_{k=1}^{K} I(z_{t+k}; c_t), \qquad f_k(x_{t+k}, c_t) = z_{t+k}^\top W_k c_t
+
+    where each I is a bound on mutual information in nats with the critic :math:`f_k`, a bilinear predictor W_k of its own for
+    each step k [1]_ (Eqs. 3 to 5). An image is cut into a grid of overlapping patches; rows above predict rows below.
+
+    Read more in the :doc:`user guide </user_guide>`.
+
+    Parameters
+    ----------
+    n_components : int, default=64
+        Width of the latents z_t and of the contexts c_t.
+    n_steps : int, default=12
+        Largest number of steps K that are predicted, in frames or rows of patches; ``n_steps_`` is what the length allows.
+    context : {"gru", "conv"} or object, default="gru"
+        The causal network g_ar: gated recurrent units, or convolutions that see the past only; by name or configured, such as
+        ``GRU(n_layers=2)``; see :mod:`skdim.nn.sequences`. Over patches "gru" runs down each column by itself, and "conv"
+        sees neighbouring columns too.
+    negatives : {"batch", "sequence", "all"}, default="batch"
+        What a later latent is told from: the latents at the same offset of the other sequences in the batch; the latents at
+        other offsets of the same sequence; or both, and other offsets of the others.
+    n_anchors : int, default=4
+        Offsets t that are drawn per sequence and step k.
+    estimator : {"infonce", "jsd", "dv", "nwj", "alpha"} or Bound, default="infonce"
+        The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`.
+    encoder : {"auto", "conv", "mlp"}, object or callable, default="auto"
+        The encoder g_enc. Of sequences: "auto" or a :class:`~skdim.nn.sequences.StridedConv`. Of patches: "conv", "mlp", a
+        configured object such as ``Conv(norm="group")``, or a class or function ``(patch_shape, n_components) ->
+        nn.Module``, without batch normalisation; "auto" is "mlp" for patches with sides below 16, else "conv".
+    patch_size : int or tuple of int, default=None
+        Side, or height and width, of the patches that images are cut into. None: X holds sequences.
+    patch_overlap : int, tuple of int or "auto", default="auto"
+        Rows and columns that neighbouring patches share. "auto" is half of ``patch_size``.
+    input_shape : tuple of int, default=None
+        Shape of one sample where X is flat: (C, L), or with ``patch_size`` (H, W) or (C, H, W). None takes it from X; a
+        2-D X then holds sequences of one channel.
+    features : {"last", "mean", "sequence"}, default="last"
+        What ``transform`` returns, read at transform time: the context at the last frame, with patches the mean over the last
+        row; the mean over all contexts; or all of them, time by time, 0 beyond a sequence's own length.
+    batch_size : int, default=32
+        Largest batch, at least 2; the other sequences of a batch are the negatives.
+    max_iter : int or "auto", default="auto"
+        Epochs. "auto" makes about 12,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
+    learning_rate : float, default=2e-3
+        Highest learning rate; in ``fit`` it rises over the first 5 % of the steps and falls along a cosine.
+    optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
+        Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
+    weight_decay : float, default=1e-2
+        Weight decay of weight matrices; biases, norms and scales are not decayed.
+    early_stopping : bool, default=False
+        Whether to hold rows out, stop when the objective on them no longer improves, and keep the best epoch's weights.
+    validation_fraction : float, default=0.1
+        Share of the rows held out.
+    n_iter_no_change : int, default=10
+        Epochs without improvement that early stopping waits for.
+    tol : float, default=1e-4
+        Smallest improvement that counts, in nats.
+    warm_start : bool, default=False
+        Whether ``fit`` continues from the last fit, optimizer included.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
+    random_state : int, RandomState instance or None, default=None
+        An int gives the same bits again on one CPU, at the same number of threads and the same versions.
+    verbose : int, default=0
+        Above 0, a line per epoch is printed.
+
+    Attributes
+    ----------
+    encoder_ : nn.Module
+        The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.sequences.Contexts`.
+    n_steps_ : int
+        Steps that are predicted: ``n_steps``, or what the longest sequence fitted allows.
+    step_accuracy_ : ndarray of float of shape (n_steps_,)
+        How often a context gives its own future, k steps ahead, the highest score among the sequences of a batch: the mean
+        over the last epoch's training batches, or over the held-out rows in the best epoch. Chance is 1 in the batch's size.
+        NaN without training, and for steps that fewer than two sequences of every batch reach. A diagnostic, no estimate.
+    lower_bound_ : float
+        Mean over the steps in nats, as the estimator reports it, with negatives at the same offset of other sequences,
+        whatever ``negatives`` is: over the last epoch's training batches, or the held-out rows in the best epoch. -inf
+        without training.
+    loss_curve_ : list of float
+        The training objective's loss after each epoch.
+    history_ : list of dict
+        Per epoch: "epoch", "loss", the bound "prediction" in nats, "accuracy_1" and so on of each step, and held-out values
+        with prefix ``"valid_"``.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Product of ``input_shape_``.
+    feature_names_in_ : ndarray of str
+        Column names, where X had them.
+    input_shape_ : tuple of int
+        Shape of one sample.
+    device_ : str
+        Where the network is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        From ``fit``, before training, if a parameter or X is not what it may be, sequences are too short, or an option has
+        no effect together with others.
+
+    Notes
+    -----
+    A sequence is cut into frames of ``encoder_.stride`` samples from its start; an incomplete last frame is not seen.
+    Sequences of unequal length come as a padded array with ``lengths``, which ``fit``, ``partial_fit``, ``transform`` and
+    ``score`` accept, in pipelines and searches through metadata routing; what is beyond a length has no influence. Stacked
+    sequences (n, C, L) may be of another length than the fitted ones.
+
+    ``score`` is the mean over the steps k of the InfoNCE lower bound on I(z_{t+k}; c_t) in nats at K = min(n_samples, 256),
+    averaged over at most 16 offsets t, with the latents at the same offset of the other sequences as negatives: a valid
+    bound where sequences are independent, which windows of one recording are not. Latents within a sequence depend on each
+    other, so training with negatives "sequence" or "all" maximises no bound, though it may give better features [1]_. More
+    information is not better features: to choose parameters, search over a ``Pipeline`` with a classifier.
+
+    References
+    ----------
+    .. [1] van den Oord, Li & Vinyals, "Representation learning with contrastive predictive coding", 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdim import CPCTransformer
+    >>> rng = np.random.default_rng(0)
+    >>> t = np.arange(40)
+    >>> X = np.sin(t * rng.uniform(0.2, 1, (200, 1)) + rng.uniform(0, 6, (200, 1)))  # 200 waves, each of its own frequency
+    >>> cpc = CPCTransformer(n_components=16, max_iter=10, random_state=0).fit(X)
+    >>> cpc.n_steps_, cpc.transform(X).shape
+    (12, (200, 16))
+    >>> bool(cpc.score(X) > 0.1 > CPCTransformer(n_components=16, max_iter=0, random_state=0).fit(X).score(X))
+    True
+    """
+
+    _factories = ("encoder", "context", "optimizer")
+
+    def __init__(
+        self,
+        n_components: int = 64,
+        *,
+        n_steps: int = 12,
+        context: Any = "gru",
+        negatives: str = "batch",
+        n_anchors: int = 4,
+        estimator: str | Bound = "infonce",
+        encoder: Any = "auto",
+        patch_size: int | tuple[int, int] | None = None,
+        patch_overlap: int | tuple[int, int] | str = "auto",
+        input_shape: tuple[int, ...] | None = None,
+        features: str = "last",
+        batch_size: int = 32,
+        max_iter: int | str = "auto",
+        learning_rate: float = 2e-3,
+        optimizer: Any = "adamw",
+        weight_decay: float = 1e-2,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_components = n_components
+        self.n_steps = n_steps
+        self.context = context
+        self.negatives = negatives
+        self.n_anchors = n_anchors
+        self.estimator = estimator
+        self.encoder = encoder
+        self.patch_size = patch_size
+        self.patch_overlap = patch_overlap
+        self.input_shape = input_shape
+        self.features = features
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    _parameter_constraints = {
+        **InfoMaxTransformer._parameter_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "context": [StrOptions(set(CONTEXTS)), GRU, MaskedConv],
+        "negatives": [StrOptions(set(NEGATIVES))],
+        "n_anchors": [Interval(Integral, 1, None, closed="left")],
+        "estimator": [StrOptions(set(BOUNDS)), Bound],
+        "encoder": [StrOptions({"auto", *PATCH_ENCODERS}), callable],
+        "patch_size": [Interval(Integral, 1, None, closed="left"), tuple, list, None],
+        "patch_overlap": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left"), tuple, list],
+        "features": [StrOptions({"last", "mean", "sequence"})],
+    }
+
+    # ------------------------------------------------------------------------------- the methods, with lengths
+    @with_callbacks
+    def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
+        """Learn from ``X``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
+            Training samples, at least two; see the class for images.
+        y : Ignored
+            Accepted for scikit-learn's API.
+        lengths : array-like of int of shape (n_samples,), default=None
+            How many samples of each sequence are its own; what is beyond is padding. None: all of them.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, ``X`` or ``lengths`` is not what it may be; the estimator is then as before the call.
+        DivergenceError
+            If training leaves the range of float32; likewise.
+        """
+        resume = self.warm_start and hasattr(self, "_learner")
+        return self._train(X, y, resume=resume, keep=self.warm_start, extras=_extras(lengths))
+
+    @with_callbacks
+    def partial_fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
+        """Train for one epoch on ``X``, continuing from the present weights, at a constant learning rate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
+            Training samples, at least two. The first call learns the standardisation and builds the network.
+        y : Ignored
+            Accepted for scikit-learn's API.
+        lengths : array-like of int of shape (n_samples,), default=None
+            How many samples of each sequence are its own.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, ``X`` or ``lengths`` is not what it may be; the estimator is then as before the call.
+        DivergenceError
+            If training leaves the range of float32; likewise.
+        """
+        resume = hasattr(self, "_learner")
+        return self._train(X, y, resume=resume, keep=True, n_epochs=1, extras=_extras(lengths))
+
+    def fit_transform(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
+        """Learn from ``X`` and encode it; see :meth:`fit` and :meth:`transform`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
+            Training samples, at least two.
+        y : Ignored
+            Accepted for scikit-learn's API.
+        lengths : array-like of int of shape (n_samples,), default=None
+            How many samples of each sequence are its own.
+
+        Returns
+        -------
+        features : ndarray of float32 of shape (n_samples, n_features_out)
+            As the parameter ``features`` says.
+        """
+        return self.fit(X, y, lengths=lengths).transform(X, lengths=lengths)
+
+    def transform(self, X: Any, lengths: Any = None) -> Any:
+        """Encode samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
+            Samples of the fitted shape, stacked or flat; stacked sequences may be longer or shorter.
+        lengths : array-like of int of shape (n_samples,), default=None
+            How many samples of each sequence are its own.
+
+        Returns
+        -------
+        features : ndarray of float32 of shape (n_samples, n_features_out)
+            As the parameter ``features`` says; a row depends on its sample alone.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` or ``lengths`` is not what it may be, or a sequence is shorter than a frame, or for
+            ``features="sequence"`` longer than the fitted ones.
+        NotFittedError
+            If called before ``fit``.
+        """
+        return self._transform(X, _extras(lengths))
+
+    def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
+        """Return the InfoNCE lower bound, in nats, of contexts on later latents, the mean over the steps.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
+            Samples like the fitted ones, at least two.
+        y : Ignored
+            Accepted for scikit-learn's API.
+        lengths : array-like of int of shape (n_samples,), default=None
+            How many samples of each sequence are its own.
+
+        Returns
+        -------
+        score : float
+            At most log K with K = min(n_samples, 256); see the class. More is not better features.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` or ``lengths`` is not what it may be, or no two sequences reach a second frame.
+        NotFittedError
+            If called before ``fit``.
+        """
+        return self._score(X, _extras(lengths))
+
+    # ------------------------------------------------------------------------------------------------- what is trained
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._bound().check()
+        if self.patch_size is None and self.patch_overlap != "auto":
+            raise ValueError(f"patch_overlap={self.patch_overlap!r} has no effect with patch_size=None.")
+        patches = self._patches()
+        is_for_sequences = isinstance(self.encoder, StridedConv)
+        if patches is None and not is_for_sequences and self.encoder != "auto":
+            raise ValueError(
+                f"encoder={self.encoder!r} encodes patches. Give patch_size for images; sequences take 'auto' or a StridedConv."
+            )
+        if patches is not None and is_for_sequences:
+            raise ValueError(
+                f"encoder={self.encoder!r} encodes sequences; patches take 'auto', 'conv', 'mlp' or a factory."
+            )
+        if self.negatives == "sequence" and self.n_anchors < 2:
+            raise ValueError(
+                "negatives='sequence' tells the anchors of a sequence from each other: n_anchors=1 leaves none."
+            )
+
+    def _bound(self) -> Bound:
+        return BOUNDS[self.estimator]() if isinstance(self.estimator, str) else self.estimator
+
+    def _patches(self) -> PatchGrid | None:
+        if self.patch_size is None:
+            return None
+        overlap = self.patch_overlap
+        if not isinstance(overlap, str):
+            overlap = _pair("patch_overlap", overlap, least=0)
+        return PatchGrid(_pair("patch_size", self.patch_size, least=1), overlap)
+
+    def _strided(self) -> StridedConv:
+        return self.encoder if isinstance(self.encoder, StridedConv) else StridedConv()
+
+    def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one input as the network takes it: (C, L) or (C, H, W)."""
+        n_axes = len(input_shape)
+        if self.patch_size is None:
+            if n_axes > 2:
+                raise ValueError(
+                    f"Samples of shape {input_shape} are images; give patch_size to cut them into patches. Sequences are "
+                    "(n_times,) or (n_channels, n_times)."
+                )
+            return (1, *input_shape) if n_axes == 1 else input_shape
+        if n_axes == 1:
+            raise ValueError(
+                f"patch_size={self.patch_size!r} takes images: give X as (n, H, W) or (n, C, H, W), or flat with input_shape; "
+                f"got flat samples of {input_shape[0]} feature(s) and input_shape=None."
+            )
+        return (1, *input_shape) if n_axes == 2 else input_shape
+
+    def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
+        patches = self._patches()
+        if patches is None:
+            factory = self._strided()
+        else:
+            name = patches.encoder if self.encoder == "auto" else self.encoder
+            factory = PATCH_ENCODERS[name] if isinstance(name, str) else name
+        context = CONTEXTS[self.context]() if isinstance(self.context, str) else self.context
+        encoder = build_causal_encoder(factory, context, shape, self.n_components, patches)
+        n_steps = min(self.n_steps, self._n_steps_of(*encoder.grid))
+        if n_steps < 1:
+            raise ValueError(_too_short(shape, encoder.grid, encoder.stride, 2 - n_steps))
+        return Predictive(encoder, self._bound(), self.n_components, n_steps, self.negatives, self.n_anchors)
+
+    def _n_steps_of(self, n_times: int, n_columns: int) -> int:
+        """Return how many steps a grid allows; a sequence that is its own negative needs two pairs for the last."""
+        return n_times - 2 if self.negatives == "sequence" and n_columns == 1 else n_times - 1
+
+    # -------------------------------------------------------------------------------------------------------- lengths
+    def _accepts(self, shape: tuple[int, ...]) -> bool:
+        if super()._accepts(shape):
+            return True
+        is_sequence = len(self._learner.standardize.shape) == 2
+        return is_sequence and len(shape) == 2 and shape[0] == self._learner.standardize.shape[0]
+
+    def _prepare(self, X: Any, extras: dict[str, Any], *, reset: bool) -> tuple[Any, dict[str, Any]]:
+        shape = self._network_shape(self.input_shape_) if reset else self._learner.standardize.shape
+        lengths = extras.get("lengths")
+        if len(shape) == 3:
+            if lengths is not None:
+                raise ValueError("lengths are of sequences; with patch_size, X holds images.")
+            return X, {}
+        X = X.reshape(len(X), shape[0], -1) if X.ndim == 2 else X
+        if lengths is not None:
+            lengths = _check_lengths(lengths, len(X), X.shape[2])
+            X = X[:, :, : lengths.max()]
+        stride = self._strided().stride_of(X.shape[2]) if reset else self._learner.objective.encoder.stride
+        self._check_frames(X, lengths, stride, reset)
+        is_padded = lengths is not None and lengths.min() < X.shape[2]
+        return X, {"lengths": lengths} if is_padded else {}
+
+    def _check_frames(self, X: Any, lengths: Any, stride: int, reset: bool) -> None:
+        """Refuse sequences without a frame."""
+        shortest = X.shape[2] if lengths is None else int(lengths.min())
+        if shortest < stride or (reset and X.shape[2] < 2):
+            what = f"lengths hold {shortest}" if lengths is not None else f"X has shape {X.shape}"
+            raise ValueError(
+                f"{what}: a sequence of {shortest} sample(s), or {shortest} feature(s) per channel, is shorter than "
+                f"the {max(stride, 2) if reset else stride} samples that the encoder needs."
+            )
+
+    def _learned_shape(self, X: Any) -> tuple[int, ...]:
+        shape = self._network_shape(self.input_shape_)
+        return tuple(X.shape[1:]) if len(shape) == 2 else shape
+
+    def _learn_standardizer(self, X: Any, shape: tuple[int, ...], extras: dict[str, Any]) -> Standardizer:
+        return Standardizer.learn(X, shape, extras.get("lengths"))
+
+    def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
+        X, encoder = batch.X.to(learner.device), learner.objective.encoder
+        if "lengths" not in batch.extras:
+            return [X]
+        lengths = torch.from_numpy(batch.extras["lengths"]).to(learner.device)
+        is_padding = torch.arange(X.shape[2], device=X.device) >= lengths[:, None]
+        return [X.masked_fill(is_padding[:, None], 0.0), lengths // encoder.stride]
+
+    # ------------------------------------------------------------------------------------------------- what is reported
+    def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
+        accuracies = [best.get(f"accuracy_{k + 1}", np.nan) for k in range(objective.n_steps)]
+        return {**super()._result(objective, best), "step_accuracy_": np.array(accuracies)}
+
+    @property
+    def n_steps_(self) -> int:
+        """Steps that are predicted."""
+        check_is_fitted(self)
+        return int(self._learner.objective.n_steps)
+
+    def _encode(self, batch: Batch) -> torch.Tensor:
+        learner = self._learner
+        X, *rest = self._views(batch, learner, evaluation=True)
+        c = learner.objective.encoder(X).c
+        n_times = c.shape[1]
+        n_frames = rest[0] if rest else torch.full((len(c),), n_times, device=c.device)
+        if self.features == "last":
+            return c[torch.arange(len(c), device=c.device), n_frames - 1].mean(1)
+        is_own = (torch.arange(n_times, device=c.device) < n_frames[:, None])[:, :, None, None]
+        own = c.masked_fill(~is_own, 0.0)
+        if self.features == "mean":
+            return own.sum(1).mean(1) / n_frames[:, None]
+        n_fitted = learner.objective.encoder.grid[0]
+        if n_times > n_fitted:
+            raise ValueError(
+                f"features='sequence' has room for the {n_fitted} frames of the fitted sequences; these have {n_times}."
+            )
+        return nn.functional.pad(own.flatten(1), (0, (n_fitted - n_times) * own[0, 0].numel()))
+
+    @property
+    def _n_features_out(self) -> int:
+        n_times, n_columns = self._learner.objective.encoder.grid
+        width = self._learner.objective.W.shape[1]
+        widths = {"last": width, "mean": width, "sequence": n_times * n_columns * width}
+        if not isinstance(self.features, str) or self.features not in widths:
+            raise ValueError(f"Unknown features {self.features!r}. Allowed values are: {sorted(widths)}.")
+        return widths[self.features]
+
+    def _score_block(self, batch: Batch) -> float:
+        values = self._learner.objective.information(self._views(batch, self._learner, evaluation=True))
+        values = values[~values.isnan()]
+        if not len(values):
+            raise ValueError("No two sequences of X reach a second frame: there is nothing to predict.")
+        return float(values.mean().item())
+
+
+def _extras(lengths: Any) -> dict[str, Any] | None:
+    return None if lengths is None else {"lengths": lengths}
+
+
+def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
+    """Return two integers, from one or from two."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in pair):
+        raise ValueError(f"{name} must be an integer of at least {least}, or a pair of them, got {value!r}.")
+    return int(pair[0]), int(pair[1])
+
+
+def _check_lengths(lengths: Any, n: int, longest: int) -> np.ndarray:
+    """Return lengths as integers, one a row, within the array."""
+    lengths = np.asarray(lengths)
+    if lengths.shape != (n,):
+        raise ValueError(f"lengths must have shape ({n},), one for each row of X, got {lengths.shape}.")
+    if lengths.dtype.kind not in "iu":
+        raise ValueError(f"lengths must be integers, got dtype {lengths.dtype}.")
+    if lengths.min() < 1 or lengths.max() > longest:
+        raise ValueError(
+            f"lengths must lie between 1 and the {longest} samples of X, got {lengths.min()} to {lengths.max()}."
+        )
+    return lengths.astype(np.int64)
+
+
+def _too_short(shape: tuple[int, ...], grid: tuple[int, int], stride: int, n_needed: int) -> str:
+    if len(shape) == 3:
+        return f"Images of {shape[1]} x {shape[2]} hold {grid[0]} row(s) of patches; at least 2 are needed."
+    return (
+        f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {grid[0]} frame(s) of {stride} sample(s); "
+        f"at least {n_needed} are needed."
+    )

@@ -162,13 +162,17 @@ class MixtureReference(nn.Module):
         x = x[:, None, : self.dim_x] - self.means[:, : self.dim_x]  # (n, k, d_x)
         y = y[:, None, : self.dim_y] - self.means[:, self.dim_x :]
         log_joint, log_x, log_y = self.log_weights + self.log_norms
-        across = torch.einsum("nkx,kxy,mky->knm", x, self.precisions_xy, y)
         own = log_joint - 0.5 * _quadratic(x, self.precisions_x)
-        others = -0.5 * _quadratic(y, self.precisions_y)
-        joint = torch.logsumexp(own.T[:, :, None] + others.T[:, None] - across, 0)
+        others = -0.5 * _quadratic(y, self.precisions_y).T[:, None]
+        across = torch.einsum("nkx,kxy->kny", x, self.precisions_xy)
+        # Every component has a score for each pair: a few rows at a time.
+        joint = [
+            torch.logsumexp(part.T[:, :, None] + others - left @ y.permute(1, 2, 0), 0)
+            for part, left in zip(own.split(ROWS_AT_ONCE), across.split(ROWS_AT_ONCE, dim=1), strict=True)
+        ]
         log_p_x = torch.logsumexp(log_x - 0.5 * _quadratic(x, self.marginals_x), 1)
         log_p_y = torch.logsumexp(log_y - 0.5 * _quadratic(y, self.marginals_y), 1)
-        return joint - log_p_x[:, None] - log_p_y[None]
+        return torch.cat(joint) - log_p_x[:, None] - log_p_y[None]
 
 
 def _quadratic(x: Tensor, matrices: Tensor) -> Tensor:

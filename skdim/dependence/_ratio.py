@@ -133,21 +133,18 @@ class LearnedRatio(OnAxes):
             return [self._train_member("named", x, y, train, valid)[0]]
         networks: list[nn.Module] = []
         is_narrow = self._is_narrow(x, y)
-        kind, relevance = "separable", None
+        kind, relevance, judges = "separable", None, (x[valid], y[valid])
         n_refits = 0 if self.bound.auxiliary or is_narrow else self.settings.n_refits
         for stage in range(n_refits + 1):
             share = SHARE_BESIDE_JOINT if is_narrow else 1.0 if stage == n_refits else SHARE_OF_REFITS
             network, gain = self._train_member(kind, x, y, train, valid, relevance, stage, share)
             networks.append(network)
-            if stage == 0 and self.mixture is not None and not is_narrow:
-                other, gain_of_other = self._train_member("from mixture", x, y, train, valid, None, stage, share)
-                networks.append(other)
-                if self._worth(other, x[valid], y[valid]) > self._worth(network, x[valid], y[valid]):
-                    kind, network, gain = "from mixture", other, gain_of_other
             if gain < SMALLEST_GAIN and self._has_reference():  # the reference says it all
                 return networks
             if stage < n_refits and gain >= SMALLEST_GAIN:
                 relevance = network.relevance_of(x[valid], y[valid])  # type: ignore[operator]
+            if self.mixture is not None and self._worth(self._mixture(x), *judges) > self._worth(network, *judges):
+                kind = "from mixture"  # which says more than what was learned so far
         if is_narrow and not self.bound.auxiliary:
             networks.append(self._train_member("joint", x, y, train, valid, stage=1)[0])
         return networks

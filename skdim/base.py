@@ -263,14 +263,18 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         stopping = [callback for _, callback in net.callbacks_ if isinstance(callback, EarlyStopping)]
         best = history[stopping[0].best_epoch_ - 1] if stopping and history else history[-1] if history else {}
         prefix = "valid_" if stopping else ""
-        bounds = [best[prefix + name] for name in net.module_.terms] if best else [-math.inf]
+        values = {name.removeprefix(prefix): value for name, value in best.items() if name.startswith(prefix)}
         history = [*self.history_, *history] if resume else history
         return {
-            "lower_bound_": float(sum(bounds)),
+            **self._bounds(net.module_, values),
             "loss_curve_": [row["loss"] for row in history],
             "history_": history,
             "n_iter_": len(history),
         }
+
+    def _bounds(self, objective: nn.Module, values: dict[str, float]) -> dict[str, float]:
+        """Return the fitted bounds, from the parts of the objective in the epoch that counts; there is none untrained."""
+        return {"lower_bound_": float(sum(values[name] for name in objective.terms)) if values else -math.inf}
 
     # -------------------------------------------------------------------------------------------------------- validation
     def _check_parameters(self) -> None:

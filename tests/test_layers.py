@@ -30,6 +30,7 @@ LAYERS = {
     "deep_infomax": 4,
     "feature_scores": 4,
     "mutual_information": 4,
+    "paper": 4,
     "_versions": 5,
     "plotting": 5,
     "__init__": 6,

@@ -24,8 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from skdim.nn.encoders import Code
+from skdim.nn.objectives._posterior import AnyCode, StochasticCode
 from skdim.nn.objectives._priors import PriorMatching
-from skdim.nn.objectives._terms import Term
+from skdim.nn.objectives._terms import PosteriorInfoMax, Term
+
+#: Seed of the views, and of the codes' noise, that held-out bounds and scores are taken on.
+EVALUATION_SEED = 0
 
 
 class DeepInfoMax(nn.Module):
@@ -36,13 +40,16 @@ class DeepInfoMax(nn.Module):
     encoder : nn.Module
         Inputs -> :class:`~skdim.nn.encoders.Code`.
     terms : dict of str to Term
-        The weighted bounds by name: "global", "local", "code".
+        The weighted bounds by name: "global", "local", "code"; "tnce" in place of "global" with a known posterior.
     prior : PriorMatching or None
         Prior matching.
     prior_weight : float
         Its weight gamma.
     n_locations : int or None
         How many random locations the local term scores per step; None for all.
+    posterior : nn.Module or None
+        Code -> :class:`Gaussian`, whose samples take the code's place in every term and in the prior; None leaves the code as
+        it is.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class DeepInfoMax(nn.Module):
         prior: PriorMatching | None = None,
         prior_weight: float = 0.0,
         n_locations: int | None = None,
+        posterior: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -59,15 +67,27 @@ class DeepInfoMax(nn.Module):
         self.prior = prior
         self.prior_weight = prior_weight
         self.n_locations = n_locations
+        self.posterior = posterior
+
+    @property
+    def lower_bounds(self) -> list[str]:
+        """Names of the parts that add up to the reported lower bound: TNCE is of I(X; Y) itself, the others of parts of X."""
+        return ["tnce"] if "tnce" in self.terms else list(self.terms)
+
+    @property
+    def upper_bounds(self) -> list[str]:
+        """Names of the parts that bound I(X; Y) from above."""
+        return ["l1out"] if "tnce" in self.terms else []
 
     def forward(
         self, views: Sequence[Tensor], generator: torch.Generator | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises for a batch, given as one view or two, and its parts by name, detached.
 
-        The parts are "loss" (the objective), each term's bound in nats, and with a prior "prior" and "discriminator".
+        The parts are "loss" (the objective), each term's bound in nats, with a known posterior "l1out" and
+        "total_correlation", and with a prior "prior" and "discriminator".
         """
-        code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
+        code = self._encode(views, generator)
         codes = self._split(code, len(views))
         parts: dict[str, Tensor] = {}
         objective = torch.zeros((), device=views[0].device)
@@ -76,6 +96,8 @@ class DeepInfoMax(nn.Module):
             losses, values = zip(*(term(a, b) for a, b in self._directions(x)), strict=True)
             objective = objective + term.weight * torch.stack(losses).mean()
             parts[name] = torch.stack(values).mean()
+        penalty, further = self._further_bounds(codes)
+        objective, parts = objective + penalty, parts | further
         loss = objective
         if self.prior is not None:
             global_ = torch.cat([code.global_ for code in codes])
@@ -88,8 +110,8 @@ class DeepInfoMax(nn.Module):
         return loss, {"loss": objective.detach(), **parts}
 
     def evaluate(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return the terms' bounds over all locations, and as "loss" what they add to the objective; call without gradient."""
-        codes = self._split(self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0]), len(views))
+        """Return the bounds over all locations, and as "loss" what they add to the objective; call without gradient."""
+        codes = self._evaluated(views)
         parts: dict[str, Tensor] = {"loss": torch.zeros((), device=views[0].device)}
         for name, term in self._named_terms():
             pairs = self._directions(codes)
@@ -99,24 +121,65 @@ class DeepInfoMax(nn.Module):
             )
             parts[name] = values
             parts["loss"] = parts["loss"] + term.weight * losses
-        return parts
+        penalty, further = self._further_bounds(codes)
+        return {**parts, **further, "loss": parts["loss"] + penalty}
+
+    @property
+    def scored_terms(self) -> list[str]:
+        """Names of the terms that :meth:`score` adds up: those with weight, code-to-code only where there is no other.
+
+        Where none has weight, every term is scored.
+        """
+        names = [name for name, term in self._named_terms() if term.weight > 0] or list(self.terms)
+        return [name for name in names if name != "code"] or names
+
+    def score(self, views: Sequence[Tensor]) -> Tensor:
+        """Return the sum of the scored terms' InfoNCE, of one view, or of two for code-to-code; call without gradient."""
+        codes = self._evaluated(views)
+        scores = [term.score(codes[0], codes[-1]) for name, term in self._named_terms() if name in self.scored_terms]
+        return torch.stack(scores).sum()
 
     def _named_terms(self) -> list[tuple[str, Term]]:
         return [(name, term) for name, term in self.terms.items() if isinstance(term, Term)]
 
+    def _further_bounds(self, codes: list[AnyCode]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the total correlation's penalty, and what a known posterior tells beside its term, detached."""
+        term = dict(self._named_terms()).get("tnce")
+        penalty = torch.zeros((), device=codes[0].global_.device)
+        if not isinstance(term, PosteriorInfoMax):
+            return penalty, {}
+        with torch.set_grad_enabled(torch.is_grad_enabled() and term.total_correlation_weight > 0):
+            bounds = [term.further_bounds(code) for code in codes]
+            means = {name: torch.stack([bound[name] for bound in bounds]).mean() for name in bounds[0]}
+        if term.total_correlation_weight > 0:
+            penalty = term.total_correlation_weight * means["total_correlation"]
+        return penalty, {name: value.detach() for name, value in means.items()}
+
+    def _encode(self, views: Sequence[Tensor], generator: torch.Generator | None) -> AnyCode:
+        code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
+        if self.posterior is None:
+            return code
+        posterior = self.posterior(code)
+        return StochasticCode(code.local, code.hidden, posterior.sample(generator), *posterior)
+
+    def _evaluated(self, views: Sequence[Tensor]) -> list[AnyCode]:
+        """Return the views' codes, stochastic ones under the fixed noise."""
+        return self._split(self._encode(views, torch.Generator().manual_seed(EVALUATION_SEED)), len(views))
+
     @staticmethod
-    def _directions(codes: list[Code]) -> list[tuple[Code, Code]]:
+    def _directions(codes: list[AnyCode]) -> list[tuple[AnyCode, AnyCode]]:
         """Return the (code, features) pairs: of one view with itself, of two views with each other both ways."""
         return [(codes[0], codes[0])] if len(codes) == 1 else [(codes[0], codes[1]), (codes[1], codes[0])]
 
     @staticmethod
-    def _split(code: Code, n_views: int) -> list[Code]:
+    def _split(code: AnyCode, n_views: int) -> list[AnyCode]:
         # Places before channels, as convolutions keep them in memory: split (and above, indexed) otherwise, the gradient
         # comes back in another layout, and every layer below pays for it.
         locals_ = (part.movedim(1, 2) for part in code.local.movedim(1, 2).chunk(n_views))
-        return [Code(*parts) for parts in zip(locals_, *(part.chunk(n_views) for part in code[1:]), strict=True)]
+        parts = zip(locals_, *(part.chunk(n_views) for part in code[1:]), strict=True)
+        return [type(code)(*part) for part in parts]
 
-    def _choose_locations(self, code: Code, generator: torch.Generator | None) -> Code:
+    def _choose_locations(self, code: AnyCode, generator: torch.Generator | None) -> AnyCode:
         n_locations = code.local.shape[2]
         if self.n_locations is None or self.n_locations >= n_locations:
             return code

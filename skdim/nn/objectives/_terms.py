@@ -1,4 +1,9 @@
-"""Terms of an objective: a weighted bound between the code of one view and features of another."""
+"""Terms of an objective: a weighted bound between the code of one view and features of another.
+
+References
+----------
+.. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skdim.bounds import Bound
-from skdim.nn.critics import Critic
-from skdim.nn.encoders import Code
+from skdim.bounds import TNCE, Bound, infonce, l1out, tnce
+from skdim.nn.objectives._posterior import AnyCode, StochasticCode, total_correlation
 
 #: Pairs that are scored at once outside training; the concatenation critic keeps a hidden layer for each.
 PAIRS_AT_ONCE = 2**17
@@ -22,30 +26,30 @@ class Term(nn.Module):
     ----------
     bound : Bound
         The MI estimator.
-    critic : Critic
-        Scores (global code, features) pairs.
+    critic : nn.Module
+        A :class:`~skdim.nn.critics.Critic`, which scores (global code, features) pairs.
     weight : float
         Weight in the objective.
     """
 
     log_average: Tensor
 
-    def __init__(self, bound: Bound, critic: Critic, weight: float) -> None:
+    def __init__(self, bound: Bound, critic: nn.Module, weight: float) -> None:
         super().__init__()
         self.bound = bound
         self.critic = critic
         self.weight = weight
         self.register_buffer("log_average", torch.tensor(float("nan")))  # MINE's moving average, before its first step
 
-    def features(self, code: Code) -> Tensor:
+    def features(self, code: AnyCode) -> Tensor:
         """Return what the global code is paired with, (n, features) or (n, features, locations)."""
         raise NotImplementedError
 
-    def scores(self, x: Code, y: Code) -> Tensor:
+    def scores(self, x: AnyCode, y: AnyCode) -> Tensor:
         """Return ``scores[i, j, ...]`` = f(Y of x_i, features of y_j)."""
         return self.critic(x.global_, self.features(y))
 
-    def evaluate(self, function: Callable[[Tensor], Tensor], x: Code, y: Code) -> Tensor:
+    def evaluate(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:
         """Return the mean over all locations of ``function(scores)``, a few locations at a time to bound the memory."""
         features = self.features(y)
         n_at_once = max(1, PAIRS_AT_ONCE // (len(x.global_) * len(features)))
@@ -56,13 +60,17 @@ class Term(nn.Module):
             total = total + share * function(self.critic(x.global_, group))
         return total
 
+    def score(self, x: AnyCode, y: AnyCode) -> Tensor:
+        """Return InfoNCE of the critic, whatever the estimator: the code is the anchor, the candidates are features."""
+        return self.evaluate(infonce, x, y)
+
     def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
         """Return ``function(scores)``, for an asymmetric bound its mean over both choices of the anchor."""
         if self.bound.symmetric:
             return function(scores)
         return (function(scores) + function(scores.transpose(0, 1))) / 2
 
-    def forward(self, x: Code, y: Code) -> tuple[Tensor, Tensor]:
+    def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         scores = self.scores(x, y)
         loss = self.both(lambda scores: self.bound.loss(scores, self.log_average), scores)
@@ -86,7 +94,7 @@ class GlobalInfoMax(Term):
     torch.Size([8, 8])
     """
 
-    def features(self, code: Code) -> Tensor:
+    def features(self, code: AnyCode) -> Tensor:
         return code.local.movedim(1, 2).flatten(1)
 
 
@@ -105,7 +113,7 @@ class LocalInfoMax(Term):
     torch.Size([8, 8, 9])
     """
 
-    def features(self, code: Code) -> Tensor:
+    def features(self, code: AnyCode) -> Tensor:
         return code.local
 
 
@@ -123,5 +131,60 @@ class CodeInfoMax(Term):
     0.0
     """
 
-    def features(self, code: Code) -> Tensor:
+    def features(self, code: AnyCode) -> Tensor:
         return code.global_
+
+
+class PosteriorInfoMax(Term):
+    """I(X; Y) of a stochastic code by TNCE: the known log p(y | x) is the critic (Poole et al. 2019 [1]_, Section 2.5).
+
+    The code y of one view is scored under the distributions that the other view's inputs have; with one view, its own. Between
+    two views this is InfoNCE with a fixed critic, so it bounds the information that y has about the other view, and the more
+    so that about its own.
+
+    Parameters
+    ----------
+    weight : float
+        Weight in the objective; 0 leaves the bounds reported.
+    total_correlation_weight : float, default=0.0
+        Weight of the total correlation's upper bound, which is a penalty.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.nn.objectives import PosteriorInfoMax, StochasticCode
+    >>> y = 5 * torch.eye(4)
+    >>> code = StochasticCode(torch.zeros(4, 1, 1), y, y, mean=y, log_variance=torch.zeros(4, 4))
+    >>> loss, lower_bound = PosteriorInfoMax(weight=1.0)(code, code)
+    >>> round(lower_bound.item(), 4)                                       # log 4, the cap
+    1.3863
+    """
+
+    def __init__(self, weight: float, total_correlation_weight: float = 0.0) -> None:
+        super().__init__(TNCE(), nn.Identity(), weight)
+        self.total_correlation_weight = total_correlation_weight
+
+    def scores(self, x: AnyCode, y: AnyCode) -> Tensor:
+        """Return ``scores[i, j]`` = log p(y of x_j | y_i)."""
+        return _posterior_scores(x, y).sum(2)
+
+    def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
+        return function(scores)  # a known density is the log ratio up to a function of y: y alone can be the anchor
+
+    def evaluate(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:
+        return function(self.scores(x, y))
+
+    def score(self, x: AnyCode, y: AnyCode) -> Tensor:
+        return tnce(self.scores(x, y))
+
+    def further_bounds(self, x: AnyCode) -> dict[str, Tensor]:
+        """Return, of one view, "l1out" and "total_correlation"; both are upper bounds in nats."""
+        scores = _posterior_scores(x, x)
+        return {"l1out": l1out(scores.detach().sum(2)), "total_correlation": total_correlation(scores)}
+
+
+def _posterior_scores(x: AnyCode, y: AnyCode) -> Tensor:
+    """Return ``scores[i, j, c]`` = log p(component c of the code of x_j | y_i)."""
+    if not isinstance(y, StochasticCode):
+        raise TypeError(f"A known posterior needs a StochasticCode, got {type(y).__name__}.")
+    return y.posterior.log_density(x.global_)

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skdim.base import InfoMaxTransformer
-from skdim.bounds import BOUNDS, Bound
+from skdim.bounds import BOUNDS, Bound, InfoNCE
 from skdim.nn.critics import CRITICS, Separable, build_critic
 from skdim.nn.encoders import ENCODERS, Conv1d, build_encoder
 from skdim.nn.objectives import (
@@ -344,8 +344,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     def _check_posterior(self) -> None:
         """Refuse what a known posterior leaves without effect."""
         learned = [name for name in ("local", "code") if self._weights()[name] > 0]
-        for name, default in (("estimator", "infonce"), ("critic", "separable")):
-            if not learned and getattr(self, name) != default:
+        defaults = {"estimator": ("infonce", InfoNCE()), "critic": ("separable", Separable())}
+        for name, default in defaults.items():
+            if not learned and getattr(self, name) not in default:
                 raise ValueError(
                     f"{name}={getattr(self, name)!r} would have no effect: posterior={self.posterior!r} takes the known log "
                     "p(y | x) under TNCE for the global term, and neither local_weight nor code_weight is positive."

@@ -9,9 +9,9 @@ from skdim._params import look_up
 from skdim.bounds import BOUNDS, DV, Alpha
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv
-from skdim.nn.objectives import PRIORS
+from skdim.nn.objectives import PRIORS, Noise
 
-CONFIGURED = [*BOUNDS.values(), *CRITICS.values(), *ENCODERS.values(), *PRIORS.values()]
+CONFIGURED = [*BOUNDS.values(), *CRITICS.values(), *ENCODERS.values(), *PRIORS.values(), Noise]
 
 
 class Holder(BaseEstimator):

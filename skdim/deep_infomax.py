@@ -152,9 +152,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     loss_curve_ : list of float
         The training objective's loss after each epoch.
     history_ : list of dict
-        Per epoch: "epoch", "loss", each bound in nats ("local", "global", "code"), with ``posterior`` "tnce", "l1out" and
-        "total_correlation" in place of "global", with a prior "prior" and "discriminator" losses, and held-out values with
-        prefix ``"valid_"``.
+        Per epoch: "epoch", "loss", each bound in nats ("local", "global", "code"), with ``posterior`` "tnce" and "l1out" in
+        place of "global" and, where it has weight, "total_correlation", with a prior "prior" and "discriminator" losses, and
+        held-out values with prefix ``"valid_"``.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int

@@ -84,8 +84,8 @@ class DeepInfoMax(nn.Module):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises for a batch, given as one view or two, and its parts by name, detached.
 
-        The parts are "loss" (the objective), each term's bound in nats, with a known posterior "l1out" and
-        "total_correlation", and with a prior "prior" and "discriminator".
+        The parts are "loss" (the objective), each term's bound in nats, with a known posterior "l1out" and, where it has
+        weight, "total_correlation", and with a prior "prior" and "discriminator".
         """
         code = self._encode(views, generator)
         codes = self._split(code, len(views))
@@ -148,10 +148,9 @@ class DeepInfoMax(nn.Module):
         penalty = torch.zeros((), device=codes[0].global_.device)
         if not isinstance(term, PosteriorInfoMax):
             return penalty, {}
-        with torch.set_grad_enabled(torch.is_grad_enabled() and term.total_correlation_weight > 0):
-            bounds = [term.further_bounds(code) for code in codes]
-            means = {name: torch.stack([bound[name] for bound in bounds]).mean() for name in bounds[0]}
-        if term.total_correlation_weight > 0:
+        bounds = [term.further_bounds(code) for code in codes]
+        means = {name: torch.stack([bound[name] for bound in bounds]).mean() for name in bounds[0]}
+        if "total_correlation" in means:
             penalty = term.total_correlation_weight * means["total_correlation"]
         return penalty, {name: value.detach() for name, value in means.items()}
 

@@ -45,8 +45,8 @@ class Gaussian(NamedTuple):
     >>> from skdim.nn.objectives import Gaussian
     >>> posterior = Gaussian(torch.zeros(3, 2), torch.zeros(3, 2))
     >>> scores = posterior.log_density(torch.zeros(4, 2))
-    >>> tuple(scores.shape), round(scores[0, 0, 0].item(), 4)              # -log(2 pi) / 2
-    ((3, 4, 2), -0.9189)
+    >>> tuple(scores.shape), round(scores[0, 0].item(), 4)                 # -log(2 pi)
+    ((3, 4), -1.8379)
     """
 
     mean: Tensor
@@ -58,11 +58,27 @@ class Gaussian(NamedTuple):
         return self.mean + (self.log_variance / 2).exp() * noise
 
     def log_density(self, y: Tensor) -> Tensor:
-        """Return log p(y_jc | x_i) of component c of each of m codes under each of n inputs, (n, m, n_components), in nats."""
-        # The difference first, then its square: expanded into products, nearby codes with little noise would cancel to nothing.
-        square = (y.unsqueeze(0) - self.mean.unsqueeze(1)).square()
-        log_variance = self.log_variance.unsqueeze(1)
-        return -0.5 * (square * (-log_variance).exp() + log_variance + math.log(2 * math.pi))
+        """Return log p(y_j | x_i) of each of m codes under each of n inputs, (n, m), in nats."""
+        # Products of matrices, in float64: there, nearby codes with little noise do not cancel to nothing, and the differences
+        # of all pairs in every component need not be held.
+        y, mean, log_variance = (_in_float64(tensor) for tensor in (y, *self))
+        precision = (-log_variance).exp()
+        square = (
+            precision @ y.square().T - 2 * (precision * mean) @ y.T + (precision * mean.square()).sum(1, keepdim=True)
+        )
+        constant = (log_variance + math.log(2 * math.pi)).sum(1, keepdim=True)
+        return (-0.5 * (square + constant)).to(self.mean)
+
+    def component_log_density(self, y: Tensor) -> Tensor:
+        """Return log p(y_jc | x_i) of every component c by itself, (n, m, n_components), in nats."""
+        precision_root = (-self.log_variance / 2).exp()
+        z = torch.addcmul(-(self.mean * precision_root).unsqueeze(1), y.unsqueeze(0), precision_root.unsqueeze(1))
+        return -0.5 * (z.square() + (self.log_variance + math.log(2 * math.pi)).unsqueeze(1))
+
+
+def _in_float64(tensor: Tensor) -> Tensor:
+    """Return the tensor in double precision, where its device has that: Apple's has not, and the CPU takes its place."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 class StochasticCode(NamedTuple):
@@ -126,7 +142,7 @@ class GaussianPosterior(nn.Module):
         return Gaussian(code.global_, low + (high - low) * torch.sigmoid(self.log_variance(code.hidden)))
 
 
-def total_correlation(scores: Tensor) -> Tensor:
+def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     r"""Total correlation of the components of a stochastic code, as an upper bound from bounds on information.
 
     Where the components are independent given x,
@@ -138,8 +154,10 @@ def total_correlation(scores: Tensor) -> Tensor:
 
     Parameters
     ----------
-    scores : Tensor of shape (K, K, n_components)
-        ``scores[i, j, c]`` = log p(y_jc | x_i), from :meth:`Gaussian.log_density`.
+    joint : Tensor of shape (K, K)
+        ``joint[i, j]`` = log p(y_j | x_i), from :meth:`Gaussian.log_density`.
+    components : Tensor of shape (K, K, n_components)
+        ``components[i, j, c]`` = log p(y_jc | x_i), from :meth:`Gaussian.component_log_density`.
 
     Returns
     -------
@@ -149,7 +167,7 @@ def total_correlation(scores: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If ``scores`` is not (K, K, ...) with K of at least 2.
+        If the scores are not (K, K) and (K, K, ...) with K of at least 2.
 
     Examples
     --------
@@ -158,8 +176,8 @@ def total_correlation(scores: Tensor) -> Tensor:
     >>> import torch
     >>> from skdim.nn.objectives import total_correlation
     >>> one = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).log()
-    >>> round(total_correlation(torch.stack([one, one], dim=2)).item(), 4)
+    >>> round(total_correlation(2 * one, torch.stack([one, one], dim=2)).item(), 4)
     3.7136
     """
     # The mean over components times their number is the sum over them.
-    return scores.shape[2] * l1out(scores) - tnce(scores.sum(2))
+    return components.shape[2] * l1out(components) - tnce(joint)

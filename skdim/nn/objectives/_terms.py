@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.bounds import TNCE, Bound, infonce, l1out, tnce
-from skdim.nn.objectives._posterior import AnyCode, StochasticCode, total_correlation
+from skdim.nn.objectives._posterior import AnyCode, Gaussian, StochasticCode, total_correlation
 
 #: Pairs that are scored at once outside training; the concatenation critic keeps a hidden layer for each.
 PAIRS_AT_ONCE = 2**17
@@ -166,7 +166,7 @@ class PosteriorInfoMax(Term):
 
     def scores(self, x: AnyCode, y: AnyCode) -> Tensor:
         """Return ``scores[i, j]`` = log p(y of x_j | y_i)."""
-        return _posterior_scores(x, y).sum(2)
+        return _posterior(y).log_density(x.global_)
 
     def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
         return function(scores)  # a known density is the log ratio up to a function of y: y alone can be the anchor
@@ -178,13 +178,16 @@ class PosteriorInfoMax(Term):
         return tnce(self.scores(x, y))
 
     def further_bounds(self, x: AnyCode) -> dict[str, Tensor]:
-        """Return, of one view, "l1out" and "total_correlation"; both are upper bounds in nats."""
-        scores = _posterior_scores(x, x)
-        return {"l1out": l1out(scores.detach().sum(2)), "total_correlation": total_correlation(scores)}
+        """Return, of one view, "l1out", and "total_correlation" where it has weight; both are upper bounds in nats."""
+        posterior = _posterior(x)
+        joint = posterior.log_density(x.global_)
+        bounds = {"l1out": l1out(joint.detach())}
+        if self.total_correlation_weight > 0:  # every component of every pair: the only part with a cost
+            bounds["total_correlation"] = total_correlation(joint, posterior.component_log_density(x.global_))
+        return bounds
 
 
-def _posterior_scores(x: AnyCode, y: AnyCode) -> Tensor:
-    """Return ``scores[i, j, c]`` = log p(component c of the code of x_j | y_i)."""
-    if not isinstance(y, StochasticCode):
-        raise TypeError(f"A known posterior needs a StochasticCode, got {type(y).__name__}.")
-    return y.posterior.log_density(x.global_)
+def _posterior(code: AnyCode) -> Gaussian:
+    if not isinstance(code, StochasticCode):
+        raise TypeError(f"A known posterior needs a StochasticCode, got {type(code).__name__}.")
+    return code.posterior

@@ -1,10 +1,11 @@
 """skdim: representations by maximising mutual information, as scikit-learn estimators."""
 
 from skdim._versions import show_versions
-from skdim.deep_infomax import PAPER, DeepInfoMaxTransformer
+from skdim.deep_infomax import DeepInfoMaxTransformer
 from skdim.feature_scores import mutual_info_features
 from skdim.multiview import MultiViewInfoMaxTransformer
 from skdim.mutual_information import MIEstimator, MIResult, mutual_information
+from skdim.paper import PAPER
 from skdim.predictive_coding import CPCTransformer
 
 __version__ = "0.1.0"

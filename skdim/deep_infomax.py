@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import math
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
@@ -12,25 +12,31 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skdim.base import InfoMaxTransformer
-from skdim.bounds import BOUNDS, Bound, infonce
-from skdim.nn.critics import CRITICS, Concat, Separable, build_critic, shared_critic
-from skdim.nn.encoders import ENCODERS, Conv, Conv1d, build_encoder
+from skdim.bounds import BOUNDS, Bound, InfoNCE
+from skdim.nn.critics import CRITICS, Separable, build_critic, shared_critic
+from skdim.nn.encoders import ENCODERS, Conv1d, build_encoder
 from skdim.nn.objectives import (
+    PRIOR_METHODS,
     PRIORS,
+    AdditiveNoise,
     CodeInfoMax,
     DeepInfoMax,
+    GaussianPosterior,
     GlobalInfoMax,
     LocalInfoMax,
+    Noise,
+    NormalizedCode,
+    NormalPrior,
+    PosteriorInfoMax,
     Prior,
     PriorMatching,
     Term,
-    UniformPrior,
 )
 from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch
 from skdim.training.learner import Learner
 
-__all__ = ["PAPER", "DeepInfoMaxTransformer"]
+__all__ = ["DeepInfoMaxTransformer"]
 
 
 class DeepInfoMaxTransformer(InfoMaxTransformer):
@@ -45,7 +51,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 
     where each I is a bound on mutual information in nats. With ``augment`` two random views a and b of each input are made,
     the local features of one are predicted from the code of the other in both directions, and :math:`I(Y^a; Y^b)` is added
-    [2]_. ``augment=None`` is plain Deep InfoMax; :data:`PAPER` holds the paper's settings.
+    [2]_. ``augment=None`` is plain Deep InfoMax; :data:`~skdim.PAPER` holds the paper's settings.
 
     Read more in the :doc:`user guide </user_guide>`.
 
@@ -62,15 +68,28 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     code_weight : float or "auto", default="auto"
         Weight of I(Y^a; Y^b) between the codes of the two views. "auto" is 1 with ``augment`` where the global or the local
         weight is positive, else 0.
+    total_correlation_weight : float, default=0.0
+        Weight of the penalty on the total correlation of the code's components, which is zero where they are independent:
+        sum_i L1Out(X; Y_i) - TNCE(X; Y). It needs ``posterior``.
     estimator : {"infonce", "jsd", "dv", "nwj", "alpha"} or Bound, default="infonce"
-        The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`.
+        The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`. With ``posterior`` that
+        of the local and code terms.
     critic : {"inner", "cosine", "bilinear", "separable", "concat"}, object, callable or pair of them, default="separable"
         The critic that scores (Y, C_p) pairs: a name, a configured object such as ``Separable(width=64)``, or a class or
         function ``(x_features, y_features) -> nn.Module``; see :mod:`skdim.nn.critics`. A pair is (global, local); the
-        code-to-code term takes the global one.
+        code-to-code term takes the global one. With ``posterior`` the global term has no critic.
     prior : {"uniform", "normal"} or Prior, default="uniform"
         What the codes are matched to where ``prior_weight`` is positive: sigmoid(Y) to U[0, 1], or Y to N(0, 1), in each
         component independently; by name or configured, such as ``UniformPrior(penalty=1.0)``.
+    prior_method : {"adversarial", "noise"} or Noise, default="adversarial"
+        How codes are brought to the prior: by a discriminator where ``prior_weight`` is positive, or by noise [4]_. "noise",
+        which goes with ``prior="normal"`` and ``prior_weight=0``, normalises each component of Y, by batch statistics in
+        training and running ones afterwards, and adds Gaussian noise in training; ``Noise(sigma=0.5)`` says how much. Then
+        I(X; Y) is at most ``cap_``.
+    posterior : {"gaussian"} or None, default=None
+        "gaussian" makes the code stochastic: p(y | x) is normal, with the code as mean and a variance of its own, between 1e-4
+        and 1, in each component. Training samples y, for every term and the prior; ``transform`` gives the mean. The global
+        term is I(X; Y) by TNCE, with the known log p(y | x) as critic; ``global_weight`` is its weight.
     encoder : {"auto", "conv", "conv1d", "resnet", "mlp"}, object or callable, default="auto"
         The encoder: a name, a configured object such as ``Conv(channels=(16, 32, 64))``, or a class or function
         ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images and "mlp" for
@@ -122,12 +141,19 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.encoders.Code`.
     lower_bound_ : float
         Sum of the global, local and code bounds in nats, as the estimator reports them, unweighted: the mean over the last
-        epoch's training batches, or over the held-out rows in the best epoch. -inf without training.
+        epoch's training batches, or over the held-out rows in the best epoch. -inf without training. With ``posterior`` TNCE
+        alone, which bounds I(X; Y) from below.
+    upper_bound_ : float
+        With ``posterior`` L1Out of I(X; Y) in nats, taken as ``lower_bound_`` is; inf otherwise: nothing is known from above.
+    cap_ : float
+        With ``prior_method="noise"`` the most information in nats that codes can carry through it, (d / 2) log(1 + 1 / sigma^2)
+        for d components; inf otherwise.
     loss_curve_ : list of float
         The training objective's loss after each epoch.
     history_ : list of dict
-        Per epoch: "epoch", "loss", each bound in nats ("local", "global", "code"), with a prior "prior" and "discriminator"
-        losses, and held-out values with prefix ``"valid_"``.
+        Per epoch: "epoch", "loss", each bound in nats ("local", "global", "code"), with ``posterior`` "tnce" and "l1out" in
+        place of "global" and, where it has weight, "total_correlation", with a prior "prior" and "discriminator" losses, and
+        held-out values with prefix ``"valid_"``.
     n_iter_ : int
         Epochs trained.
     n_features_in_ : int
@@ -150,9 +176,23 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     ``score`` is the InfoNCE lower bound in nats at K = min(n_samples, 256), in eval mode, on unaugmented input: the mean over
     locations p of (C_p, Y) with only location p of the other samples as negatives, plus (map, Y) where the global weight is
     positive; terms without weight have no trained critic and are left out. Where code-to-code is the only term, its two views
-    come from a fixed evaluation seed. Values compare over ``estimator`` and ``critic``. The codes of a deterministic encoder
-    of continuous data carry infinite information, and more information is not better features [3]_: to choose parameters,
-    search over a ``Pipeline`` with a classifier.
+    come from a fixed evaluation seed. With ``posterior`` TNCE takes the place of (map, Y), and codes are samples of p(y | x)
+    under noise from the fixed seed, as they are with ``prior_method="noise"``. Values compare over ``estimator`` and
+    ``critic``. The codes of a deterministic encoder of continuous data carry infinite information, and more information is
+    not better features [3]_: to choose parameters, search over a ``Pipeline`` with a classifier.
+
+    With ``posterior`` the information is finite, and known from both sides where the samples of a batch are independent [5]_
+    (Section 2.5):
+
+    .. math::
+
+        E[I_{TNCE}] \le I(X; Y) \le E[I_{L1Out}], \qquad
+        TC(Y) = \sum_i I(X; Y_i) - I(X; Y) \le E\Bigl[\sum_i I_{L1Out}(X; Y_i) - I_{TNCE}(X; Y)\Bigr]
+
+    With ``augment`` X is the augmented view, and TNCE scores the code of one view under p(y | x) of the other: it bounds the
+    information on what the views share, and with that I(X; Y). TNCE shows log K at most on a batch of K samples, so the total
+    correlation is overstated where I(X; Y) is larger: the penalty then takes information as well. L1Out is far above I(X; Y)
+    where that is large.
 
     In a search over ``Pipeline`` steps the parameter is ``dim__estimator``; ``search.set_params(estimator=...)`` would replace
     the search's own.
@@ -163,6 +203,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     .. [2] Bachman, Hjelm & Buchwalter, "Learning representations by maximizing mutual information across views",
        NeurIPS 2019.
     .. [3] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+    .. [4] Butakov et al., "Efficient distribution matching of representations via noise-injected deep InfoMax", ICLR 2025.
+    .. [5] Poole et al., "On variational bounds of mutual information", ICML 2019.
 
     Examples
     --------
@@ -174,6 +216,16 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     (1797, 16)
     >>> bool(dim.score(X) > DeepInfoMaxTransformer(n_components=16, max_iter=0, random_state=0).fit(X).score(X))
     True
+
+    A stochastic code, whose information is known from both sides, and one whose information is limited by noise:
+
+    >>> settings = {"n_components": 4, "max_iter": 2, "random_state": 0}
+    >>> dim = DeepInfoMaxTransformer(posterior="gaussian", global_weight=1.0, **settings).fit(X)
+    >>> 0 < dim.lower_bound_ < dim.upper_bound_
+    True
+    >>> dim = DeepInfoMaxTransformer(prior="normal", prior_method="noise", **settings).fit(X)
+    >>> round(dim.cap_, 4)
+    4.9882
     """
 
     def __init__(
@@ -184,9 +236,12 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         local_weight: float = 1.0,
         prior_weight: float = 0.0,
         code_weight: float | str = "auto",
+        total_correlation_weight: float = 0.0,
         estimator: str | Bound = "infonce",
         critic: Any = "separable",
-        prior: str = "uniform",
+        prior: str | Prior = "uniform",
+        prior_method: str | Noise = "adversarial",
+        posterior: str | None = None,
         encoder: Any = "auto",
         hidden_layer_sizes: Any = "auto",
         input_shape: tuple[int, ...] | None = None,
@@ -212,9 +267,12 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         self.local_weight = local_weight
         self.prior_weight = prior_weight
         self.code_weight = code_weight
+        self.total_correlation_weight = total_correlation_weight
         self.estimator = estimator
         self.critic = critic
         self.prior = prior
+        self.prior_method = prior_method
+        self.posterior = posterior
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.input_shape = input_shape
@@ -242,9 +300,12 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         "local_weight": [Interval(Real, 0, None, closed="left")],
         "prior_weight": [Interval(Real, 0, None, closed="left")],
         "code_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
+        "total_correlation_weight": [Interval(Real, 0, None, closed="left")],
         "estimator": [StrOptions(set(BOUNDS)), Bound],
         "critic": [StrOptions(set(CRITICS)), callable, tuple, list],
         "prior": [StrOptions(set(PRIORS)), Prior],
+        "prior_method": [StrOptions(set(PRIOR_METHODS)), Noise],
+        "posterior": [StrOptions({"gaussian"}), None],
         "encoder": [StrOptions({"auto", *ENCODERS}), callable],
         "hidden_layer_sizes": [StrOptions({"auto"}), tuple, list],
         "augment": [StrOptions({"auto", "auto+flip"}), callable, None],
@@ -269,6 +330,59 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
                 f"encoder={self.encoder!r}."
             )
         self._bound().check()
+        if self.posterior is not None:
+            self._check_posterior()
+        elif self.total_correlation_weight > 0:
+            raise ValueError(
+                f"total_correlation_weight={self.total_correlation_weight!r} needs the known density of a stochastic code: "
+                "set posterior='gaussian'."
+            )
+        if (noise := self._noise()) is not None:
+            self._check_noise(noise)
+
+    def _check_posterior(self) -> None:
+        """Refuse what a known posterior leaves without effect."""
+        learned = [name for name in ("local", "code") if self._weights()[name] > 0]
+        defaults = {"estimator": ("infonce", InfoNCE()), "critic": ("separable", Separable())}
+        for name, default in defaults.items():
+            if not learned and getattr(self, name) not in default:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r} would have no effect: posterior={self.posterior!r} takes the known log "
+                    "p(y | x) under TNCE for the global term, and neither local_weight nor code_weight is positive."
+                )
+        if isinstance(self.critic, (tuple, list)) and "code" not in learned:
+            raise ValueError(
+                f"The first of the pair of critics {self.critic!r} would have no effect: posterior={self.posterior!r} takes "
+                "the known log p(y | x) for the global term, and code_weight is not positive. Give one critic."
+            )
+        if self.total_correlation_weight > 0 and self.n_components == 1:
+            raise ValueError("total_correlation_weight relates several components to each other; n_components=1.")
+
+    def _check_noise(self, noise: Noise) -> None:
+        """Refuse what the noise method leaves without effect."""
+        noise.check()
+        if self.prior_weight > 0:
+            raise ValueError(
+                f"prior_weight={self.prior_weight!r} weighs a discriminator, and prior_method={self.prior_method!r} has none: "
+                "set prior_weight=0; the noise is there without a weight."
+            )
+        if self.prior not in ("normal", NormalPrior()):
+            raise ValueError(
+                f"prior_method={self.prior_method!r} makes codes normal, without a discriminator to configure: set "
+                f"prior='normal', got {self.prior!r}."
+            )
+        if self.posterior is not None:
+            raise ValueError(
+                f"prior_method={self.prior_method!r} and posterior={self.posterior!r} both say what noise the code has: set "
+                "posterior=None or prior_method='adversarial'."
+            )
+
+    def _noise(self) -> Noise | None:
+        """Return the noise that takes a discriminator's place, or None."""
+        if not isinstance(self.prior_method, str):
+            return self.prior_method
+        method = PRIOR_METHODS[self.prior_method]
+        return None if method is None else method()
 
     def _bound(self) -> Bound:
         return BOUNDS[self.estimator]() if isinstance(self.estimator, str) else self.estimator
@@ -305,29 +419,52 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         if self.augment is not None:
             choose_augmentation(self.augment, shape)  # what does not fit the shape is refused here, before training
         encoder = build_encoder(self._encoder_factory(shape), shape, self.n_components)
+        terms = self._terms(encoder)
+        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
+        matching = PriorMatching(prior, self.n_components) if training and self.prior_weight > 0 else None
+        posterior: nn.Module | None = None
+        if self.posterior is not None:
+            posterior = GaussianPosterior(encoder.n_hidden, self.n_components)
+        elif (noise := self._noise()) is not None:
+            encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
+        return DeepInfoMax(encoder, terms, matching, self.prior_weight, self.n_locations, posterior)
+
+    def _terms(self, encoder: nn.Module) -> dict[str, Term]:
         bound, (global_critic, local_critic) = self._bound(), self._critics()
         n_channels, n_locations = encoder.local_shape
-        weights = {"local": self.local_weight, "global": self.global_weight, "code": self._code_weight()}
-        if not any(weights.values()):
-            weights["local"] = self.local_weight
         kinds = {
             "local": (LocalInfoMax, local_critic, n_channels),
             "global": (GlobalInfoMax, global_critic, n_channels * n_locations),
             "code": (CodeInfoMax, shared_critic(global_critic), self.n_components),
         }
         terms: dict[str, Term] = {}
-        for name, (kind, factory, width) in kinds.items():
-            if weights[name] > 0 or (name == "local" and not any(weights.values())):
-                critic = build_critic(factory, self.n_components, width, bound.offset)
-                terms[name] = kind(bound, critic, weights[name])
-        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
-        matching = PriorMatching(prior, self.n_components) if training and self.prior_weight > 0 else None
-        return DeepInfoMax(encoder, terms, matching, self.prior_weight, self.n_locations)
+        for name, weight in self._weights().items():
+            if name == "global" and self.posterior is not None:  # without weight too: it is what reports the bounds
+                terms["tnce"] = PosteriorInfoMax(weight, self.total_correlation_weight)
+            elif weight > 0:
+                kind, factory, width = kinds[name]
+                terms[name] = kind(bound, build_critic(factory, self.n_components, width, bound.offset), weight)
+        if not terms:  # the prior alone: the local term is there for the report
+            kind, factory, width = kinds["local"]
+            terms["local"] = kind(bound, build_critic(factory, self.n_components, width, bound.offset), 0.0)
+        return terms
+
+    def _weights(self) -> dict[str, float]:
+        return {"local": self.local_weight, "global": self.global_weight, "code": self._code_weight()}
 
     def _code_weight(self) -> float:
         if self.code_weight != "auto":
             return float(self.code_weight)
         return 1.0 if self.augment is not None and self.global_weight + self.local_weight > 0 else 0.0
+
+    def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
+        noise = self._noise()
+        lower, upper = objective.lower_bounds, objective.upper_bounds
+        return {
+            "lower_bound_": float(sum(best[name] for name in lower)) if best else -math.inf,
+            "upper_bound_": float(sum(best[name] for name in upper)) if best and upper else math.inf,
+            "cap_": math.inf if noise is None else noise.cap(self.n_components),
+        }
 
     # ----------------------------------------------------------------------------------------------------------- views
     def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
@@ -337,39 +474,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     # ----------------------------------------------------------------------------------------------------------- score
     def _score_block(self, batch: Batch) -> float:
         learner = self._learner
-        encoder, terms = learner.objective.encoder, learner.objective.terms
-        code = encoder(batch.X.to(learner.device))
-        pairs = {name: (code, code) for name in terms if name != "code"}
-        if not pairs:  # two views are all there is to relate
-            first, second = (encoder(view) for view in self._built_with._views(batch, learner, evaluation=True))
-            pairs["code"] = (first, second)
-        return float(sum(terms[name].evaluate(infonce, *pair).item() for name, pair in pairs.items()))
-
-
-_PAPER = {
-    "n_components": 64,
-    "augment": None,
-    "prior": UniformPrior(penalty=1.0),
-    "encoder": Conv(channels=(64, 128), kernel_size=5, hidden_layer_sizes=(1024,), norm="batch", top=False),
-    "batch_size": 64,
-    "learning_rate": 1e-4,
-    "optimizer": functools.partial(torch.optim.Adam, betas=(0.5, 0.999)),
-    "weight_decay": 0.0,
-    "n_locations": 4,  # a random subset, as the paper's code offers: the gradient of all in expectation, at a fifth of the cost
-    "max_iter": 1000,
-}
-_ENCODE_AND_DOT = Separable(width=2048, hidden_layer_sizes=(2048,), temperature=None, normalize=True)
-
-#: Constructor arguments of the paper's settings. They are meant for hundreds of epochs; set ``max_iter``, and
-#: ``n_locations=None`` to score every location in every step.
-PAPER = {
-    "DIM(G)": {**_PAPER, "global_weight": 1.0, "local_weight": 0.0, "prior_weight": 1.0, "critic": _ENCODE_AND_DOT},
-    "DIM(L)": {**_PAPER, "global_weight": 0.0, "local_weight": 1.0, "prior_weight": 0.1, "critic": _ENCODE_AND_DOT},
-    "DIM(L+G)": {
-        **_PAPER,
-        "global_weight": 0.5,
-        "local_weight": 0.1,
-        "prior_weight": 0.1,
-        "critic": Concat(hidden_layer_sizes=(512, 512)),
-    },
-}
+        objective = learner.objective
+        if "code" in objective.scored_terms:  # two views are all there is to relate
+            return objective.score(self._built_with._views(batch, learner, evaluation=True)).item()
+        return objective.score([batch.X.to(learner.device)]).item()

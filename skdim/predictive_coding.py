@@ -79,7 +79,7 @@ class CPCTransformer(InfoMaxTransformer):
     batch_size : int, default=32
         Largest batch, at least 2; the other sequences of a batch are the negatives.
     max_iter : int or "auto", default="auto"
-        Epochs. "auto" makes about 12,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
+        Epochs. "auto" makes about 8,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
     learning_rate : float, default=2e-3
         Highest learning rate; in ``fit`` it rises over the first 5 % of the steps and falls along a cosine.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"

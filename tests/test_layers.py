@@ -33,6 +33,7 @@ LAYERS = {
     "feature_scores": 4,
     "multiview": 4,
     "mutual_information": 4,
+    "paper": 4,
     "predictive_coding": 4,
     "_versions": 5,
     "plotting": 5,

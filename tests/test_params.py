@@ -9,7 +9,7 @@ from skdim._params import look_up
 from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv
-from skdim.nn.objectives import PRIORS
+from skdim.nn.objectives import PRIORS, Noise
 from skdim.partitions import Shift
 
 CONFIGURED = [
@@ -18,6 +18,7 @@ CONFIGURED = [
     *CRITICS.values(),
     *ENCODERS.values(),
     *PRIORS.values(),
+    Noise,
     Shift,
 ]
 

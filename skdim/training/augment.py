@@ -9,17 +9,15 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from skdim.nn.objectives import EVALUATION_SEED
 from skdim.training.batches import Batch
 from skdim.training.device import local_seed
 from skdim.training.learner import Learner
 from skdim.views import Augmentation, ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
 
-__all__ = ["EVALUATION_SEED", "Augment", "choose_augmentation", "two_views"]
+__all__ = ["Augment", "choose_augmentation", "two_views"]
 
 Augment: TypeAlias = str | Augmentation | Callable[..., Tensor]
-
-#: Seed of the views that held-out bounds and scores are taken on.
-EVALUATION_SEED = 0
 
 
 def choose_augmentation(augment: Augment, shape: tuple[int, ...]) -> Augmentation | Callable[..., Tensor]:

@@ -59,7 +59,6 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
-    _auto_steps, _auto_epochs = AUTO_STEPS, AUTO_EPOCHS
     #: Parameters that may be a class or function.
     _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
     #: Parameters that a continued training may change; the others describe the network.
@@ -226,7 +225,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _n_epochs(self, n: int) -> int:
         if self.max_iter != "auto":
             return int(self.max_iter)
-        return int(np.clip(round(self._auto_steps * self.batch_size / n), *self._auto_epochs))
+        return int(np.clip(round(AUTO_STEPS * self.batch_size / n), *AUTO_EPOCHS))
 
     def _net(
         self,

@@ -109,7 +109,7 @@ class CPCTransformer(InfoMaxTransformer):
         The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.sequences.Contexts`.
     n_steps_ : int
         Steps that are predicted: ``n_steps``, or what the longest sequence fitted allows.
-    step_accuracy_ : ndarray of float of shape (n_steps_,)
+    step_accuracy_ : ndarray of float, one a step
         How often a context gives its own future, k steps ahead, the highest score among the sequences of a batch: the mean
         over the last epoch's training batches, or over the held-out rows in the best epoch. Chance is 1 in the batch's size.
         NaN without training, and for steps that fewer than two sequences of every batch reach. A diagnostic, no estimate.

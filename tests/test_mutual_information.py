@@ -13,6 +13,7 @@ from sklearn.utils import check_random_state
 
 from skdim import MIEstimator, MIResult, mutual_information
 from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, InfoNCE
+from skdim.dependence import _ratio
 from skdim.discrete import discrete_mutual_information, entropy
 from skdim.gaussian import canonical_axes
 from skdim.nn.critics import Bilinear, Concat, Inner, Separable
@@ -173,6 +174,19 @@ def test_normal_scores_see_what_standardising_does_not():
     scores, plain = (tiny_mi(estimator="gaussian", marginals=m).fit(bent, y).mi_ for m in ("normal_scores", None))
     assert scores == pytest.approx(TRUTH, abs=0.06)
     assert plain < 0.2
+
+
+@pytest.mark.parametrize("n", [300, 257])
+def test_infonce_of_very_many_rows_is_that_of_all_their_pairs(n, monkeypatch):
+    mi = fitted(n_refits=1)
+    X, y = pairs(n, seed=3)
+    expected = mi._model.evaluate(X, y)
+    monkeypatch.setattr(_ratio, "BLOCK", 200)
+    monkeypatch.setattr(_ratio, "ROWS_BY_PART", 100)
+    found = mi._model.evaluate(X, y)
+    assert found.value == pytest.approx(expected.value, abs=1e-5)
+    assert found.cap == math.log(n)
+    np.testing.assert_allclose(found.per_row, expected.per_row, atol=1e-4)
 
 
 def test_a_mixture_is_fitted_where_it_says_more_than_one_gaussian():

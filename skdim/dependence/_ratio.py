@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from skdim.dependence._axes import OnAxes
 from skdim.dependence._mixture import GAIN_OF_MIXTURE, SIZES, Mixture, best_mixture
 from skdim.dependence._model import (
+    BLOCK,
     FEWEST_TO_SPLIT,
     FEWEST_TRAINING_ROWS,
     HIDDEN,
@@ -50,6 +51,9 @@ from skdim.nn.ratio import (
 from skdim.sides import Side
 from skdim.training.device import local_seed
 from skdim.training.state import load_module, module_state
+
+#: Rows of x that are scored against all y at once, where these are very many.
+ROWS_BY_PART = 1024
 
 
 class LearnedRatio(OnAxes):
@@ -230,10 +234,13 @@ class LearnedRatio(OnAxes):
 
     @torch.no_grad()
     def evaluate(self, X: Any, Y: Any, scores: Tensor | None = None) -> Evaluation:
-        cap = self.bound.cap(min(rows.stop - rows.start for rows in blocks(len(X))))
+        by_parts = self.bound.name == "infonce" and len(X) > BLOCK and not self._scores_pairs_one_by_one()
+        cap = self.bound.cap(len(X) if by_parts else min(rows.stop - rows.start for rows in blocks(len(X))))
         if not self.members:  # nothing was learned: every bound is 0 at its constant
             return Evaluation(0.0, np.zeros(len(X)), cap)
         x, y = self.x(X), self.y(Y)
+        if by_parts:
+            return Evaluation(*_infonce_by_parts(self.critic, x, y), cap)
         objective = RatioObjective(self.critic, self.bound, self.auxiliary)
 
         def of_block(rows: slice) -> tuple[float, Array]:
@@ -244,6 +251,11 @@ class LearnedRatio(OnAxes):
 
         value, per_row = over_blocks(len(x), of_block)
         return Evaluation(value, per_row, cap)
+
+    def _scores_pairs_one_by_one(self) -> bool:
+        """Whether all pairs of very many rows would take long."""
+        used = [kind for kind, weight in zip(self.members, self.critic.weights, strict=True) if weight != 0]  # type: ignore[arg-type]
+        return any(kind in ("joint", "named") for kind in used)
 
     def keep(self, X: Any, Y: Any) -> None:
         self.reference = self.x(X), self.y(Y)
@@ -343,3 +355,20 @@ def _infonce_contributions(scores: Tensor) -> tuple[float, Array]:
     as_candidate = torch.exp(scores - by_row[:, None]).sum(0) + torch.exp(scores - by_column[None]).sum(1)
     per_row = own - (as_candidate / 2 - 1)  # candidates' shares have mean 1: the mean stays
     return float(own.mean()), per_row.double().cpu().numpy()
+
+
+def _infonce_by_parts(critic: nn.Module, x: Tensor, y: Tensor) -> tuple[float, Array]:
+    """Return what :func:`_infonce_contributions` does for the scores of all pairs, which are never held at once."""
+    k = len(x)
+    parts = [slice(start, start + ROWS_BY_PART) for start in range(0, k, ROWS_BY_PART)]
+    joint, by_row, as_candidate = x.new_empty(k), x.new_empty(k), x.new_zeros(k)
+    by_column = x.new_full((k,), -math.inf)
+    for rows in parts:
+        scores = critic(x[rows], y)
+        joint[rows], by_row[rows] = scores.diagonal(rows.start), torch.logsumexp(scores, 1)
+        by_column = torch.logaddexp(by_column, torch.logsumexp(scores, 0))
+        as_candidate += torch.exp(scores - by_row[rows, None]).sum(0)
+    for rows in parts:
+        as_candidate[rows] += torch.exp(critic(x[rows], y) - by_column).sum(1)
+    own = joint - (by_row + by_column) / 2 + math.log(k)
+    return float(own.mean()), (own - (as_candidate / 2 - 1)).double().cpu().numpy()

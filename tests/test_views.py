@@ -180,10 +180,10 @@ def test_ranges_of_jitter_are_reached():
     X = noise(3000, 1, 8, 8)
     view = augment(X, draws_for(augment, X))
     gain, shift = view.std((1, 2, 3)) / X.std((1, 2, 3)), view.mean((1, 2, 3)) - X.mean((1, 2, 3))
-    assert 0.6 - 1e-4 <= gain.min() < 0.61
-    assert 1.39 < gain.max() <= 1.4 + 1e-4
-    assert -0.5 - 1e-4 <= shift.min() < -0.49
-    assert 0.49 < shift.max() <= 0.5 + 1e-4
+    assert 0.4 - 1e-4 <= gain.min() < 0.41
+    assert 1.59 < gain.max() <= 1.6 + 1e-4
+    assert -0.8 - 1e-4 <= shift.min() < -0.79
+    assert 0.79 < shift.max() <= 0.8 + 1e-4
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ from skdim.training.device import local_seed
 from skdim.training.state import load_module, module_state
 
 #: Rows of x that are scored against all y at once, where these are very many.
-ROWS_BY_PART = 1024
+ROWS_BY_PART = 256
 
 
 class LearnedRatio(OnAxes):

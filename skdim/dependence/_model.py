@@ -27,7 +27,7 @@ N_JUDGES, N_JUDGES_JOINT = 1500, 400
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
 AUTO_STEPS, AUTO_EPOCHS = 1500, (10, 150)
 #: Shares of the epochs and of the patience: of a network trained only to learn what matters, and of one beside a joint network.
-SHARE_OF_REFITS, SHARE_BESIDE_JOINT = 1 / 3, 2 / 3
+SHARE_OF_REFITS, SHARE_BESIDE_JOINT = 1 / 3, 1 / 3
 #: Fewer rows than these are not split, and nothing is learned from them.
 FEWEST_TO_SPLIT = 8
 #: Nats on the held-out rows below which a network has learned nothing that the Gaussian reference does not know.
@@ -39,7 +39,7 @@ WIDEST_JOINT = 4
 #: Hidden layers of the networks by default; a joint network scores every pair by itself and is smaller.
 HIDDEN, HIDDEN_JOINT = (128, 128, 128), (64, 64, 64)
 #: Width of the separable networks' embeddings, and shuffles that a joint network is trained on.
-WIDTH, N_SHIFTS = 64, 8
+WIDTH, N_SHIFTS = 64, 4
 
 
 class Evaluation(NamedTuple):

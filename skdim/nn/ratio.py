@@ -41,10 +41,17 @@ N_RADIAL = 8
 SMALLEST_RELEVANCE = 0.03
 #: Factor on the first layer's weights at the start: standardised inputs ask for sharper functions than torch's default.
 FIRST_GAIN = 2.0
-#: Rows of x that a joint network scores at once against all y.
-ROWS_AT_ONCE = 64
+#: Numbers that the scoring of all pairs holds at once for each layer or component: they stay in the processor's cache.
+NUMBERS_AT_ONCE = 2**18
+#: About the units of a layer of a critic that scores pairs one by one.
+WIDTH_OF_NAMED = 128
 #: Rows that weights of several networks are fitted to at least, and the largest weight that a sound fit has.
 FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0
+
+
+def _rows_at_once(n_columns: int, n_numbers: int) -> int:
+    """Return how many rows of x to score at once against ``n_columns`` rows of y, at so many numbers a pair."""
+    return max(1, NUMBERS_AT_ONCE // (n_columns * n_numbers))
 
 
 class RadialInputs(nn.Module):
@@ -166,9 +173,10 @@ class MixtureReference(nn.Module):
         others = -0.5 * _quadratic(y, self.precisions_y).T[:, None]
         across = torch.einsum("nkx,kxy->kny", x, self.precisions_xy)
         # Every component has a score for each pair: a few rows at a time.
+        rows = _rows_at_once(len(y), len(log_joint))
         joint = [
             torch.logsumexp(part.T[:, :, None] + others - left @ y.permute(1, 2, 0), 0)
-            for part, left in zip(own.split(ROWS_AT_ONCE), across.split(ROWS_AT_ONCE, dim=1), strict=True)
+            for part, left in zip(own.split(rows), across.split(rows, dim=1), strict=True)
         ]
         log_p_x = torch.logsumexp(log_x - 0.5 * _quadratic(x, self.marginals_x), 1)
         log_p_y = torch.logsumexp(log_y - 0.5 * _quadratic(y, self.marginals_y), 1)
@@ -191,7 +199,7 @@ class _Embedding(nn.Module):
         layers: list[nn.Module] = []
         size_in = n_inputs
         for size in hidden:
-            layers += [nn.Linear(size_in, size), nn.ReLU()]
+            layers += [nn.Linear(size_in, size), nn.ReLU(inplace=True)]
             size_in = size
         self.body = nn.Sequential(*layers)
         self.top = nn.Linear(size_in, width + 1)
@@ -296,15 +304,16 @@ class JointRatio(nn.Module):
         with torch.no_grad():
             for parameter in (*self.first_x.parameters(), *self.first_y.parameters()):
                 parameter.mul_(FIRST_GAIN)
-        layers: list[nn.Module] = [nn.ReLU()]
+        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
         for size_in, size_out in pairwise(hidden):
-            layers += [nn.Linear(size_in, size_out), nn.ReLU()]
+            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
         self.rest = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         h, k = self.first_x(self.inputs_x(x)), self.first_y(self.inputs_y(y))
-        return torch.cat([self.rest(part[:, None] + k[None]).squeeze(-1) for part in h.split(ROWS_AT_ONCE)])
+        parts = h.split(_rows_at_once(len(y), h.shape[1]))
+        return torch.cat([self.rest(part[:, None] + k[None]).squeeze(-1) for part in parts])
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
         """Score the n joint samples, (n,), and those with y shifted by each of ``shifts``, (n_shifts, n)."""
@@ -337,7 +346,7 @@ class ReferencedCritic(nn.Module):
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         inputs_x, inputs_y = self.inputs_x(x), self.inputs_y(y)
         # A network on pairs keeps its hidden layers for each: outside training a few rows at a time.
-        parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(ROWS_AT_ONCE)
+        parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(_rows_at_once(len(y), WIDTH_OF_NAMED))
         scores = torch.cat([self.critic(part, inputs_y) for part in parts])
         return self.reference(inputs_x, inputs_y) + scores
 

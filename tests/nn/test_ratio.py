@@ -14,10 +14,10 @@ from torch import nn
 
 from skdim import gaussian
 from skdim.bounds import DV, FLO, JSD, MLCPC, NWJ, SMILE, TUBA, UBA, Alpha, InfoNCE, flo, infonce, jsd, nwj, tuba
+from skdim.nn import ratio
 from skdim.nn.critics import CRITICS, build_critic
 from skdim.nn.ratio import (
     N_RADIAL,
-    ROWS_AT_ONCE,
     SMALLEST_RELEVANCE,
     GaussianReference,
     JointRatio,
@@ -364,11 +364,12 @@ def test_the_joint_ratio_is_one_network_on_both(hidden):
             assert scores[i, j].item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
-def test_many_rows_are_scored_as_a_few():
+def test_many_rows_are_scored_as_a_few(monkeypatch):
     network = randomized(joint())
-    x, y = noise(2 * ROWS_AT_ONCE + 3, 3, seed=1), noise(4, 2, seed=2)
+    monkeypatch.setattr(ratio, "NUMBERS_AT_ONCE", 3 * 4 * network.first_x.out_features)
+    x, y = noise(11, 3, seed=1), noise(4, 2, seed=2)
     scores = network(x, y)
-    assert scores.shape == (2 * ROWS_AT_ONCE + 3, 4)
+    assert scores.shape == (11, 4)
     torch.testing.assert_close(scores, torch.cat([network(row[None], y) for row in x]), rtol=1e-4, atol=1e-5)
 
 
@@ -388,11 +389,12 @@ def test_shuffled_scores_are_entries_of_the_matrix(n, shifts):
 
 # ----------------------------------------------------------------------------------------------------- referenced critic
 @pytest.mark.parametrize("name", CRITICS)
-def test_any_critic_is_added_to_the_reference(name):
+def test_any_critic_is_added_to_the_reference(name, monkeypatch):
+    monkeypatch.setattr(ratio, "NUMBERS_AT_ONCE", 4 * 5 * ratio.WIDTH_OF_NAMED)
     inputs = RadialInputs(noise(50, 3, seed=91)), RadialInputs(noise(50, 3, seed=92))
     critic = randomized(seeded(lambda: build_critic(CRITICS[name](), 7, 7, 1.0)))
     network = ReferencedCritic(*inputs, critic, GaussianReference(torch.tensor([0.8, -0.3])))
-    x, y = noise(2 * ROWS_AT_ONCE + 3, 3, seed=1), noise(5, 3, seed=2)
+    x, y = noise(11, 3, seed=1), noise(5, 3, seed=2)
     expected = critic(inputs[0](x), inputs[1](y)) + GaussianReference(torch.tensor([0.8, -0.3]))(x, y)
     torch.testing.assert_close(network(x, y), expected)
     with torch.no_grad():  # a few rows at a time

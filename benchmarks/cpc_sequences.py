@@ -2,9 +2,8 @@
 
 Every resample joins the archive's two parts and cuts them anew, stratified, at their sizes. CPC learns from the training rows
 without labels; a linear classifier is then fitted on all or a few labels, and judged on the test rows. Differences are paired
-by resample. The six data sets lie in the wheel of aeon, of which only the files are read:
+by resample. The six data sets lie in the wheel of aeon, which comes with the extra "data":
 
-    pip install --no-deps aeon
     python benchmarks/cpc_sequences.py --resamples 10
 
 Fashion-MNIST as a grid of patches, the last sixth of the training set as judge:

@@ -18,10 +18,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from common import record
+from sklearn.base import clone
 from torch import Tensor, nn
 
-from skdim import DeepInfoMaxTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.nn.encoders import MLP, Conv, build_encoder
+from skdim.nn.sequences import GRU, StridedConv, build_causal_encoder
 
 BATCH = 128
 
@@ -77,35 +79,89 @@ def hand_written(X: np.ndarray, encoder: nn.Module, view: Callable[[Tensor], Ten
     n_channels, n_map = encoder.local_shape
     local, code = Heads(64, n_channels, width, temperature), Heads(64, 64, width, temperature, shared=True)
     encoder.to(memory_format=torch.channels_last)
-    parameters = [p for module in (encoder, local, code) for p in module.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 1e-2},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=2e-3, fused=True)
     data = torch.from_numpy(X)
     mean, scale = data.float().mean(0), data.float().std(0) + 1e-6
     if is_image:
         mean, scale = mean.mean(), data.float().std()
 
+    def loss(rows: Tensor) -> Tensor:
+        batch = (data[rows].float() - mean) / scale
+        batch = batch[:, None] if is_image else batch
+        output = encoder(torch.cat([view(batch), view(batch)]))
+        chosen = torch.randperm(n_map)[: n_locations or n_map]
+        maps = output.local.movedim(1, 2).index_select(1, chosen).chunk(2)
+        codes = output.global_.chunk(2)
+        total = torch.zeros(())
+        for a, b in ((0, 1), (1, 0)):
+            patches = maps[b].transpose(0, 1).flatten(0, 1)
+            total = total + cross_entropy(local(codes[a], patches).unflatten(1, (len(chosen), len(rows)))) / 2
+            total = total + cross_entropy(code(codes[a], codes[b])[:, None]) / 2
+        return total
+
+    return loop_over(loss, len(X), [encoder, local, code], [])
+
+
+def halves(X: np.ndarray, encoders: list[nn.Module], n_components: int) -> Callable[[int], float]:
+    """Return the same for two halves, an encoder each and a bilinear critic (Tschannen et al. 2020)."""
+    W = nn.Linear(n_components, n_components, bias=False)
+    offset, log_scale = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+    data = torch.from_numpy(X).flatten(1)
+    mean, scale = data.float().mean(), data.float().std()
+    half = data.shape[1] // 2
+
+    def loss(rows: Tensor) -> Tensor:
+        batch = (data[rows].float() - mean) / scale
+        x, y = (
+            encoder(part).global_ for encoder, part in zip(encoders, (batch[:, :half], batch[:, half:]), strict=True)
+        )
+        scores = x @ W(y).T * (log_scale.exp() / math.sqrt(n_components)) + offset
+        own = torch.arange(len(rows))
+        return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+
+    return loop_over(loss, len(X), [*encoders, W], [offset, log_scale])
+
+
+def predictive(X: np.ndarray, encoder: nn.Module, n_components: int, n_steps: int, n_anchors: int, batch: int) -> Any:
+    """Return the same for predictive coding with the negatives of the batch."""
+    W = nn.Parameter(torch.empty(n_steps, n_components, n_components))
+    nn.init.xavier_uniform_(W)
+    offset, log_scale = nn.Parameter(torch.zeros(n_steps)), nn.Parameter(torch.zeros(n_steps))
+    data = torch.from_numpy(X)[:, None]
+    mean, scale = data.float().mean(), data.float().std()
+
+    def loss(rows: Tensor) -> Tensor:
+        z, c = (part[:, :, 0] for part in encoder((data[rows] - mean) / scale))
+        total = torch.zeros(())
+        for k in range(n_steps):
+            places = z.shape[1] - k - 1
+            t = ((torch.arange(n_anchors) + torch.rand(n_anchors)) / n_anchors * places).long()
+            scores = torch.einsum("ntd,de,mte->tnm", c[:, t], W[k], z[:, t + k + 1])
+            scores = scores * (log_scale[k].exp() / math.sqrt(n_components)) + offset[k]
+            own = torch.arange(len(rows)).repeat(n_anchors)
+            total = total + F.cross_entropy(scores.flatten(0, 1), own) / n_steps
+        return total
+
+    return loop_over(loss, len(X), [encoder], [W, offset, log_scale], batch)
+
+
+def loop_over(
+    loss: Callable[[Tensor], Tensor], n: int, modules: list[nn.Module], others: list[nn.Parameter], batch: int = BATCH
+) -> Callable[[int], float]:
+    """Return a function that minimises ``loss(rows)`` for some epochs and gives the seconds per step."""
+    parameters = [p for module in modules for p in module.parameters()] + others
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 1e-2},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=2e-3, fused=True)
+
     def run(epochs: int) -> float:
         start, steps = time.perf_counter(), 0
         for _ in range(epochs):
-            order = torch.randperm(len(data))
-            for rows in order.split(BATCH):
-                batch = (data[rows].float() - mean) / scale
-                batch = batch[:, None] if is_image else batch
-                output = encoder(torch.cat([view(batch), view(batch)]))
-                chosen = torch.randperm(n_map)[: n_locations or n_map]
-                maps = output.local.movedim(1, 2).index_select(1, chosen).chunk(2)
-                codes = output.global_.chunk(2)
-                loss = 0.0
-                for a, b in ((0, 1), (1, 0)):
-                    patches = maps[b].transpose(0, 1).flatten(0, 1)
-                    loss = loss + cross_entropy(local(codes[a], patches).unflatten(1, (len(chosen), len(rows)))) / 2
-                    loss = loss + cross_entropy(code(codes[a], codes[b])[:, None]) / 2
+            for rows in torch.randperm(n).split(batch):
+                value = loss(rows)
                 optimizer.zero_grad()
-                loss.backward()
+                value.backward()
                 optimizer.step()
                 steps += 1
         return (time.perf_counter() - start) / steps
@@ -113,44 +169,62 @@ def hand_written(X: np.ndarray, encoder: nn.Module, view: Callable[[Tensor], Ten
     return run
 
 
-def ours(X: np.ndarray, epochs: int, **parameters: Any) -> float:
+def ours(transformer: Any, X: np.ndarray, epochs: int, batch: int = BATCH) -> float:
+    """Return the seconds per step of ``fit``."""
     seconds = []
     for n_epochs in (epochs, 2 * epochs):
         start = time.perf_counter()
-        DeepInfoMaxTransformer(max_iter=n_epochs, random_state=0, **parameters).fit(X)
+        clone(transformer).set_params(max_iter=n_epochs, random_state=0).fit(X)
         seconds.append(time.perf_counter() - start)
-    return (seconds[1] - seconds[0]) / (epochs * math.ceil(len(X) / BATCH))
+    return (seconds[1] - seconds[0]) / (epochs * math.ceil(len(X) / batch))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cases", nargs="+", default=["conv", "mlp", "halves", "cpc"])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (BATCH * 20, 28, 28), dtype=np.uint8)
     rows = rng.normal(size=(BATCH * 20, 64)).astype(np.float32)
+    sequences = rng.normal(size=(640, 128)).astype(np.float32)
     defaults = DeepInfoMaxTransformer()
     separable = defaults._critics()[1]
-    critic = {"width": separable.width, "temperature": separable.temperature}
-    cases = {
-        "convolutional, 28 x 28": (images, build_encoder(Conv(), (1, 28, 28), 64), crop, 2, {}),
-        "MLP 64-64-64, 64 columns": (
-            rows, build_encoder(MLP((64, 64)), (64,), 64), mask, 10, {"hidden_layer_sizes": (64, 64)},
+    critic = {"width": separable.width, "temperature": separable.temperature, "n_locations": defaults.n_locations}
+    hidden = MLP((300, 300))
+    cpc = CPCTransformer()
+    causal = build_causal_encoder(StridedConv(), GRU(), (1, sequences.shape[1]), cpc.n_components)
+    cases: dict[str, tuple[str, Any, Any, Any, int, int]] = {
+        "conv": (
+            "convolutional, 28 x 28", defaults, images,
+            hand_written(images, build_encoder(Conv(), (1, 28, 28), 64), crop, **critic, is_image=True), 2, BATCH,
+        ),
+        "mlp": (
+            "MLP 64-64-64, 64 columns", DeepInfoMaxTransformer(hidden_layer_sizes=(64, 64)), rows,
+            hand_written(rows, build_encoder(MLP((64, 64)), (64,), 64), mask, **critic, is_image=False), 10, BATCH,
+        ),
+        "halves": (
+            "halves of 28 x 28, MLP 300-300-100, bilinear",
+            MultiViewInfoMaxTransformer(100, views="halves", encoder=hidden, critic="bilinear", batch_size=BATCH), images,
+            halves(images, [build_encoder(hidden, (392,), 100) for _ in range(2)], 100), 5, BATCH,
+        ),
+        "cpc": (
+            "predictive coding, 640 sequences of 128", cpc, sequences,
+            predictive(sequences, causal, cpc.n_components, cpc.n_steps, cpc.n_anchors, cpc.batch_size), 3, cpc.batch_size,
         ),
     }  # fmt: skip
-    for name, (X, encoder, view, epochs, parameters) in cases.items():
-        loop = hand_written(X, encoder, view, **critic, n_locations=defaults.n_locations, is_image=X.ndim == 3)
+    for name, transformer, X, loop, epochs, batch in (cases[case] for case in arguments.cases):
         loop(1)
-        ours(X, 1, **parameters)
-        pairs = [(ours(X, epochs, **parameters), loop(epochs)) for _ in range(arguments.rounds)]
+        ours(transformer, X, 1, batch)
+        pairs = [(ours(transformer, X, epochs, batch), loop(epochs)) for _ in range(arguments.rounds)]
         ratios = sorted(a / b for a, b in pairs)
         record(
             "training_speed",
             {
                 "case": name,
-                "batch": BATCH,
+                "batch": batch,
                 "ours_ms": round(1e3 * float(np.median([a for a, _ in pairs])), 3),
                 "hand_written_ms": round(1e3 * float(np.median([b for _, b in pairs])), 3),
                 "ratio_median": round(ratios[len(ratios) // 2], 3),

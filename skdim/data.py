@@ -349,7 +349,8 @@ def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None)
             return bunch
     raise FileNotFoundError(
         f"{name} is in none of the places searched ({', '.join(map(str, folders)) or 'none'}). Put {name}_TRAIN.ts and "
-        f"{name}_TEST.ts into a folder {name} and set SKDIM_DATA_HOME to the folder above it, or pip install aeon."
+        f"{name}_TEST.ts into a folder {name} and set SKDIM_DATA_HOME to the folder above it, or install "
+        "aeon, which carries some: pip install 'scikit-deepinfomax[data]'."
     )
 
 

@@ -226,6 +226,27 @@ def test_sequences_of_the_installed_package(tmp_path, monkeypatch):
     assert data.load_time_series("Two").X_train.shape == (2, 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "n_train", "n_test", "n_channels", "lengths", "n_classes"),
+    [
+        ("ArrowHead", 36, 175, 1, (251, 251), 3),
+        ("BasicMotions", 40, 40, 6, (100, 100), 4),
+        ("GunPoint", 50, 150, 1, (150, 150), 2),
+        ("ItalyPowerDemand", 67, 1029, 1, (24, 24), 2),
+        ("JapaneseVowels", 270, 370, 12, (7, 29), 9),
+        ("OSULeaf", 200, 242, 1, (427, 427), 6),
+    ],
+)
+def test_the_archives_sets_come_with_the_extra(name, n_train, n_test, n_channels, lengths, n_classes, monkeypatch):
+    monkeypatch.delenv("SKDIM_DATA_HOME", raising=False)
+    found = data.load_time_series(name)
+    assert found.X_train.shape[:2] == (n_train, n_channels)
+    assert found.X_test.shape[:2] == (n_test, n_channels)
+    both = np.concatenate([found.lengths_train, found.lengths_test])
+    assert (both.min(), both.max()) == lengths
+    assert len(np.unique(np.concatenate([found.y_train, found.y_test]))) == n_classes
+
+
 def test_missing_sequences_say_how_to_get_them(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Two_TRAIN.ts.*SKDIM_DATA_HOME.*aeon"):
         data.load_time_series("Two", tmp_path)

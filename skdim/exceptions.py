@@ -9,6 +9,7 @@ __all__ = [
     "DivergenceError",
     "DuplicateRowsWarning",
     "HighVarianceWarning",
+    "InfiniteLossWarning",
     "MutualInformationWarning",
     "NotABoundWarning",
     "PersistenceWarning",
@@ -47,6 +48,10 @@ class SaturationWarning(MutualInformationWarning):
 
 class HighVarianceWarning(MutualInformationWarning):
     """A bound averages exponentials that a few pairs of samples rule."""
+
+
+class InfiniteLossWarning(MutualInformationWarning):
+    """A classifier holds what happened for impossible, so its log-loss is infinite."""
 
 
 class DuplicateRowsWarning(MutualInformationWarning):

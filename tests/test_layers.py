@@ -30,6 +30,7 @@ LAYERS = {
     "dependence": 3,
     "data": 4,
     "deep_infomax": 4,
+    "evaluation": 4,
     "feature_scores": 4,
     "multiview": 4,
     "mutual_information": 4,

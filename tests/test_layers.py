@@ -47,7 +47,7 @@ LIBRARIES = {
     2: {"joblib", "numpy", "sklearn", "skorch", "torch"},
     3: {"joblib", "numpy", "scipy", "sklearn", "torch"},
 }
-OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "skops"}
+OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "skops", "torchmetrics"}
 
 
 def dotted(path):

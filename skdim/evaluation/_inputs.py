@@ -52,7 +52,7 @@ def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[A
         raise ValueError("Give Z_test and y_test together, or neither: a part is then held out of Z and y.")
     if Z_test is None:
         return Z, y, None
-    Z_test = check_features(Z_test, "Z_test", min_samples=1)
+    Z_test = check_features(Z_test, "Z_test")
     y_test = column_or_1d(y_test)
     check_consistent_length(Z_test, y_test)
     if Z_test.shape[1] != Z.shape[1]:

@@ -43,6 +43,8 @@ def judge(classifier: Any, X: Any, y: npt.NDArray[Any], y_train: npt.NDArray[Any
             f"The rows to judge hold labels that the classifier has not seen: {unknown[:5].tolist()}. Every label needs rows "
             "in both parts: drop or merge rare ones."
         )
+    if isinstance(X, np.ndarray) and X.dtype == np.float32:
+        X = X.astype(np.float64)  # in float32 what is held for nearly impossible has probability 0
     q = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     if q.shape != (len(y), len(labels)):
         raise ValueError(

@@ -194,8 +194,7 @@ def linear_probe(
 def _probe(parts: Parts, rows: Rows, C: float | str, max_iter: int) -> tuple[float, float, float]:
     """Return accuracy, log-loss and V-information of a probe that sees the labels of these rows."""
     classifier = logistic(parts.Z.shape[1], C, max_iter).fit(parts.Z[rows], parts.y[rows])
-    # In float64: of a label held for nearly impossible float32 would leave a probability of 0.
-    judged = judge(classifier, parts.Z_test.astype(np.float64, copy=False), parts.y_test, parts.y[rows])
+    judged = judge(classifier, parts.Z_test, parts.y_test, parts.y[rows])
     return float(judged.correct.mean()), float(-judged.log_q.mean()), float(judged.pointwise.mean())
 
 

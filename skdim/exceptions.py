@@ -34,6 +34,10 @@ class PersistenceWarning(UserWarning):
     """A class or function given to an estimator cannot be pickled, so the fitted estimator cannot be saved."""
 
 
+class InfiniteLossWarning(UserWarning):
+    """A classifier holds what happened for impossible, so its log-loss is infinite."""
+
+
 class MutualInformationWarning(UserWarning):
     """An estimate of mutual information is to be read with care; the base of the warnings below."""
 
@@ -48,10 +52,6 @@ class SaturationWarning(MutualInformationWarning):
 
 class HighVarianceWarning(MutualInformationWarning):
     """A bound averages exponentials that a few pairs of samples rule."""
-
-
-class InfiniteLossWarning(MutualInformationWarning):
-    """A classifier holds what happened for impossible, so its log-loss is infinite."""
 
 
 class DuplicateRowsWarning(MutualInformationWarning):

@@ -31,8 +31,6 @@ VALIDATION_FRACTION, TEST_FRACTION = 0.15, 0.2
 N_INDEPENDENT = 20
 #: Folds in which the Gaussian part is known on every row.
 N_FOLDS = 5
-#: MIEstimator's learning rate.
-LEARNING_RATE = 3e-3
 #: Rows that the discriminator scores at once.
 ROWS_AT_ONCE = 2**16
 #: Fewest rows that can be parted.
@@ -123,7 +121,7 @@ def neural_dependency(
     hidden_layer_sizes : tuple of int, default=(256, 128)
         ReLU layers of the discriminator.
     n_steps : int, default=2000
-        Training steps, about; within 10 to 200 epochs. 0 leaves the Gaussian part alone.
+        Training steps, about; within 10 to 400 epochs. 0 leaves the Gaussian part alone.
     confidence_level : float, default=0.95
         Of the interval.
     device : str, default="auto"
@@ -313,7 +311,7 @@ def _trained(
         return float(module.loss(whitened[valid], judges))  # type: ignore[operator]
 
     if n_steps:
-        train(discriminator, [whitened, scores], rest, held_out_loss, n_steps, LEARNING_RATE, seed)
+        train(discriminator, [whitened, scores], rest, held_out_loss, n_steps, seed)
     discriminator.eval()
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
-from torch.func import jacfwd, jacrev, vmap
+from torch.func import jacrev, vmap
 
 from skdim.base import InfoMaxTransformer
 from skdim.evaluation._inputs import Array
@@ -127,13 +127,11 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
 
     with torch.no_grad():
         n_inputs, n_outputs = samples[0].numel(), single(samples[0]).numel()
-    # As many passes as there are outputs, or inputs, whichever are fewer.
-    jacobian = jacrev(single) if n_outputs <= n_inputs else jacfwd(single)
     chunk = chunk_size or max(1, NUMBERS_AT_ONCE // (n_inputs * n_outputs))
     spectra = []
     for part in samples.split(chunk):
         try:
-            J = vmap(jacobian)(part)
+            J = vmap(jacrev(single))(part)
         except RuntimeError as error:
             raise TypeError(
                 "torch.func cannot follow this encoder one sample at a time, as recurrent layers, data-dependent control flow "
@@ -142,7 +140,7 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
         J = J.detach().reshape(len(part), n_outputs, n_inputs).cpu().double()
         spectra.append(torch.linalg.svdvals(J).numpy())
     singular_values = np.concatenate(spectra)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log(singular_values[:, 0]) - np.log(singular_values[:, -1])
     return ConditionResult(np.where(singular_values[:, -1] > 0, values, np.inf), singular_values)
 

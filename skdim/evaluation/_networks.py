@@ -12,9 +12,9 @@ from skdim.evaluation._inputs import Rows
 from skdim.training.pairs import PairBatches, train_pairs
 
 #: As :class:`~skdim.MIEstimator` trains.
-BATCH_SIZE, WEIGHT_DECAY, AVERAGING = 256, 1e-3, 0.98
+BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, AVERAGING = 256, 3e-3, 1e-3, 0.98
 #: Epochs that a number of steps stays within, and the share of them without improvement that ends training.
-EPOCHS, PATIENCE = (10, 200), 0.25
+EPOCHS, PATIENCE = (10, 400), 0.25
 
 
 def perceptron(n_inputs: int, hidden_layer_sizes: Sequence[int], start: Tensor) -> nn.Sequential:
@@ -37,7 +37,6 @@ def train(
     rows: Rows,
     held_out_loss: Callable[[nn.Module], float],
     steps: int,
-    learning_rate: float,
     seed: int,
 ) -> None:
     """Train for about so many steps, and leave in the objective the weights that are best on the held-out rows."""
@@ -53,6 +52,6 @@ def train(
         tol=0.0,
         decay=AVERAGING,
         optimizer="adamw",
-        learning_rate=learning_rate,
+        learning_rate=LEARNING_RATE,
         weight_decay=WEIGHT_DECAY,
     )

@@ -27,8 +27,8 @@ from skdim.training.device import local_seed, resolve_device
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 #: Side of the Gaussian window, and its standard deviation: Wang, Bovik, Sheikh & Simoncelli 2004, Section III.B.
 WINDOW_SIZE, WINDOW_SD = 11, 1.5
-#: Share of the training rows that chooses the epoch, and the decoder's learning rate.
-VALIDATION_FRACTION, LEARNING_RATE = 0.1, 1e-3
+#: Share of the training rows that chooses the epoch.
+VALIDATION_FRACTION = 0.1
 #: Images that are decoded and compared at once.
 CHUNK = 512
 
@@ -121,7 +121,7 @@ def reconstruction_similarity(
     hidden_layer_sizes : tuple of int, default=(512, 512)
         ReLU layers of the decoder.
     n_steps : int, default=3000
-        Training steps, about; within 10 to 200 epochs.
+        Training steps, about; within 10 to 400 epochs.
     test_fraction : float, default=0.25
         Share of the rows that is held out where no part to judge on is given.
     device : str, default="auto"
@@ -268,7 +268,7 @@ def _trained_decoder(
     def held_out_loss(module: nn.Module) -> float:
         return float(module([z[valid], x[valid]])[0])
 
-    train(decoder, [z, x], rest, held_out_loss, n_steps, LEARNING_RATE, seed)
+    train(decoder, [z, x], rest, held_out_loss, n_steps, seed)
     network.eval()
 
     @torch.no_grad()

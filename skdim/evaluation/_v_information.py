@@ -236,6 +236,12 @@ def _cross_fitted(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -
     labels = check_labels(y, X)
     result = Judged(np.empty(len(labels)), np.empty(len(labels)), np.empty(len(labels), dtype=bool))
     for train, test in _folds(X, labels, cv, random_state):
+        unknown = np.setdiff1d(labels[test], labels[train])
+        if len(unknown):
+            raise ValueError(
+                f"A part holds labels that the others do not: {unknown[:5].tolist()}. Drop or merge rare labels, or give a cv "
+                "that is stratified."
+            )
         fitted = clone(classifier).fit(_safe_indexing(X, train), labels[train])
         judged = judge(fitted, _safe_indexing(X, test), labels[test], labels[train])
         for of_all, of_fold in zip(result, judged, strict=True):

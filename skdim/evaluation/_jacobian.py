@@ -22,8 +22,8 @@ from skdim.nn.encoders import Code
 from skdim.nn.multiview import ViewEncoders
 from skdim.training.batches import Batch
 
-#: Numbers in the Jacobians that are held at once: 64 MiB in float32.
-NUMBERS_AT_ONCE = 2**24
+#: Numbers in the Jacobians that are held at once: 16 MiB in float32, and the encoder's layers take many times as much.
+NUMBERS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,8 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
     X : array-like or Tensor of shape (n_samples, ...)
         Samples, in the shape that the encoder takes. A tensor keeps its precision for a callable.
     chunk_size : int, default=None
-        Samples whose Jacobians are computed at once; None keeps them within 64 MiB or so.
+        Samples whose Jacobians are computed at once; None keeps them within 16 MiB; the encoder's hidden layers
+        take more.
 
     Returns
     -------

@@ -9,6 +9,7 @@ __all__ = [
     "DivergenceError",
     "DuplicateRowsWarning",
     "HighVarianceWarning",
+    "InfiniteLossWarning",
     "MutualInformationWarning",
     "NotABoundWarning",
     "PersistenceWarning",
@@ -31,6 +32,10 @@ class DeviceWarning(UserWarning):
 
 class PersistenceWarning(UserWarning):
     """A class or function given to an estimator cannot be pickled, so the fitted estimator cannot be saved."""
+
+
+class InfiniteLossWarning(UserWarning):
+    """A classifier holds what happened for impossible, so its log-loss is infinite."""
 
 
 class MutualInformationWarning(UserWarning):

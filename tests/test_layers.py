@@ -30,6 +30,7 @@ LAYERS = {
     "dependence": 3,
     "data": 4,
     "deep_infomax": 4,
+    "evaluation": 4,
     "feature_scores": 4,
     "multiview": 4,
     "mutual_information": 4,
@@ -46,7 +47,7 @@ LIBRARIES = {
     2: {"joblib", "numpy", "sklearn", "skorch", "torch"},
     3: {"joblib", "numpy", "scipy", "sklearn", "torch"},
 }
-OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "skops"}
+OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "skops", "torchmetrics"}
 
 
 def dotted(path):

@@ -26,8 +26,6 @@ __all__ = ["CouplingNetwork", "Couplings", "ResidualMLP"]
 
 #: Standard deviation of the weights at the start; theirs, Appendix B.
 INITIAL_SD = 1e-4
-#: Below every scale, so that the inverse exists; theirs.
-SMALLEST_SCALE = 1e-7
 
 
 def _linear(size_in: int, size_out: int) -> nn.Linear:
@@ -54,10 +52,11 @@ class _Coupling(nn.Module):
 
     order: Tensor
 
-    def __init__(self, width: int, hidden_layer_sizes: tuple[int, ...], scale: bool) -> None:
+    def __init__(self, width: int, hidden_layer_sizes: tuple[int, ...], scale: bool, smallest_scale: float) -> None:
         super().__init__()
         self.sizes = width // 2, width - width // 2
         self.scale = scale
+        self.smallest_scale = smallest_scale
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise((self.sizes[0], *hidden_layer_sizes)):
             layers += [_linear(size_in, size_out), nn.ReLU(inplace=True)]
@@ -82,7 +81,9 @@ class _Coupling(nn.Module):
         if not self.scale:
             return None, outputs
         raw, shift = outputs.chunk(2, dim=1)
-        return F.softplus(raw + math.log(math.e - 1)) + SMALLEST_SCALE, shift  # softplus(log(e - 1)) = 1: the identity
+        # softplus(log(e^(1 - s) - 1)) = 1 - s: the factor starts at 1
+        start = math.log(math.expm1(1 - self.smallest_scale))
+        return F.softplus(raw + start) + self.smallest_scale, shift
 
 
 class CouplingNetwork(nn.Module):
@@ -139,12 +140,15 @@ class Couplings(Configured):
     scale : bool, default=False
         Whether the second half is also multiplied by a positive factor, softplus of a second output, that starts at 1: affine
         couplings [3]_, still bijective.
+    smallest_scale : float, default=1e-7
+        What every factor is above, between 0 and 1. The default, theirs [1]_, may leave a bijection on paper alone: products of
+        factors near it exceed float32's precision, and ``inverse`` does not find the input any more.
 
     Raises
     ------
     ValueError
-        When called, if ``n_components`` is not the width of the input, the input has one value alone, or a size is not a
-        positive integer.
+        When called, if ``n_components`` is not the width of the input, the input has one value alone, a size is not a
+        positive integer, or ``smallest_scale`` outside its range.
 
     Examples
     --------
@@ -163,6 +167,7 @@ class Couplings(Configured):
     n_couplings: int = 30
     hidden_layer_sizes: tuple[int, ...] = (512, 512)
     scale: bool = False
+    smallest_scale: float = 1e-7
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape; stacked inputs are flattened."""
@@ -171,7 +176,11 @@ class Couplings(Configured):
             raise ValueError(f"Couplings need inputs of two values at least, got the shape {input_shape}.")
         check_size("n_couplings", self.n_couplings)
         sizes = check_sizes("hidden_layer_sizes of Couplings", self.hidden_layer_sizes)
-        return CouplingNetwork([_Coupling(width, sizes, self.scale) for _ in range(self.n_couplings)])
+        if not 0 < self.smallest_scale < 1:
+            raise ValueError(f"smallest_scale of Couplings must be above 0 and below 1, got {self.smallest_scale!r}.")
+        return CouplingNetwork(
+            [_Coupling(width, sizes, self.scale, self.smallest_scale) for _ in range(self.n_couplings)]
+        )
 
 
 class _Residual(nn.Module):

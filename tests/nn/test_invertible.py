@@ -35,8 +35,7 @@ def jacobian(network, x):
 @settings(max_examples=20, deadline=None)
 @given(width=st.integers(2, 9), seed=st.integers(0, 100), scale=st.booleans())
 def test_the_inverse_gives_the_input_back(width, seed, scale):
-    # factors near zero are bijective on paper alone: weights of half the size keep them in float64's range
-    network = far_from_the_start(Couplings(**SMALL, scale=scale)((width,), width), sd=0.25 if scale else 0.5, seed=seed)
+    network = far_from_the_start(Couplings(**SMALL, scale=scale, smallest_scale=0.3)((width,), width), seed=seed)
     X = noise(5, width, seed=seed).double()
     torch.testing.assert_close(network.inverse(network(X)), X, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(network(network.inverse(X)), X, rtol=1e-6, atol=1e-6)
@@ -56,24 +55,30 @@ def test_the_law_of_the_volume_can_fail():
 
 
 def test_the_volume_of_scaled_couplings_is_the_product_of_the_factors():
-    network = far_from_the_start(Couplings(1, (8,), scale=True)((7,), 7))
+    network = far_from_the_start(Couplings(1, (8,), scale=True, smallest_scale=0.25)((7,), 7))
     x = noise(7).double()
     coupling = network.couplings[0]
     raw = coupling.network(x[:3])[:4]
-    factors = nn.functional.softplus(raw + np.log(np.e - 1)) + 1e-7
+    factors = 0.25 + nn.functional.softplus(raw + np.log(np.exp(0.75) - 1))
     expected = factors.log().sum()
     torch.testing.assert_close(torch.linalg.slogdet(jacobian(network, x)).logabsdet, expected)
 
 
-@pytest.mark.parametrize("scale", [False, True])
-def test_couplings_start_as_a_permutation(scale):
-    network = Couplings(n_couplings=6, scale=scale)((20,), 20)
+@pytest.mark.parametrize(("scale", "smallest"), [(False, 1e-7), (True, 1e-7), (True, 0.5)])
+def test_couplings_start_as_a_permutation(scale, smallest):
+    network = Couplings(n_couplings=6, scale=scale, smallest_scale=smallest)((20,), 20)
     X = noise(3, 20)
     torch.testing.assert_close(network(X).sort(1).values, X.sort(1).values, rtol=1e-5, atol=1e-5)
     order = network(torch.arange(20.0)[None])[0].round().long()
     assert sorted(order.tolist()) == list(range(20))
     assert order.tolist() != list(range(20))
     torch.testing.assert_close(network(X), X[:, order], rtol=1e-5, atol=1e-5)
+
+
+def test_no_factor_is_below_the_smallest():
+    network = far_from_the_start(Couplings(1, (8,), scale=True, smallest_scale=0.5)((8,), 8), sd=5.0)
+    factors = network.couplings[0]._factor_and_shift(noise(50, 4).double())[0]
+    assert 0.5 <= factors.min() < 0.501
 
 
 def test_permutations_are_of_their_own_and_belong_to_the_state():
@@ -135,6 +140,8 @@ def test_another_width_is_refused(encoder):
     ("encoder", "message"),
     [
         (Couplings(0), "n_couplings must be a positive integer, got 0"),
+        (Couplings(smallest_scale=0.0), "smallest_scale of Couplings must be above 0 and below 1, got 0.0"),
+        (Couplings(smallest_scale=1.0), "above 0 and below 1, got 1.0"),
         (Couplings(2, (0,)), r"hidden_layer_sizes of Couplings .* got \(0,\)"),
         (ResidualMLP(0), "n_hidden_layers must be a positive integer, got 0"),
     ],

@@ -15,6 +15,10 @@ RESULTS = Path(__file__).parents[1] / "results" / "reproductions"
 Row = dict[str, str]
 
 
+class NotRunError(LookupError):
+    """A claim is about runs that are not there yet."""
+
+
 @dataclass
 class Claim:
     """A line of the page."""
@@ -35,8 +39,11 @@ def read(table: str, folder: Path = RESULTS) -> list[Row]:
 
 
 def where(rows: Iterable[Row], **settings: object) -> list[Row]:
-    """Return the rows of these settings."""
-    return [row for row in rows if all(row[name] == str(value) for name, value in settings.items())]
+    """Return the rows of these settings, at least one."""
+    found = [row for row in rows if all(row[name] == str(value) for name, value in settings.items())]
+    if not found:
+        raise NotRunError(", ".join(f"{name} {value}" for name, value in settings.items()))
+    return found
 
 
 def last(rows: Iterable[Row]) -> list[Row]:
@@ -75,10 +82,12 @@ def verdict(differences: np.ndarray, threshold: float = 0.0) -> str:
 
 
 def larger(
-    paper: str, a: Iterable[Row], b: Iterable[Row], name: str, what: str, threshold: float = 0.0, digits: int = 3
+    paper: str, a: list[Row], b: list[Row], name: str, what: str, threshold: float = 0.0, digits: int = 3
 ) -> Claim:
-    """Claim that a column is larger in the first rows than in the second, seed by seed."""
-    differences = column(a, name) - column(b, name)
+    """Claim that a column is larger in the first rows than in the second, seed by seed, over the seeds of both."""
+    seeds = {row["seed"] for row in a} & {row["seed"] for row in b}
+    of_a, of_b = (column((row for row in rows if row["seed"] in seeds), name) for rows in (a, b))
+    differences = of_a - of_b
     return Claim(paper, f"{what}: {shown(differences, digits)}", verdict(differences, threshold))
 
 

@@ -120,7 +120,7 @@ def bijective(rows: list[Row]) -> list[Claim]:
 
 
 def adversarial(rows: list[Row]) -> list[Claim]:
-    ours, theirs = (where(rows, smallest_scale=floor) for floor in ("0.5", "1e-07"))
+    ours, theirs = (where(rows, smallest_scale=floor) for floor in ("0.1", "1e-07"))
 
     def inverted(text: str, of: list[Row]) -> Claim:
         error = max(float(row["inverse_error"]) for row in of)

@@ -96,7 +96,8 @@ def main() -> None:
     table, at = Table("adversarial", arguments), QUICK_AT if arguments.quick else AT
     runs = [(SMALLEST_SCALE, seed) for seed in arguments.seeds] + [(THEIR_SCALE, arguments.seeds[0])]
     for smallest_scale, seed in runs:
-        settings = {"couplings": N_COUPLINGS, "smallest_scale": smallest_scale, "encoder_rate": ENCODER_RATE}
+        settings = {"couplings": N_COUPLINGS, "smallest_scale": smallest_scale}
+        settings |= {"classifier_rate": CLASSIFIER_RATE, "encoder_rate": ENCODER_RATE}
         settings |= {"steps": at[-1], "seed": seed, "part": data.part, "rows": len(data.X)}
         table.run(settings, lambda scale=smallest_scale, seed=seed: rows(scale, at, seed, data))
 

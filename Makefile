@@ -1,6 +1,8 @@
 # The steps of continuous integration, each also for use by hand:
 #   make test    environment, installation and tests in one go
 #   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
+# and, by hand alone:
+#   make reproduce    the papers' experiments and their page, hours; QUICK=1 in minutes; -j2 for two at a time
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= digits
@@ -8,7 +10,11 @@ DATA ?= digits
 bin := $(VENV)/bin
 installed := $(VENV)/.installed
 
-.PHONY: env install lint format types test docs demo clean
+# The longest first. A run whose rows are there already is not repeated.
+experiments := deep_infomax_findings bijective matched_bounds critic_capacity adversarial invertibility metric_learning \
+	dependent_negatives
+
+.PHONY: env install lint format types test docs demo reproduce clean
 .DEFAULT_GOAL := test
 
 # Debian keeps ensurepip in a package of its own: without it, pip comes from the interpreter that is there.
@@ -43,6 +49,12 @@ docs: install
 
 demo: install
 	$(bin)/python benchmarks/demo.py --data $(DATA)
+
+reproduce: $(experiments:%=reproduce-%)
+	$(bin)/python benchmarks/reproductions/report.py $(if $(QUICK),--quick)
+
+reproduce-%: install
+	$(bin)/python benchmarks/reproductions/$*.py $(if $(QUICK),--quick,--test)
 
 clean:
 	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/generated

@@ -99,7 +99,7 @@ def record(table: str, row: dict[str, Any]) -> None:
     """Append a dated row to ``results/<table>.csv`` and print it."""
     row = {**row, **machine()}
     path = RESULTS / f"{table}.csv"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(row))

@@ -7,27 +7,26 @@ to the divergence between the positive and the negative pairs, 0.1081 nats, and 
 As in the paper: a critic of five layers of ten units on [x, y], and batches of 128. Adam at 1e-3 rather than 1e-4, decayed to
 0, for 8,000 rather than 20,000 steps. The values are means over fresh batches.
 
-    python benchmarks/reproductions/dependent_negatives.py --seeds 0 1 2
+    python benchmarks/reproductions/dependent_negatives.py
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from common import record
+from protocol import Table, arguments_of
 
 from skdim.bounds import BOUNDS
 from skdim.nn.critics import Concat, build_critic
 from skdim.synthetic import gaussian_mutual_information, shared_noise
 from skdim.training.device import local_seed
 
-BATCH, N_EVALUATED = 128, 4_000
+BATCH = 128
+STEPS, N_EVALUATED = 8_000, 4_000
+QUICK = 500, 200
 TRUTH = gaussian_mutual_information([[2, 0.4], [0.4, 2]], dim_x=1)
 #: What the bounds converge to on dependent rows: NWJ exactly, InfoNCE with the best quadratic critic.
 EXPECTED = {"nwj": 0.1081, "infonce": 0.20}
@@ -39,10 +38,24 @@ def batches(n: int, dependent: bool, seed: list[int]) -> list[torch.Tensor]:
     return [torch.from_numpy(side).float().reshape(n, BATCH, 1) for side in sides]
 
 
-def run(name: str, dependent: bool, n_steps: int, seed: int) -> None:
+def rows(name: str, dependent: bool, n_steps: int, n_evaluated: int, seed: int) -> Iterator[dict[str, Any]]:
     bound = BOUNDS[name]()
     with local_seed(seed):
         critic = build_critic(Concat(hidden_layer_sizes=(10,) * 5), 1, 1, bound.offset)
+
+    def row(step: int) -> dict[str, Any]:
+        with torch.no_grad():
+            fresh = zip(*batches(n_evaluated, dependent, [seed, 1]), strict=True)
+            values = [float(bound.value(critic(x, y))) for x, y in fresh]
+        return {
+            "step": step,
+            "truth": round(TRUTH, 4),
+            "expected": EXPECTED[name] if dependent else round(TRUTH, 4),
+            "i_est": round(float(np.mean(values)), 4),
+            "standard_error": round(float(np.std(values)) / n_evaluated**0.5, 4),
+        }
+
+    yield row(0)
     optimizer = torch.optim.Adam(critic.parameters(), lr=1e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     for x, y in zip(*batches(n_steps, dependent, [seed, 0]), strict=True):
@@ -51,34 +64,20 @@ def run(name: str, dependent: bool, n_steps: int, seed: int) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
-    with torch.no_grad():
-        values = [
-            float(bound.value(critic(x, y))) for x, y in zip(*batches(N_EVALUATED, dependent, [seed, 1]), strict=True)
-        ]
-    record(
-        "dependent_negatives",
-        {
-            "negatives": "dependent" if dependent else "independent",
-            "estimator": name,
-            "seed": seed,
-            "truth": round(TRUTH, 4),
-            "expected": EXPECTED[name] if dependent else round(TRUTH, 4),
-            "value": round(float(np.mean(values)), 4),
-            "standard_error": round(float(np.std(values)) / N_EVALUATED**0.5, 4),
-        },
-    )
+    yield row(n_steps)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=8_000)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    arguments = arguments_of(__doc__)
+    table = Table("dependent_negatives", arguments)
+    n_steps, n_evaluated = QUICK if arguments.quick else (STEPS, N_EVALUATED)
     for seed in arguments.seeds:
         for name in EXPECTED:
             for dependent in (False, True):
-                run(name, dependent, arguments.steps, seed)
+                negatives = "dependent" if dependent else "independent"
+                settings = {"estimator": name, "negatives": negatives, "steps": n_steps, "seed": seed}
+                options = name, dependent, n_steps, n_evaluated, seed
+                table.run(settings, lambda options=options: rows(*options))
 
 
 if __name__ == "__main__":

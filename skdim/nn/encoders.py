@@ -8,6 +8,7 @@ References
 .. [1] Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019.
 .. [2] Wu & He, "Group normalization", ECCV 2018.
 .. [3] He et al., "Deep residual learning for image recognition", CVPR 2016.
+.. [4] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 from skdim._params import Configured, check_sizes
 
-__all__ = ["ENCODERS", "MLP", "Code", "Conv", "Conv1d", "EncoderFactory", "ResNet", "build_encoder"]
+__all__ = ["ENCODERS", "MLP", "Code", "Conv", "Conv1d", "EncoderFactory", "PooledConv", "ResNet", "build_encoder"]
 
 EncoderFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
 
@@ -58,6 +59,13 @@ class _FlattenMap(nn.Module):
         return X.movedim(1, -1).flatten(1)
 
 
+class _PoolMap(nn.Module):
+    """Average maps over their places."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X.mean((2, 3))
+
+
 class Encoder(nn.Module):
     """Local part, the rest of the body, and the linear code on top."""
 
@@ -84,7 +92,8 @@ def _norm(kind: str, channels: int, dims: int) -> nn.Module:
 def _dense(features: int, hidden_layer_sizes: Sequence[int], norm: str) -> tuple[nn.Sequential, int]:
     layers: list[nn.Module] = []
     for size in hidden_layer_sizes:
-        layers += [nn.Linear(features, size), _norm(norm, size, 1), nn.ReLU(inplace=True)]
+        normalisation = [] if norm == "none" else [_norm(norm, size, 1)]
+        layers += [nn.Linear(features, size), *normalisation, nn.ReLU(inplace=True)]
         features = size
     return nn.Sequential(*layers), features
 
@@ -100,6 +109,11 @@ def _sides(input_shape: tuple[int, ...], dims: int, encoder: str) -> tuple[int, 
             "use encoder='mlp' for smaller inputs."
         )
     return input_shape[0], input_shape[1:]
+
+
+def _check_kernel(size: object) -> None:
+    if not isinstance(size, Integral) or size < 1 or size % 2 == 0:
+        raise ValueError(f"kernel_size must be a positive odd integer, got {size!r}.")
 
 
 def _strides(side: int, least: int, largest: int = LARGEST_MAP_SIDE) -> list[int]:
@@ -166,8 +180,7 @@ class Conv(Configured):
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape."""
         n_channels, sides = _sides(input_shape, 2, "conv")
-        if not isinstance(self.kernel_size, Integral) or self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be a positive odd integer, got {self.kernel_size!r}.")
+        _check_kernel(self.kernel_size)
         strides = _strides(min(sides), least=2)
         widths = [n_channels, *_widen(check_sizes("channels", self.channels, at_least=1), len(strides) + self.top)]
         layers = [
@@ -182,6 +195,49 @@ class Conv(Configured):
     def _layer(self, size_in: int, size_out: int, stride: int) -> nn.Module:
         convolution = nn.Conv2d(size_in, size_out, self.kernel_size, stride, self.kernel_size // 2, bias=False)
         return nn.Sequential(convolution, _norm(self.norm, size_out, 2), nn.ReLU(inplace=True))
+
+
+@dataclass
+class PooledConv(Configured):
+    """The convolutional encoder of Tschannen et al. [4]_, Section 3.3: strided convolutions, one normalisation, one average.
+
+    Convolutions of stride 2 with ReLU; their last map, normalised per sample over channels and places with a scale and shift
+    for each channel, is the local map, its mean over places the hidden layer, and a linear layer gives the code.
+
+    Parameters
+    ----------
+    channels : tuple of int, default=(64, 128)
+        Channels of the layers in turn.
+    kernel_size : int, default=5
+        Odd side of the kernels.
+
+    Raises
+    ------
+    ValueError
+        When called, if the inputs are not images of at least 8 x 8 or a parameter is outside its range.
+
+    Examples
+    --------
+    >>> from skdim.nn.encoders import PooledConv
+    >>> network = PooledConv()((1, 14, 28), 100)
+    >>> sum(p.numel() for p in network.parameters())
+    219748
+    """
+
+    channels: tuple[int, ...] = (64, 128)
+    kernel_size: int = 5
+
+    def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
+        """Build the network for inputs of this shape."""
+        n_channels, _ = _sides(input_shape, 2, "pooled_conv")
+        _check_kernel(self.kernel_size)
+        channels = check_sizes("channels", self.channels, at_least=1)
+        layers: list[nn.Module] = []
+        for size_in, size_out in pairwise((n_channels, *channels)):
+            convolution = nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2)
+            layers += [convolution, nn.ReLU(inplace=True)]
+        local = nn.Sequential(*layers, _norm("group", channels[-1], 2))
+        return Encoder(local, _PoolMap(), channels[-1], n_components)
 
 
 @dataclass
@@ -221,8 +277,7 @@ class Conv1d(Configured):
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape."""
         n_channels, (length,) = _sides(input_shape, 1, "conv1d")
-        if not isinstance(self.kernel_size, Integral) or self.kernel_size < 1 or self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be a positive odd integer, got {self.kernel_size!r}.")
+        _check_kernel(self.kernel_size)
         # A sequence has one axis: 8 to 15 locations stand where an image has 4 x 4 to 7 x 7.
         strides = _strides(length, least=2, largest=15)
         widths = [n_channels, *_widen(check_sizes("channels", self.channels, at_least=1), len(strides) + 1)]
@@ -318,12 +373,14 @@ class MLP(Configured):
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default=(256, 256)
-        Hidden layers, each with layer normalisation and ReLU; at least one.
+        Hidden layers, each with normalisation and ReLU; at least one.
+    norm : {"group", "batch", "none"}, default="group"
+        Normalisation per sample over the layer (one group), by batch statistics, or none, as in Tschannen et al. [4]_.
 
     Raises
     ------
     ValueError
-        When called, if there is no hidden layer or a size is not a positive integer.
+        When called, if there is no hidden layer, a size is not a positive integer or ``norm`` is unknown.
 
     Examples
     --------
@@ -335,12 +392,15 @@ class MLP(Configured):
     """
 
     hidden_layer_sizes: tuple[int, ...] = (256, 256)
+    norm: str = "group"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape; stacked inputs are flattened."""
         sizes = check_sizes("hidden_layer_sizes of encoder 'mlp'", self.hidden_layer_sizes, at_least=1)
-        local, n_local = _dense(math.prod(input_shape), sizes[:1], "group")
-        rest, n_hidden = _dense(n_local, sizes[1:], "group")
+        if self.norm not in ("group", "batch", "none"):
+            raise ValueError(f"norm of encoder 'mlp' must be 'group', 'batch' or 'none', got {self.norm!r}.")
+        local, n_local = _dense(math.prod(input_shape), sizes[:1], self.norm)
+        rest, n_hidden = _dense(n_local, sizes[1:], self.norm)
         return Encoder(nn.Sequential(nn.Flatten(), *local), rest, n_hidden, n_components)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from skdim.nn.encoders import ENCODERS, MLP, Code, Conv, Conv1d, ResNet, build_encoder
+from skdim.nn.encoders import ENCODERS, MLP, Code, Conv, Conv1d, PooledConv, ResNet, build_encoder
 
 NARROW = (2, 3, 4)
 IMAGE_ENCODERS = [Conv(channels=NARROW), Conv(channels=NARROW, top=False), ResNet(channels=NARROW)]
@@ -174,6 +174,52 @@ def test_an_mlp_needs_a_layer():
 def test_an_unknown_norm_is_refused(cls):
     with pytest.raises(ValueError, match="'batch' or 'group', got 'layer'"):
         cls(norm="layer")((1, 16) if cls is Conv1d else (1, 16, 16), 3)
+
+
+# ------------------------------------------------------------------------------- the encoders of Tschannen et al., Section 3.3
+def test_the_encoders_of_the_halves_have_the_published_sizes():
+    def size(encoder, shape):
+        return sum(p.numel() for p in encoder(shape, 100).parameters())
+
+    assert size(MLP((300, 300), norm="none"), (392,)) == 238_300
+    assert size(PooledConv(), (1, 14, 28)) == 219_748
+
+
+@pytest.mark.parametrize(("norm", "n_norms"), [("group", 2), ("batch", 2), ("none", 0)])
+def test_the_mlp_normalises_as_it_is_told(norm, n_norms):
+    layers = [type(layer) for layer in MLP((7, 5), norm=norm)((4,), 3).modules()]
+    assert sum(layer in (nn.GroupNorm, nn.BatchNorm1d) for layer in layers) == n_norms
+
+
+def test_an_mlp_refuses_an_unknown_norm():
+    with pytest.raises(ValueError, match="'group', 'batch' or 'none', got 'layer'"):
+        MLP(norm="layer")((4,), 3)
+
+
+def test_the_pooled_encoder_is_layer_normalisation_and_an_average():
+    network = PooledConv(channels=(3, 4))((1, 14, 28), 5)
+    X = noise(2, 1, 14, 28)
+    code = network(X)
+    assert code.local.shape == (2, 4, 4 * 7)
+    # over channels and places together, each row by itself
+    torch.testing.assert_close(code.local.mean((1, 2)), torch.zeros(2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(code.local.var((1, 2), correction=0), torch.ones(2), atol=1e-2, rtol=0)
+    torch.testing.assert_close(code.hidden, code.local.mean(2))
+    torch.testing.assert_close(network(X[:1]).global_, code.global_[:1])
+
+
+@pytest.mark.parametrize(
+    ("encoder", "shape", "message"),
+    [
+        (PooledConv(), (64,), r"'pooled_conv' takes inputs of shape \(channels, height, width\), got \(64,\)"),
+        (PooledConv(), (1, 7, 28), r"needs sides of at least 8, got \(7, 28\)"),
+        (PooledConv(kernel_size=4), (1, 14, 28), "kernel_size must be a positive odd integer, got 4"),
+        (PooledConv(channels=()), (1, 14, 28), r"channels .* got \(\)"),
+    ],
+)
+def test_the_pooled_encoder_refuses_what_it_cannot_be(encoder, shape, message):
+    with pytest.raises(ValueError, match=message):
+        encoder(shape, 3)
 
 
 @pytest.mark.parametrize("n_components", [1, 5, np.int64(5)])

@@ -1,0 +1,171 @@
+"""What the reproductions share: the halves of MNIST, training that stops to be judged, and rows that are there already.
+
+The protocol is that of Tschannen et al. (ICLR 2020), Section 3 and their published notebook: top and bottom half of a digit,
+separate encoders, Adam at a constant 1e-4, batches of 128, and a linear probe on the top half's code. What is ours: inputs are
+standardised, one mean and scale for each half; inner products in critics are over the root of their width; InfoNCE is the mean
+over both anchors; the probe has converged; and I_EST is measured on rows that were not trained on (theirs are training
+batches).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.utils import Bunch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from common import RESULTS, load, record
+
+from skdim import MultiViewInfoMaxTransformer
+from skdim.evaluation import linear_probe
+from skdim.nn.critics import Bilinear
+from skdim.nn.encoders import MLP
+from skdim.training.batches import Batch
+
+BATCH = 128
+#: The top half, 14 x 28 values.
+WIDTH = 392
+#: Their encoder of Sections 3.3 and 3.4, 238,300 parameters.
+HALF_MLP = MLP((300, 300), norm="none")
+#: Steps that are trained before rows are drawn anew: bounds the memory.
+STRETCH = 200
+QUICK_ROWS, QUICK_JUDGED = 6_000, 2_000
+
+
+def arguments_of(description: str | None, n_seeds: int = 5, full: str = "") -> argparse.Namespace:
+    """Return the options that every script has; ``full`` describes the option of that name where there is one."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=None, help=f"{n_seeds} by default, 1 with --quick")
+    parser.add_argument("--quick", action="store_true", help="few rows and steps, results in a folder of their own")
+    parser.add_argument("--test", action="store_true", help="judge on the test set")
+    parser.add_argument("--threads", type=int, default=1)
+    if full:
+        parser.add_argument("--full", action="store_true", help=full)
+    arguments = parser.parse_args()
+    if arguments.seeds is None:
+        arguments.seeds = [0] if arguments.quick else list(range(n_seeds))
+    torch.set_num_threads(arguments.threads)
+    return arguments
+
+
+def images(name: str, arguments: argparse.Namespace, n: int | None = None) -> Bunch:
+    """Return images to learn from and to judge on, of a quick run few, else the first ``n`` or all."""
+    data = load(name, arguments.test)
+    rows, judged = (QUICK_ROWS, QUICK_JUDGED) if arguments.quick else (n, None)
+    data.X, data.y, data.X_eval, data.y_eval = data.X[:rows], data.y[:rows], data.X_eval[:judged], data.y_eval[:judged]
+    return data
+
+
+class Table:
+    """Rows of one experiment, a run at a time: a run that is there already is not repeated.
+
+    A run's rows are written together when it ends, so that one which was cut off leaves none.
+    """
+
+    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
+        self.name = f"reproductions/{'quick/' if arguments.quick else ''}{name}"
+
+    def has(self, settings: dict[str, Any]) -> bool:
+        """Whether a run of these settings is there."""
+        path = RESULTS / f"{self.name}.csv"
+        if not path.exists():
+            return False
+        with path.open(newline="") as file:
+            return any(all(row.get(k) == str(v) for k, v in settings.items()) for row in csv.DictReader(file))
+
+    def run(self, settings: dict[str, Any], rows: Callable[[], Iterator[dict[str, Any]]]) -> None:
+        """Write the rows of a run, each with its settings and the CPU seconds since the run began."""
+        if self.has(settings):
+            return
+        start, done = time.process_time(), []
+        for row in rows():
+            done.append({**settings, **row, "cpu_s": round(time.process_time() - start, 1)})
+        for row in done:
+            record(self.name, row)
+
+
+def halves_transformer(seed: int, **options: Any) -> MultiViewInfoMaxTransformer:
+    """Return the transformer of the paper's protocol, to be trained by :func:`over_steps`."""
+    protocol = {
+        "n_components": 100,
+        "views": "halves",
+        "encoder": HALF_MLP,
+        "critic": Bilinear(affine=False),
+        "output": "top",
+        "batch_size": BATCH,
+        "optimizer": "adam",
+        "learning_rate": 1e-4,
+        "weight_decay": 0.0,
+        "max_iter": 0,
+        "random_state": seed,
+    }
+    return MultiViewInfoMaxTransformer(**{**protocol, **options})
+
+
+def over_steps(
+    dim: MultiViewInfoMaxTransformer, X: Any, at: list[int], seed: int, prepare: Callable[[Any], Any] = lambda X: X
+) -> Iterator[int]:
+    """Yield each of the steps ``at`` once the transformer has been trained so far, from step 0, untrained.
+
+    ``prepare`` is applied to the images of each stretch, for noise that is drawn anew.
+    """
+    dim.fit(prepare(X))  # max_iter is 0: standardisation alone
+    rows, done = permutations(len(X), seed), 0
+    for step in at:
+        while done < step:
+            n = min(STRETCH, step - done)
+            dim.partial_fit(prepare(X[[next(rows) for _ in range(n * BATCH)]]))
+            done += n
+        yield step
+
+
+def permutations(n: int, seed: int) -> Iterator[int]:
+    """Yield row numbers for ever, one random order of all after the other."""
+    rng = np.random.default_rng([seed, n])
+    while True:
+        yield from rng.permutation(n)
+
+
+def held_out(dim: MultiViewInfoMaxTransformer, X: Any) -> float:
+    """Return I_EST in nats on rows that were not trained on: the mean over batches of the training's size."""
+    learner, values = dim._learner, []
+    learner.objective.eval()
+    with torch.inference_mode():
+        for start in range(0, len(X) - BATCH + 1, BATCH):
+            rows = np.arange(start, start + BATCH)
+            views = dim._views(Batch(learner.standardize(X[rows]), rows, 0), learner, evaluation=True)
+            values.append(float(learner.objective.evaluate(views)["top-bottom"]))
+    return float(np.mean(values))
+
+
+def judged(Z: Any, data: Bunch, Z_eval: Any) -> dict[str, float]:
+    """Return accuracy, and V-information of the linear family in nats, of features of the training and the judged rows."""
+    probe = linear_probe(Z, data.y, Z_eval, data.y_eval)
+    return {"accuracy": round(probe.accuracy.item(), 4), "v_information": round(probe.v_information.item(), 4)}
+
+
+def judge(dim: MultiViewInfoMaxTransformer, data: Bunch) -> dict[str, float]:
+    """Return what stands in every row: held-out I_EST, accuracy and V-information of the top half's code."""
+    bound = round(held_out(dim, data.X_eval), 4)
+    return {"i_est": bound, **judged(dim.transform(data.X), data, dim.transform(data.X_eval))}
+
+
+def top(X: Any) -> Any:
+    """Return the upper half of images, flat, from 0 to 1."""
+    return np.asarray(X[:, :14].reshape(len(X), -1), dtype=np.float32) / 255
+
+
+def raw_pixels(table: Table, data: Bunch) -> None:
+    """Write the row of the top half's pixels."""
+    settings = {"part": data.part, "rows": len(data.X)}
+    shares = np.bincount(data.y) / len(data.y)
+    entropy = {"label_entropy": round(float(-shares @ np.log(shares)), 4)}  # what V-information is at most
+    table.run(settings, lambda: iter([{**judged(top(data.X), data, top(data.X_eval)), **entropy}]))

@@ -44,7 +44,7 @@ class Section:
     text: str = ""
 
 
-COMMON = ("accuracy", "v_information")
+COMMON = ("accuracy", "papers_probe", "v_information")
 SECTIONS = [
     Section("1a. Bijective encoders", "bijective", "bijective", ("couplings", "estimator"), (*COMMON, "i_est")),
     Section("1b. A bijective encoder against a classifier", "adversarial", "adversarial", ("smallest_scale",), COMMON),

@@ -8,7 +8,7 @@ by resample. The six data sets lie in the wheel of aeon, which comes with the ex
 
 Fashion-MNIST as a grid of patches, the last sixth of the training set as judge:
 
-    python benchmarks/cpc_sequences.py --images --rows 10000 --epochs 10
+    python benchmarks/cpc_sequences.py --images --contexts conv
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from scipy import stats
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
-from skdim import CPCTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer
 from skdim.data import load_time_series
 
 NAMES = ["ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand", "JapaneseVowels", "OSULeaf"]
@@ -114,29 +114,38 @@ def judge(name: str, arguments: Any) -> None:
 
 
 def judge_images(arguments: Any) -> None:
-    """Record the probe of CPC on patches of Fashion-MNIST, beside the same network untrained."""
+    """Record the probe of CPC on patches of Fashion-MNIST, beside the same network untrained, and Deep InfoMax."""
     data = load("fashion-mnist", test=False)
     X, y = data.X[: arguments.rows], data.y[: arguments.rows]
-    for context in arguments.contexts:
-        cpc = CPCTransformer(
-            patch_size=arguments.patch, context=context, negatives=arguments.negatives, features="mean", batch_size=128,
-            max_iter=arguments.epochs, random_state=0,
-        )  # fmt: skip
-        start = time.process_time()
-        models = {"CPC": cpc.fit(X), "untrained": clone(cpc).set_params(max_iter=0).fit(X)}
-        cpu = round(time.process_time() - start)
-        for label, model in models.items():
-            for kind in ("last", "mean"):
-                model.set_params(features=kind)
-                accuracy = probe(model.transform(X), y, model.transform(data.X_eval), data.y_eval)
-                record(
-                    "cpc_images",
-                    {
-                        "data": "fashion-mnist", "part": data.part, "features": f"{label} {kind}", "context": context,
-                        "negatives": arguments.negatives, "patch": arguments.patch, "rows": len(X), "epochs": arguments.epochs,
-                        "accuracy": round(accuracy, 4), "fit_cpu_s": cpu,
-                    },
-                )  # fmt: skip
+    shared = {"batch_size": 128, "max_iter": arguments.epochs}
+    for seed in arguments.seeds:
+        models: list[tuple[str, Any, tuple[str, ...]]] = [
+            (
+                f"CPC, {context}",
+                CPCTransformer(patch_size=arguments.patch, context=context, negatives=arguments.negatives, **shared),
+                ("last", "mean"),
+            )
+            for context in arguments.contexts
+        ]
+        models.append(("Deep InfoMax", DeepInfoMaxTransformer(**shared), ("global", "hidden")))
+        for name, model, kinds in models:
+            for epochs in (0, arguments.epochs):
+                start = time.process_time()
+                fitted = clone(model).set_params(max_iter=epochs, random_state=seed).fit(X)
+                cpu = round(time.process_time() - start)
+                for kind in kinds:
+                    fitted.set_params(features=kind)
+                    Z, Z_eval = fitted.transform(X), fitted.transform(data.X_eval)
+                    row = {
+                        "data": "fashion-mnist",
+                        "part": data.part,
+                        "model": name,
+                        "features": kind,
+                        "epochs": epochs,
+                    }
+                    row |= {"width": Z.shape[1], "negatives": arguments.negatives, "patch": arguments.patch}
+                    row |= {"rows": len(X), "seed": seed, "accuracy": round(probe(Z, y, Z_eval, data.y_eval), 4)}
+                    record("cpc_images", {**row, "fit_cpu_s": cpu})
 
 
 def main() -> None:
@@ -148,8 +157,9 @@ def main() -> None:
     parser.add_argument("--negatives", default="batch")
     parser.add_argument("--images", action="store_true", help="patches of Fashion-MNIST instead")
     parser.add_argument("--contexts", nargs="+", default=["gru", "conv"], help="contexts over patches")
-    parser.add_argument("--rows", type=int, default=10_000)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--rows", type=int, default=None, help="images to learn from; all by default")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the images")
     parser.add_argument("--patch", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

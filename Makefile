@@ -42,7 +42,7 @@ types: install
 	$(bin)/mypy
 
 test: install
-	$(bin)/python -m pytest --cov
+	$(bin)/python -m pytest --cov --numprocesses auto --dist worksteal
 
 docs: install
 	$(bin)/sphinx-build -W --keep-going -b html docs docs/_build/html

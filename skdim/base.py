@@ -26,6 +26,7 @@ from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
 from skdim.training.device import local_seed, place, resolve_device
 from skdim.training.learner import Learner
 from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
+from skdim.training.stored import Stored, as_stored, is_stored
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer", "as_before_on_error", "check_factories"]
 
@@ -321,10 +322,15 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
         """Return X as an array, never copying one that is one; learn its shape, or hold it against the fitted one."""
+        X = as_stored(X) if is_stored(X) else X
         stacked = (
             np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
         )
-        if not stacked:
+        if isinstance(X, Stored):
+            X = self._checked_as_read(X, min_samples, self._ensure_all_finite)
+            if not stacked:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+        elif not stacked:
             X = validate_data(
                 self,
                 X,
@@ -343,8 +349,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 estimator=self,
                 input_name="X",
             )
-            if not math.prod(X.shape[1:]):
-                raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
+        if not math.prod(X.shape[1:]):
+            raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
         if X.dtype.kind not in "fiub":
             raise ValueError(f"X must hold real numbers, got an array of dtype {X.dtype}.")
         if X.ndim > 4:
@@ -360,6 +366,20 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         if reset:
             self._set_input_shape(X)
         return X
+
+    def _checked_as_read(self, X: Stored, min_samples: int, ensure_all_finite: bool | str) -> Stored:
+        """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains."""
+        check = functools.partial(
+            check_array,
+            dtype=None,
+            allow_nd=True,
+            ensure_all_finite=ensure_all_finite,
+            estimator=type(self).__name__,
+            input_name="X",
+        )
+        if len(X) < min_samples or X.ndim < 2:
+            check(X[:min_samples], ensure_min_samples=min_samples)
+        return X.then(functools.partial(check, ensure_min_samples=0))
 
     def _accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether samples of this shape are like the fitted ones."""
@@ -441,14 +461,15 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _encode_rows(self, X: Any, extras: dict[str, Any], width: int) -> Any:
         features = np.empty((len(X), width), dtype=np.float32)
+        outside = []
         for start in range(0, len(X), CHUNK):
             rows = slice(start, min(start + CHUNK, len(X)))
             features[rows] = self._features_of(X[rows], _rows(extras, rows))
-        if not np.isfinite(features).all():
-            rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+            outside += (start + np.flatnonzero(~np.isfinite(features[rows]).all(axis=1))).tolist()
+        if outside:
             raise ValueError(
-                f"{len(rows)} sample(s), the first at row {rows[0]}, lie so far outside the range of the fitted data that "
-                "their features are not finite in float32."
+                f"{len(outside)} sample(s), the first at row {outside[0]}, lie so far outside the range of the fitted data "
+                "that their features are not finite in float32."
             )
         return features
 

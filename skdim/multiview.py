@@ -31,6 +31,7 @@ from skdim.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, is_group_
 from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch, Standardizer
 from skdim.training.learner import Learner
+from skdim.training.stored import Stored, as_stored, is_stored
 
 __all__ = ["MultiViewInfoMaxTransformer"]
 
@@ -443,6 +444,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1, needed: int | None = None) -> Any:
         """Return X as an array; ``needed`` is the one view that samples must have, None for what the graph asks for."""
         groups = None
+        X = as_stored(X) if is_stored(X) else X
         if isinstance(self.views, (list, tuple)):
             groups = list(self.views)
             if not is_list_of_arrays(X) and getattr(X, "ndim", 2) > 2:
@@ -618,6 +620,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     def _validate_X_to_encode(self, X: Any) -> Any:
         layout = Layout(*self._layout)
+        X = as_stored(X) if is_stored(X) else X
         if self.output not in layout.names or layout.kind in ("layers", "augment", "luminance_chrominance"):
             return self._validate_X(X, reset=False)
         view = layout.views[layout.names.index(self.output)]
@@ -626,6 +629,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         # The view alone: flat, or in its shape, an image also without its one channel.
         if came in ((len(columns),), shape, shape[1:] if shape[0] == 1 else shape):
             check_names_of_view(X, getattr(self, "feature_names_in_", None), view)
+            if isinstance(X, Stored):
+                return self._checked_as_read(X, min_samples=1, ensure_all_finite=True)
             return check_array(X, dtype="numeric", allow_nd=True, estimator=self, input_name="X")
         return self._validate_X(X, reset=False, needed=layout.names.index(self.output))
 

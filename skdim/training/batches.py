@@ -14,6 +14,8 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from skdim.training.stored import shuffled
+
 __all__ = ["Batch", "Batches", "Standardizer"]
 
 Array = npt.NDArray[np.generic]
@@ -138,8 +140,8 @@ class Batches:
 
     Parameters
     ----------
-    X : array of shape (n, ...)
-        Read a batch at a time; may be memory-mapped.
+    X : array of shape (n, ...) or Stored
+        Read a batch at a time; may be memory-mapped. What is outside memory is shuffled by blocks.
     rows : ndarray of int
         The rows to use.
     standardize : Standardizer
@@ -186,7 +188,7 @@ class Batches:
     def _ordered(self) -> npt.NDArray[np.int64]:
         """Return the rows in this epoch's order."""
         rng = np.random.default_rng([self.seed, self.epoch]) if self.seed is not None else None
-        rows = self.rows if rng is None else rng.permutation(self.rows)
+        rows = self.rows if rng is None else shuffled(self.X, self.rows, rng)
         if "groups" not in self.extras:
             return rows
         groups = np.unique(self.extras["groups"], return_inverse=True)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 import sys
@@ -24,6 +25,7 @@ from skdim.exceptions import PersistenceWarning, warn
 from skdim.training.batches import Batch, Batches, Standardizer
 from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
 from skdim.training.device import local_seed, place, resolve_device
+from skdim.training.distributed import Ranks, agreed, join
 from skdim.training.learner import Learner
 from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
 from skdim.training.stored import Stored, as_stored, is_stored
@@ -161,7 +163,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     def _new_learner(self, X: Any, extras: dict[str, Any]) -> Learner:
         device = resolve_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = agreed(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)), device)
         self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
         self._built_with = self._template()
         shape = self._learned_shape(X)
@@ -241,17 +243,21 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         resume: bool,
         extras: dict[str, Any],
     ) -> InfoMaxNet:
-        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch, extras)
+        ranks = join(learner.device)
+        if ranks is not None:
+            ranks.check_same(self._facts(X, learner, n_epochs))
+        of_views = learner if ranks is None else self._with_own_draws(learner, ranks)
+        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch, extras, ranks)
         valid, callbacks = None, [DivergenceGuard()]
         if valid_rows is not None:
-            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, seed=None, extras=extras)
+            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, None, extras=extras, ranks=ranks)
             callbacks.append(EarlyStopping(self.n_iter_no_change, self.tol))
         if root._callbacks:
-            callbacks.append(self._epoch_tasks(X, y, learner, root, resume))
+            callbacks.append(self._epoch_tasks(X, y, learner, root, resume, ranks))
         return InfoMaxNet(
             learner.objective,
             learner.optimizer,
-            lambda batch, evaluation: self._views(batch, learner, evaluation),
+            lambda batch, evaluation: self._views(batch, of_views, evaluation),
             train,
             valid,
             n_epochs,
@@ -259,9 +265,33 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             learner.generator,
             callbacks,
             self.verbose,
+            ranks,
         )
 
-    def _epoch_tasks(self, X: Any, y: Any, learner: Learner, root: Any, resume: bool) -> EpochTasks:
+    def _facts(self, X: Any, learner: Learner, n_epochs: int) -> dict[str, float]:
+        """Return what processes that train together must have in common."""
+        standardize = learner.standardize
+        return {
+            "the number of rows of X": len(X),
+            "the number of values of a sample": math.prod(X.shape[1:]),
+            "the mean of X": float(standardize.mean.sum()),
+            "the scale of X": float(standardize.scale.sum()),
+            "the seed": learner.seed,
+            "batch_size": self.batch_size,
+            "the number of epochs": n_epochs,
+            "learning_rate": self.learning_rate,
+            "the number of weights": sum(parameter.numel() for parameter in learner.objective.parameters()),
+        }
+
+    @staticmethod
+    def _with_own_draws(learner: Learner, ranks: Ranks) -> Learner:
+        """Return a learner for making views, whose generator no other rank has: a user's function may draw for its rows."""
+        seed = np.random.SeedSequence([learner.seed, learner.epoch, ranks.rank]).generate_state(1)[0]
+        return dataclasses.replace(learner, generator=torch.Generator().manual_seed(int(seed)))
+
+    def _epoch_tasks(
+        self, X: Any, y: Any, learner: Learner, root: Any, resume: bool, ranks: Ranks | None
+    ) -> EpochTasks:
         # A transformer has no y, but a monitor scores only where there is one.
         y = np.zeros(len(X)) if y is None else y
 
@@ -273,7 +303,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 now = self._restored(learner.state(), self._built_with._make_optimizer)
                 return {"_learner": now, "device_": str(learner.device), **self._summary(net, learner.epoch, resume)}
 
-            return context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
+            stop = context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
+            return stop if ranks is None else ranks.any(stop)
 
         return EpochTasks(begin, end)
 

@@ -30,6 +30,7 @@ from skdim.nn.multiview import NEGATIVES, LayerEncoder, MultiView, PairInfoMax, 
 from skdim.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, is_group_list
 from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch, Standardizer
+from skdim.training.distributed import several
 from skdim.training.learner import Learner
 from skdim.training.stored import Stored, as_stored, is_stored
 
@@ -435,6 +436,11 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def _check_missing_views(self, layout: Layout, present: Any, rows: Any) -> None:
         if present is None:
             return
+        if several():
+            raise ValueError(
+                f"{int((~present.all(1)).sum())} samples lack a view, and several processes train together: the share of a "
+                "batch that each encodes may then lack the view in all samples. Train in one process."
+            )
         for a, b in combinations(range(len(layout.views)), 2):
             n_both = int(present[rows][:, [a, b]].all(1).sum())
             if n_both < 2:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.nn.encoders import Code
+from skdim.nn.objectives._objective import Objective
 from skdim.nn.objectives._posterior import AnyCode, StochasticCode
 from skdim.nn.objectives._priors import PriorMatching
 from skdim.nn.objectives._terms import PosteriorInfoMax, Term
@@ -32,7 +33,7 @@ from skdim.nn.objectives._terms import PosteriorInfoMax, Term
 EVALUATION_SEED = 0
 
 
-class DeepInfoMax(nn.Module):
+class DeepInfoMax(Objective):
     """The complete objective over one encoder: every term that has a weight, and the prior.
 
     Parameters
@@ -156,6 +157,8 @@ class DeepInfoMax(nn.Module):
 
     def _encode(self, views: Sequence[Tensor], generator: torch.Generator | None) -> AnyCode:
         code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
+        local = self.gather(code.local.movedim(1, 2), len(views)).movedim(1, 2)  # places before channels, as in _split
+        code = Code(local, *(self.gather(part, len(views)) for part in code[1:]))
         if self.posterior is None:
             return code
         posterior = self.posterior(code)

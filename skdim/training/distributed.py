@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -253,38 +254,59 @@ class _Gather(torch.autograd.Function):
         return ctx.size * gradients[ctx.rank], None, None
 
 
-class _Sum(torch.autograd.Function):
-    """The sum over the ranks; every rank goes on from it, so that backwards the gradients are summed as well."""
-
-    @staticmethod
-    def forward(ctx: Any, X: Tensor) -> Tensor:
-        total = X.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _Sum.apply(gradient.contiguous())
-
-
 def _batch_norm(norm: Any, X: Tensor) -> Tensor:
     """Return what a layer of batch normalisation gives in training, with the mean and variance over all ranks."""
     if not norm.training and norm.running_mean is not None:
         return type(norm).forward(norm, X)
-    axes = [0, *range(2, X.ndim)]
-    per_channel = (-1,) + (1,) * (X.ndim - 2)
-    own_count = X.new_tensor([X.numel() / X.shape[1]])
-    totals = _Sum.apply(torch.cat([X.sum(axes), own_count]))
-    count = totals[-1].detach()
-    mean = totals[:-1] / count
-    centred = X - mean.view(per_channel)
-    variance = _Sum.apply(centred.square().sum(axes)) / count
+    count, mean, variance = _moments(X.detach())
     if norm.training and norm.running_mean is not None:
-        _learn_running(norm, mean.detach(), variance.detach() * count / (count - 1))
-    scale = torch.rsqrt(variance + norm.eps)
-    if norm.affine:
-        return centred * (scale * norm.weight).view(per_channel) + norm.bias.view(per_channel)
-    return centred * scale.view(per_channel)
+        _learn_running(norm, mean, variance * count / (count - 1))
+    X = _ThroughMoments.apply(X, count, mean, torch.rsqrt(variance + norm.eps))
+    return F.batch_norm(X, mean, variance, norm.weight, norm.bias, eps=norm.eps)
+
+
+def _moments(X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the number of values of each channel over all ranks, their mean and their variance."""
+    axes, count = _but_channels(X), X.new_tensor([X.numel() / X.shape[1]])
+    mean = X.sum(axes) / count  # sums: on CPUs several times as fast as torch.var_mean over channels-last memory
+    variance = (X - mean.view(_per_channel(X))).square_().sum(axes) / count
+    own = torch.cat([count, mean, variance])
+    every = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(every, own)
+    counts, means, variances = torch.stack(every).split([1, len(mean), len(mean)], dim=1)
+    weights = counts / counts.sum()
+    mean = (weights * means).sum(0)
+    return counts.sum(), mean, (weights * (variances + (means - mean).square())).sum(0)
+
+
+class _ThroughMoments(torch.autograd.Function):
+    r"""X as it is; backwards, what a gradient g becomes where the moments that X is normalised by are X's own.
+
+    With :math:`\hat x = (x - \mu) / \sigma` and means over all ranks, :math:`g - E[g] - \hat x\, E[g \hat x]`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, X: Tensor, count: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(X, count, mean, scale)
+        return X.view_as(X)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None, None]:
+        X, count, mean, scale = ctx.saved_tensors
+        x = F.batch_norm(X, mean, scale.pow(-2), eps=0.0)
+        axes = _but_channels(X)
+        sums = torch.stack([g.sum(axes), (g * x).sum(axes)])
+        dist.all_reduce(sums)
+        mean_g, mean_gx = (sums / count).view(2, *_per_channel(X))
+        return (g - mean_g).addcmul_(x, mean_gx, value=-1), None, None, None
+
+
+def _but_channels(X: Tensor) -> list[int]:
+    return [0, *range(2, X.ndim)]
+
+
+def _per_channel(X: Tensor) -> tuple[int, ...]:
+    return (-1,) + (1,) * (X.ndim - 2)
 
 
 @torch.no_grad()

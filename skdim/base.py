@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 import sys
@@ -24,8 +25,10 @@ from skdim.exceptions import PersistenceWarning, warn
 from skdim.training.batches import Batch, Batches, Standardizer
 from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
 from skdim.training.device import local_seed, place, resolve_device
+from skdim.training.distributed import Ranks, agreed, join
 from skdim.training.learner import Learner
 from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
+from skdim.training.stored import Stored, as_stored, is_stored
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer", "as_before_on_error", "check_factories"]
 
@@ -160,7 +163,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     def _new_learner(self, X: Any, extras: dict[str, Any]) -> Learner:
         device = resolve_device(self.device)
-        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        seed = agreed(int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)), device)
         self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
         self._built_with = self._template()
         shape = self._learned_shape(X)
@@ -240,17 +243,21 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         resume: bool,
         extras: dict[str, Any],
     ) -> InfoMaxNet:
-        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch, extras)
+        ranks = join(learner.device)
+        if ranks is not None:
+            ranks.check_same(self._facts(X, learner, n_epochs))
+        of_views = learner if ranks is None else self._with_own_draws(learner, ranks)
+        train = Batches(X, train_rows, learner.standardize, self.batch_size, learner.seed, learner.epoch, extras, ranks)
         valid, callbacks = None, [DivergenceGuard()]
         if valid_rows is not None:
-            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, seed=None, extras=extras)
+            valid = Batches(X, valid_rows, learner.standardize, self.batch_size, None, extras=extras, ranks=ranks)
             callbacks.append(EarlyStopping(self.n_iter_no_change, self.tol))
         if root._callbacks:
-            callbacks.append(self._epoch_tasks(X, y, learner, root, resume))
+            callbacks.append(self._epoch_tasks(X, y, learner, root, resume, ranks))
         return InfoMaxNet(
             learner.objective,
             learner.optimizer,
-            lambda batch, evaluation: self._views(batch, learner, evaluation),
+            lambda batch, evaluation: self._views(batch, of_views, evaluation),
             train,
             valid,
             n_epochs,
@@ -258,9 +265,33 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             learner.generator,
             callbacks,
             self.verbose,
+            ranks,
         )
 
-    def _epoch_tasks(self, X: Any, y: Any, learner: Learner, root: Any, resume: bool) -> EpochTasks:
+    def _facts(self, X: Any, learner: Learner, n_epochs: int) -> dict[str, float]:
+        """Return what processes that train together must have in common."""
+        standardize = learner.standardize
+        return {
+            "the number of rows of X": len(X),
+            "the number of values of a sample": math.prod(X.shape[1:]),
+            "the mean of X": float(standardize.mean.sum()),
+            "the scale of X": float(standardize.scale.sum()),
+            "the seed": learner.seed,
+            "batch_size": self.batch_size,
+            "the number of epochs": n_epochs,
+            "learning_rate": self.learning_rate,
+            "the number of weights": sum(parameter.numel() for parameter in learner.objective.parameters()),
+        }
+
+    @staticmethod
+    def _with_own_draws(learner: Learner, ranks: Ranks) -> Learner:
+        """Return a learner for making views, whose generator no other rank has: a user's function may draw for its rows."""
+        seed = np.random.SeedSequence([learner.seed, learner.epoch, ranks.rank]).generate_state(1)[0]
+        return dataclasses.replace(learner, generator=torch.Generator().manual_seed(int(seed)))
+
+    def _epoch_tasks(
+        self, X: Any, y: Any, learner: Learner, root: Any, resume: bool, ranks: Ranks | None
+    ) -> EpochTasks:
         # A transformer has no y, but a monitor scores only where there is one.
         y = np.zeros(len(X)) if y is None else y
 
@@ -272,7 +303,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 now = self._restored(learner.state(), self._built_with._make_optimizer)
                 return {"_learner": now, "device_": str(learner.device), **self._summary(net, learner.epoch, resume)}
 
-            return context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
+            stop = context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
+            return stop if ranks is None else ranks.any(stop)
 
         return EpochTasks(begin, end)
 
@@ -321,10 +353,15 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1) -> Any:
         """Return X as an array, never copying one that is one; learn its shape, or hold it against the fitted one."""
+        X = as_stored(X) if is_stored(X) else X
         stacked = (
             np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
         )
-        if not stacked:
+        if isinstance(X, Stored):
+            X = self._checked_as_read(X, min_samples, self._ensure_all_finite)
+            if not stacked:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+        elif not stacked:
             X = validate_data(
                 self,
                 X,
@@ -343,8 +380,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 estimator=self,
                 input_name="X",
             )
-            if not math.prod(X.shape[1:]):
-                raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
+        if not math.prod(X.shape[1:]):
+            raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
         if X.dtype.kind not in "fiub":
             raise ValueError(f"X must hold real numbers, got an array of dtype {X.dtype}.")
         if X.ndim > 4:
@@ -360,6 +397,20 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         if reset:
             self._set_input_shape(X)
         return X
+
+    def _checked_as_read(self, X: Stored, min_samples: int, ensure_all_finite: bool | str) -> Stored:
+        """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains."""
+        check = functools.partial(
+            check_array,
+            dtype=None,
+            allow_nd=True,
+            ensure_all_finite=ensure_all_finite,
+            estimator=type(self).__name__,
+            input_name="X",
+        )
+        if len(X) < min_samples or X.ndim < 2:
+            check(X[:min_samples], ensure_min_samples=min_samples)
+        return X.then(functools.partial(check, ensure_min_samples=0))
 
     def _accepts(self, shape: tuple[int, ...]) -> bool:
         """Whether samples of this shape are like the fitted ones."""
@@ -441,14 +492,15 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _encode_rows(self, X: Any, extras: dict[str, Any], width: int) -> Any:
         features = np.empty((len(X), width), dtype=np.float32)
+        outside = []
         for start in range(0, len(X), CHUNK):
             rows = slice(start, min(start + CHUNK, len(X)))
             features[rows] = self._features_of(X[rows], _rows(extras, rows))
-        if not np.isfinite(features).all():
-            rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+            outside += (start + np.flatnonzero(~np.isfinite(features[rows]).all(axis=1))).tolist()
+        if outside:
             raise ValueError(
-                f"{len(rows)} sample(s), the first at row {rows[0]}, lie so far outside the range of the fitted data that "
-                "their features are not finite in float32."
+                f"{len(outside)} sample(s), the first at row {outside[0]}, lie so far outside the range of the fitted data "
+                "that their features are not finite in float32."
             )
         return features
 

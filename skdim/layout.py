@@ -13,6 +13,7 @@ from torch import Tensor
 from skdim.nn.multiview import ViewBatch
 from skdim.partitions import PARTITIONS, Shift, View, column_groups, feature_names
 from skdim.training.batches import BLOCK
+from skdim.training.stored import Beside, as_stored, is_stored
 
 __all__ = ["Layout", "arrays_of_views", "find_layout", "is_list_of_arrays"]
 
@@ -183,7 +184,9 @@ def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list
     if len(X) < 2:
         raise ValueError("X is a list of 1 array, that is one view only; a list of arrays has one for each view.")
     arrays = [
-        check_array(
+        as_stored(part)
+        if is_stored(part)
+        else check_array(
             part,
             dtype="numeric",
             allow_nd=True,
@@ -203,6 +206,9 @@ def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list
         shape = (array.shape[1:],) if array.ndim > 2 else ()
         groups.append((f"view{i}", slice(start, start + width), *shape))
         start += width
+    if any(is_stored(part) or isinstance(part, np.memmap) for part in X):  # they stay where they are
+        parts = [part if is_stored(part) else array for part, array in zip(X, arrays, strict=True)]
+        return as_stored(Beside(parts)), groups
     return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1), groups
 
 

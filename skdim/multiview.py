@@ -30,7 +30,9 @@ from skdim.nn.multiview import NEGATIVES, LayerEncoder, MultiView, PairInfoMax, 
 from skdim.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, is_group_list
 from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch, Standardizer
+from skdim.training.distributed import several
 from skdim.training.learner import Learner
+from skdim.training.stored import Stored, as_stored, is_stored
 
 __all__ = ["MultiViewInfoMaxTransformer"]
 
@@ -434,6 +436,11 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def _check_missing_views(self, layout: Layout, present: Any, rows: Any) -> None:
         if present is None:
             return
+        if several():
+            raise ValueError(
+                f"{int((~present.all(1)).sum())} samples lack a view, and several processes train together: the share of a "
+                "batch that each encodes may then lack the view in all samples. Train in one process."
+            )
         for a, b in combinations(range(len(layout.views)), 2):
             n_both = int(present[rows][:, [a, b]].all(1).sum())
             if n_both < 2:
@@ -443,6 +450,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1, needed: int | None = None) -> Any:
         """Return X as an array; ``needed`` is the one view that samples must have, None for what the graph asks for."""
         groups = None
+        X = as_stored(X) if is_stored(X) else X
         if isinstance(self.views, (list, tuple)):
             groups = list(self.views)
             if not is_list_of_arrays(X) and getattr(X, "ndim", 2) > 2:
@@ -618,6 +626,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     def _validate_X_to_encode(self, X: Any) -> Any:
         layout = Layout(*self._layout)
+        X = as_stored(X) if is_stored(X) else X
         if self.output not in layout.names or layout.kind in ("layers", "augment", "luminance_chrominance"):
             return self._validate_X(X, reset=False)
         view = layout.views[layout.names.index(self.output)]
@@ -626,6 +635,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         # The view alone: flat, or in its shape, an image also without its one channel.
         if came in ((len(columns),), shape, shape[1:] if shape[0] == 1 else shape):
             check_names_of_view(X, getattr(self, "feature_names_in_", None), view)
+            if isinstance(X, Stored):
+                return self._checked_as_read(X, min_samples=1, ensure_all_finite=True)
             return check_array(X, dtype="numeric", allow_nd=True, estimator=self, input_name="X")
         return self._validate_X(X, reset=False, needed=layout.names.index(self.output))
 

@@ -26,6 +26,7 @@ from skdim.nn.sequences import (
 )
 from skdim.training.batches import Batch, Standardizer
 from skdim.training.learner import Learner
+from skdim.training.stored import each
 
 __all__ = ["CPCTransformer"]
 
@@ -450,10 +451,13 @@ class CPCTransformer(InfoMaxTransformer):
             if lengths is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
             return X, {}
-        X = X.reshape(len(X), shape[0], -1) if X.ndim == 2 else X
+        if X.ndim == 2:
+            n_channels, n_times = shape[0], X.shape[1] // shape[0]
+            X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))
         if lengths is not None:
             lengths = _check_lengths(lengths, len(X), X.shape[2])
-            X = X[:, :, : lengths.max()]
+            longest = lengths.max()
+            X = each(X, lambda block: block[:, :, :longest])
         stride = self._strided().stride_of(X.shape[2]) if reset else self._learner.objective.encoder.stride
         self._check_frames(X, lengths, stride, reset)
         is_padded = lengths is not None and lengths.min() < X.shape[2]

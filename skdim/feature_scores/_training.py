@@ -17,6 +17,7 @@ from skdim.exceptions import SmallSampleWarning, warn
 from skdim.feature_scores._margins import Floats, Margin
 from skdim.nn.columns import ColumnCritics, gaussian_scores, log_ratios
 from skdim.training.device import local_seed, one_thread
+from skdim.training.distributed import refuse_several
 
 #: Cosines of the rank beside its normal score, which describe a position.
 N_COSINES = 8
@@ -137,6 +138,7 @@ class Training:
 
     def _held_out(self, tables: Tables) -> Tensor:
         """Train a critic on every table, and return what it is worth on either half of the rows held out, (k, 2)."""
+        refuse_several("mutual_info_features")
         k, _, n_symbols = tables.train.shape
         n_features = None if tables.candidates is None else tables.candidates.shape[2]
         with local_seed(self.seed):

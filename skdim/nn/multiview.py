@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from skdim.bounds import Bound, infonce
 from skdim.nn.critics import Critic
 from skdim.nn.encoders import Code
-from skdim.nn.objectives import CodeInfoMax
+from skdim.nn.objectives import CodeInfoMax, Objective
 
 __all__ = ["NEGATIVES", "LayerEncoder", "MultiView", "PairInfoMax", "ViewBatch", "ViewEncoders", "semi_hard"]
 
@@ -224,7 +224,7 @@ class PairInfoMax(CodeInfoMax):
         return [(1.0, scores)]
 
 
-class MultiView(nn.Module):
+class MultiView(Objective):
     """The complete objective: encoders, and a bound for each pair of views.
 
     Pairs that the graph leaves out train their critic on detached codes: they are measured, and do not steer the encoders.
@@ -270,6 +270,8 @@ class MultiView(nn.Module):
     def forward(self, batch: ViewBatch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises, and its parts by name, detached: "loss", and each pair's bound in nats."""
         codes = self.codes(batch)
+        if batch.groups is not None:
+            batch = batch._replace(groups=self.gather(batch.groups))
         losses: list[Tensor] = []
         measured: list[Tensor] = []
         parts: dict[str, Tensor] = {}
@@ -310,7 +312,7 @@ class MultiView(nn.Module):
     def codes(self, batch: ViewBatch) -> list[Tensor]:
         """Return the views' codes (n, n_components); rows of missing views are 0, and have met no encoder."""
         if batch.present is None:
-            return [code.global_ for code in self.encoder(batch.views)]
+            return [self.gather(code.global_) for code in self.encoder(batch.views)]
         codes = []
         for view, X in enumerate(batch.views):
             rows = torch.nonzero(batch.present[:, view]).squeeze(1)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.bounds import Bound, infonce
+from skdim.nn.objectives import Objective
 from skdim.nn.sequences import CausalEncoder, Contexts
 
 __all__ = ["NEGATIVES", "Predictive"]
@@ -48,7 +49,7 @@ class _Scores(NamedTuple):
 _Groups: TypeAlias = Iterator[_Scores]
 
 
-class Predictive(nn.Module):
+class Predictive(Objective):
     """The complete objective over one causal encoder: a bilinear predictor W_k for each step.
 
     Parameters
@@ -167,7 +168,8 @@ class Predictive(nn.Module):
 
     # ------------------------------------------------------------------------------------------------------------ scores
     def _encode(self, views: Sequence[Tensor]) -> tuple[Contexts, Tensor | None]:
-        return self.encoder(views[0]), views[1] if len(views) > 1 else None
+        codes = Contexts(*(self.gather(part) for part in self.encoder(views[0])))
+        return codes, self.gather(views[1]) if len(views) > 1 else None
 
     def _anchors(
         self, n_places: int, n_anchors: int, draw: Tensor | None, device: torch.device, distinct: bool

@@ -14,6 +14,9 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from skdim.training.distributed import Ranks
+from skdim.training.stored import shuffled
+
 __all__ = ["Batch", "Batches", "Standardizer"]
 
 Array = npt.NDArray[np.generic]
@@ -138,8 +141,8 @@ class Batches:
 
     Parameters
     ----------
-    X : array of shape (n, ...)
-        Read a batch at a time; may be memory-mapped.
+    X : array of shape (n, ...) or Stored
+        Read a batch at a time; may be memory-mapped. What is outside memory is shuffled by blocks.
     rows : ndarray of int
         The rows to use.
     standardize : Standardizer
@@ -153,6 +156,8 @@ class Batches:
     extras : dict of str to ndarray of shape (n, ...) or None, default=None
         More about each sample, cut to the batch. Rows of one of the "groups", where there are such, come side by side, the
         groups in random order where there is a seed: negatives from the own group are then in the same batch.
+    ranks : Ranks or None, default=None
+        The processes that share every batch; this one reads its rows of it.
     """
 
     def __init__(
@@ -164,6 +169,7 @@ class Batches:
         seed: int | None,
         epoch: int = 0,
         extras: Mapping[str, Array] | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
         self.X = X
         self.rows = rows
@@ -172,6 +178,9 @@ class Batches:
         self.seed = seed
         self.epoch = epoch
         self.extras = extras or {}
+        self.ranks = ranks
+        if ranks is not None:
+            ranks.check_batches(len(rows), len(self))
 
     def __len__(self) -> int:
         return max(1, min(math.ceil(len(self.rows) / self.batch_size), len(self.rows) // 2))
@@ -179,6 +188,7 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         rows = self._ordered()
         for part in np.array_split(rows, len(self)):
+            part = part if self.ranks is None else self.ranks.share(part)
             extras = {name: values[part] for name, values in self.extras.items()}
             yield Batch(self.standardize(self.X[part]), part, self.epoch if self.seed is not None else 0, extras)
         self.epoch += 1
@@ -186,7 +196,7 @@ class Batches:
     def _ordered(self) -> npt.NDArray[np.int64]:
         """Return the rows in this epoch's order."""
         rng = np.random.default_rng([self.seed, self.epoch]) if self.seed is not None else None
-        rows = self.rows if rng is None else rng.permutation(self.rows)
+        rows = self.rows if rng is None else shuffled(self.X, self.rows, rng)
         if "groups" not in self.extras:
             return rows
         groups = np.unique(self.extras["groups"], return_inverse=True)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ _GLOBAL_GENERATOR = threading.RLock()
 
 def resolve_device(device: str) -> torch.device:
     """Return the torch device for the parameter ``device``; "auto" is CUDA where there is one, else the CPU.
+
+    Of several processes that torchrun starts on a machine, each takes a CUDA device of its own.
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ def resolve_device(device: str) -> torch.device:
     'cpu'
     """
     if device == "auto":
+        if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
+            return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)

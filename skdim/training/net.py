@@ -16,6 +16,7 @@ from skdim._params import look_up
 from skdim.training.batches import Batch, Batches
 from skdim.training.callbacks import StopTraining
 from skdim.training.device import local_seed
+from skdim.training.distributed import Ranks
 
 __all__ = ["OPTIMIZERS", "InfoMaxNet", "Optimizer", "make_optimizer"]
 
@@ -104,6 +105,8 @@ class InfoMaxNet(NeuralNet):
         Called between batches and epochs.
     verbose : int
         Above 0, a line per epoch is printed.
+    ranks : Ranks or None, default=None
+        The processes that this one trains with.
     """
 
     def __init__(
@@ -118,7 +121,9 @@ class InfoMaxNet(NeuralNet):
         generator: torch.Generator,
         callbacks: Sequence[Callback] = (),
         verbose: int = 0,
+        ranks: Ranks | None = None,
     ) -> None:
+        verbose = verbose if ranks is None or ranks.rank == 0 else 0
         callbacks = [*callbacks, PrintLog()] if verbose else list(callbacks)
         super().__init__(
             module,
@@ -136,6 +141,7 @@ class InfoMaxNet(NeuralNet):
         self.valid = valid
         self.total_steps = total_steps
         self.generator = generator
+        self.ranks = ranks
 
     @property
     def _default_callbacks(self) -> list[Any]:
@@ -161,11 +167,12 @@ class InfoMaxNet(NeuralNet):
     def run(self) -> InfoMaxNet:
         """Train for ``max_epochs``, or until a callback stops."""
         self.initialize()
-        self.notify("on_train_begin")
-        try:
-            self.fit_loop(None)
-        except StopTraining:
-            pass
+        with nullcontext() if self.ranks is None else self.ranks.training(self.module_):
+            self.notify("on_train_begin")
+            try:
+                self.fit_loop(None)
+            except StopTraining:
+                pass
         self.module_.eval()
         self.notify("on_train_end")
         return self
@@ -181,14 +188,19 @@ class InfoMaxNet(NeuralNet):
 
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         self.recorded_ |= dict.fromkeys(self.sums_)
-        for name, values in self.sums_.items():
-            self.history.record(name, torch.stack(values).mean().item())
+        means = [torch.stack(values).mean() for values in self.sums_.values()]
+        if self.ranks is not None and means:  # to the bit, so that all stop after the same epoch
+            means = list(self.ranks.mean(torch.stack(means)))
+        for name, mean in zip(self.sums_, means, strict=True):
+            self.history.record(name, mean.item())
 
     def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, Any]:
         with self._randomness():
             loss, parts = self.module_(self.make_views(batch, False), self.generator)
         self.optimizer_.zero_grad()
         loss.backward()
+        if self.ranks is not None:
+            self.ranks.average_gradients(self.module_)
         self.optimizer_.step()
         self.schedule_.step()
         return self._record(parts, "train_")
@@ -202,6 +214,8 @@ class InfoMaxNet(NeuralNet):
         if not self.draws:
             return nullcontext()
         seed = int(torch.randint(2**31, (), generator=self.generator))
+        if self.ranks is not None:  # what a layer draws for one row, it must not draw for another rank's
+            seed = (seed + self.ranks.rank) % 2**31
         return local_seed(seed, next(self.module_.parameters()).device)
 
     def _record(self, parts: dict[str, Tensor], prefix: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from skdim.training.callbacks import DivergenceGuard, StopTraining
+from skdim.training.distributed import refuse_several
 from skdim.training.net import InfoMaxNet, Optimizer, make_optimizer
 
 __all__ = ["AveragedWeights", "PairBatches", "train_pairs"]
@@ -154,6 +155,7 @@ def train_pairs(
     best_epoch : int
         0 where the start was best.
     """
+    refuse_several("MIEstimator")
     averaged = AveragedWeights(decay, held_out_loss, every, patience, tol)
     net = InfoMaxNet(
         objective,

@@ -2,6 +2,7 @@
 
 from skdim.nn.objectives._deep_infomax import EVALUATION_SEED, DeepInfoMax
 from skdim.nn.objectives._noise import PRIOR_METHODS, AdditiveNoise, Noise, NormalizedCode
+from skdim.nn.objectives._objective import Objective
 from skdim.nn.objectives._posterior import (
     VARIANCE_CEILING,
     VARIANCE_FLOOR,
@@ -29,6 +30,7 @@ __all__ = [
     "Noise",
     "NormalPrior",
     "NormalizedCode",
+    "Objective",
     "PosteriorInfoMax",
     "Prior",
     "PriorMatching",

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.nn.encoders import Code
+from skdim.nn.objectives._objective import Objective
 from skdim.nn.objectives._posterior import AnyCode, StochasticCode
 from skdim.nn.objectives._priors import PriorMatching
 from skdim.nn.objectives._terms import PosteriorInfoMax, Term
@@ -32,7 +33,7 @@ from skdim.nn.objectives._terms import PosteriorInfoMax, Term
 EVALUATION_SEED = 0
 
 
-class DeepInfoMax(nn.Module):
+class DeepInfoMax(Objective):
     """The complete objective over one encoder: every term that has a weight, and the prior.
 
     Parameters
@@ -92,7 +93,10 @@ class DeepInfoMax(nn.Module):
         parts: dict[str, Tensor] = {}
         objective = torch.zeros((), device=views[0].device)
         for name, term in self._named_terms():
-            x = self._split(self._choose_locations(code, generator), len(views)) if name == "local" else codes
+            x = codes
+            if name in ("local", "global"):
+                seen = self._choose_locations(code, generator) if name == "local" else code
+                x = self._split(self._with_maps(seen, len(views)), len(views))
             losses, values = zip(*(term(a, b) for a, b in self._directions(x)), strict=True)
             objective = objective + term.weight * torch.stack(losses).mean()
             parts[name] = torch.stack(values).mean()
@@ -155,15 +159,22 @@ class DeepInfoMax(nn.Module):
         return penalty, {name: value.detach() for name, value in means.items()}
 
     def _encode(self, views: Sequence[Tensor], generator: torch.Generator | None) -> AnyCode:
+        """Return the views' codes; the maps, which are large, are gathered where they are used, and as much as is used."""
         code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
+        code = code._replace(global_=self.gather(code.global_, len(views)))
         if self.posterior is None:
             return code
-        posterior = self.posterior(code)
+        posterior = self.posterior(code._replace(hidden=self.gather(code.hidden, len(views))))
         return StochasticCode(code.local, code.hidden, posterior.sample(generator), *posterior)
 
     def _evaluated(self, views: Sequence[Tensor]) -> list[AnyCode]:
         """Return the views' codes, stochastic ones under the fixed noise."""
-        return self._split(self._encode(views, torch.Generator().manual_seed(EVALUATION_SEED)), len(views))
+        code = self._encode(views, torch.Generator().manual_seed(EVALUATION_SEED))
+        return self._split(self._with_maps(code, len(views)), len(views))
+
+    def _with_maps(self, code: AnyCode, n_views: int) -> AnyCode:
+        """Return the code with the maps of the whole batch; places before channels, as in _split."""
+        return code._replace(local=self.gather(code.local.movedim(1, 2), n_views).movedim(1, 2))
 
     @staticmethod
     def _directions(codes: list[AnyCode]) -> list[tuple[AnyCode, AnyCode]]:

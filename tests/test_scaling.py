@@ -1,0 +1,70 @@
+"""The page on large data, many cores and many machines: its listings run, and give what they say."""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+from helpers import LABELS, images
+from sklearn.base import clone
+
+from skdim import DeepInfoMaxTransformer
+from skdim.nn.encoders import Conv
+
+PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
+pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the tests run without the repository around them")
+
+
+def listings(is_script):
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    return [block for block in blocks if block.startswith("# train.py") == is_script]
+
+
+# A dashboard of somebody else's cluster on this machine is no matter.
+@pytest.mark.filterwarnings("ignore:Port .* is already in use")
+def test_the_listings_run(tmp_path, monkeypatch):
+    import zarr
+
+    monkeypatch.chdir(tmp_path)
+    zarr.create_array("images.zarr", data=images(300), chunks=(70, 8, 8))
+    np.save("images.npy", images(300))
+    # One epoch of a small network in the default's place.
+    small = functools.partial(DeepInfoMaxTransformer, 8, encoder=Conv(channels=(8, 16, 16)), max_iter=1)
+    names = {"np": np, "DeepInfoMaxTransformer": small, "parts": np.split(images(300), 3)}
+    labelled = names["X_labelled"], names["y_labelled"] = images(200), LABELS[:200]
+    try:
+        for block in listings(is_script=False):
+            exec(compile(block, str(PAGE), "exec"), names)
+        alone = clone(names["search"]).fit(*labelled)
+    finally:
+        if "client" in names:
+            names["client"].close()
+
+    assert (np.load("features.npy") == small(random_state=0).fit(images(300)).transform(images(300))).all()
+    features = names["dim"].transform(images(300))  # partial_fit has gone on with it since
+    np.testing.assert_allclose(zarr.open_array("features.zarr")[:], features, rtol=0, atol=1e-6)
+    on_cluster = names["search"]
+    for split in range(3):
+        name = f"split{split}_test_score"
+        assert (on_cluster.cv_results_[name] == alone.cv_results_[name]).all()
+    # The same bits: one thread there and here.
+    assert (on_cluster.predict_proba(images(50)) == alone.predict_proba(images(50))).all()
+
+
+def test_the_script_trains_in_one_process_and_in_two(tmp_path):
+    (script,) = listings(is_script=True)
+    (tmp_path / "train.py").write_text(script)
+    fitted = []
+    for command in ([], ["-m", "torch.distributed.run", "--nproc-per-node", "2"]):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([sys.executable, *command, "train.py"], cwd=tmp_path, env=environment, check=True, timeout=300)
+        fitted.append(joblib.load(tmp_path / "dim.joblib"))
+        (tmp_path / "dim.joblib").unlink()
+    one, two = fitted
+    assert two.loss_curve_ == pytest.approx(one.loss_curve_, rel=1e-2)  # 30 steps of rounding
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.py"]

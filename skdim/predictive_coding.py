@@ -42,7 +42,7 @@ class CPCTransformer(InfoMaxTransformer):
         \frac1K \sum_{k=1}^{K} I(z_{t+k}; c_t), \qquad f_k(x_{t+k}, c_t) = z_{t+k}^\top W_k c_t
 
     where each I is a bound on mutual information in nats with the critic :math:`f_k`, a bilinear predictor W_k of its own for
-    each step k [1]_ (Eqs. 3 to 5). An image is cut into a grid of overlapping patches; rows above predict rows below.
+    each step k [1]_ (Eqs. 3 and 4). An image is cut into a grid of overlapping patches; rows above predict rows below.
 
     Read more in the :doc:`user guide </user_guide>`.
 

@@ -46,7 +46,7 @@ def triplet(scores: Tensor, margin: float = 0.5) -> Tensor:
     Returns
     -------
     Tensor, a scalar without unit
-        Schroff et al. 2015 [1]_, Eq. 2, over all triplets of the batch.
+        Schroff et al. 2015 [1]_, Section 3.1, over all triplets of the batch.
 
     Raises
     ------

@@ -59,8 +59,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     ----------
     n_components : int, default=64
         Width of the global code Y.
-    global_weight : float, default=0.0
-        Weight alpha of the global bound I(C; Y), between the flattened map and the code.
+    global_weight : float or "auto", default="auto"
+        Weight alpha of the global bound I(C; Y), between the flattened map and the code; with ``posterior`` of I(X; Y). "auto"
+        is 1 with ``posterior``, else 0.
     local_weight : float, default=1.0
         Weight beta of the local bound, the mean over locations of I(C_p; Y).
     prior_weight : float, default=0.0
@@ -220,7 +221,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     A stochastic code, whose information is known from both sides, and one whose information is limited by noise:
 
     >>> settings = {"n_components": 4, "max_iter": 2, "random_state": 0}
-    >>> dim = DeepInfoMaxTransformer(posterior="gaussian", global_weight=1.0, **settings).fit(X)
+    >>> dim = DeepInfoMaxTransformer(posterior="gaussian", **settings).fit(X)
     >>> 0 < dim.lower_bound_ < dim.upper_bound_
     True
     >>> dim = DeepInfoMaxTransformer(prior="normal", prior_method="noise", **settings).fit(X)
@@ -232,7 +233,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         self,
         n_components: int = 64,
         *,
-        global_weight: float = 0.0,
+        global_weight: float | str = "auto",
         local_weight: float = 1.0,
         prior_weight: float = 0.0,
         code_weight: float | str = "auto",
@@ -296,7 +297,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     _parameter_constraints = {
         **InfoMaxTransformer._parameter_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "global_weight": [Interval(Real, 0, None, closed="left")],
+        "global_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
         "local_weight": [Interval(Real, 0, None, closed="left")],
         "prior_weight": [Interval(Real, 0, None, closed="left")],
         "code_weight": [StrOptions({"auto"}), Interval(Real, 0, None, closed="left")],
@@ -316,7 +317,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     # ------------------------------------------------------------------------------------------------- what is trained
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.global_weight == self.local_weight == self.prior_weight == 0 and self.code_weight in ("auto", 0):
+        if self._global_weight() == self.local_weight == self.prior_weight == 0 and self.code_weight in ("auto", 0):
             raise ValueError(
                 "At least one of global_weight, local_weight, prior_weight and code_weight must be positive."
             )
@@ -450,12 +451,17 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return terms
 
     def _weights(self) -> dict[str, float]:
-        return {"local": self.local_weight, "global": self.global_weight, "code": self._code_weight()}
+        return {"local": self.local_weight, "global": self._global_weight(), "code": self._code_weight()}
+
+    def _global_weight(self) -> float:
+        if self.global_weight != "auto":
+            return float(self.global_weight)
+        return 0.0 if self.posterior is None else 1.0
 
     def _code_weight(self) -> float:
         if self.code_weight != "auto":
             return float(self.code_weight)
-        return 1.0 if self.augment is not None and self.global_weight + self.local_weight > 0 else 0.0
+        return 1.0 if self.augment is not None and self._global_weight() + self.local_weight > 0 else 0.0
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         noise = self._noise()

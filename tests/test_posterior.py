@@ -255,7 +255,7 @@ def test_reported_bounds_of_information(with_and_without_penalty):
 # ------------------------------------------------------------------------------------------------------ options are real
 OPTIONS = {
     "posterior": {"posterior": "gaussian"},
-    "weighted": {"posterior": "gaussian", "global_weight": 1.0},
+    "measured only": {"posterior": "gaussian", "global_weight": 0.0},
     "alone": POSTERIOR,
     "without views": {**POSTERIOR, "augment": None},
     "penalty": {**POSTERIOR, "total_correlation_weight": 0.5},
@@ -291,10 +291,18 @@ def test_every_option_trains_and_makes_a_difference(fitted, name):
             assert np.abs(features - fitted[other].transform(HELD_OUT)).max() > 1e-3
 
 
+def test_the_global_weight_is_one_with_a_posterior_alone():
+    given = tiny(**QUICK, posterior="gaussian", global_weight=1.0).fit(TRAIN)
+    assert (tiny(**QUICK, posterior="gaussian").fit(TRAIN).transform(HELD_OUT) == given.transform(HELD_OUT)).all()
+    without = tiny(**QUICK, global_weight=0.0).fit(TRAIN)
+    assert (tiny(**QUICK).fit(TRAIN).transform(HELD_OUT) == without.transform(HELD_OUT)).all()
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
         ("posterior", {"local", "code", "tnce", "l1out"}),
+        ("measured only", {"local", "code", "tnce", "l1out"}),
         ("alone", {"tnce", "l1out"}),
         ("penalty", {"tnce", "l1out", "total_correlation"}),
         ("with a prior", {"tnce", "l1out", "prior", "discriminator"}),

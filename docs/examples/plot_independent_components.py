@@ -31,7 +31,6 @@ X_train, X_test, y_train, y_test = train_test_split(
 params = {
     "n_components": 10,
     "posterior": "gaussian",
-    "global_weight": 1.0,
     "local_weight": 0.0,
     "code_weight": 0.0,
     "max_iter": 30,

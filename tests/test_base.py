@@ -448,7 +448,9 @@ def test_partial_fit_after_fit_and_fit_after_partial_fit():
     assert estimator.n_iter_ == 3
 
 
-@pytest.mark.parametrize("encoder", ["conv", FlatEncoder, Factory(), MapEncoder], ids=str)
+@pytest.mark.parametrize(
+    "encoder", ["conv", FlatEncoder, Factory(), MapEncoder], ids=["conv", "flat", "factory", "map"]
+)
 def test_warm_start_goes_on(encoder):
     estimator = tiny(warm_start=True, max_iter=2, encoder=encoder).fit(X)
     first = estimator.transform(X)

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -529,7 +530,9 @@ NO_EFFECT = [
 ]
 
 
-@pytest.mark.parametrize(("params", "words"), NO_EFFECT, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("params", "words"), NO_EFFECT, ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))[:60]
+)
 def test_options_without_effect_and_missing_ones_are_errors(params, words):
     estimator = MIEstimator(max_iter=1, **params)
     before = dict(vars(estimator))

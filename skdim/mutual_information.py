@@ -145,7 +145,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     batch_size : int, default=256
         Largest batch, at least 2.
     max_iter : int or "auto", default="auto"
-        Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs.
+        Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs, and a third of them for networks
+        that others follow.
     learning_rate : float, default=3e-3
         Highest learning rate; it rises over the first 5 % of the steps and falls along a cosine.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"

@@ -85,11 +85,11 @@ class Settings:
     history: list[dict[str, float]] = field(default_factory=list)
     stopped: bool = False
 
-    def epochs(self, n: int) -> int:
-        """Return the epochs for ``n`` training rows."""
+    def epochs(self, n: int, share: float = 1.0) -> int:
+        """Return the epochs for ``n`` training rows, of "auto" a share; a number that was given counts for each network."""
         if self.max_iter != "auto":
             return int(self.max_iter)
-        return int(np.clip(round(AUTO_STEPS * self.batch_size / n), *AUTO_EPOCHS))
+        return math.ceil(share * int(np.clip(round(AUTO_STEPS * self.batch_size / n), *AUTO_EPOCHS)))
 
     def train(
         self,
@@ -110,7 +110,7 @@ class Settings:
             objective,
             PairBatches(tensors, train, self.batch_size, self.seed + stage),
             held_out_loss,
-            max_epochs=math.ceil(share * self.epochs(len(train))),
+            max_epochs=self.epochs(len(train), share),
             patience=max(every, math.ceil(share * self.patience)),
             every=every,
             tol=0.0,

@@ -138,9 +138,10 @@ class LearnedRatio(OnAxes):
         networks: list[nn.Module] = []
         is_narrow = self._is_narrow(x, y)
         kind, relevance, judges = "separable", None, (x[valid], y[valid])
+        has_joint = is_narrow and not self.bound.auxiliary
         n_refits = 0 if self.bound.auxiliary or is_narrow else self.settings.n_refits
         for stage in range(n_refits + 1):
-            share = SHARE_BESIDE_JOINT if is_narrow else 1.0 if stage == n_refits else SHARE_OF_REFITS
+            share = SHARE_BESIDE_JOINT if has_joint else 1.0 if stage == n_refits else SHARE_OF_REFITS
             network, gain = self._train_member(kind, x, y, train, valid, relevance, stage, share)
             networks.append(network)
             if gain < SMALLEST_GAIN and self._has_reference():  # the reference says it all
@@ -149,7 +150,7 @@ class LearnedRatio(OnAxes):
                 relevance = network.relevance_of(x[valid], y[valid])  # type: ignore[operator]
             if self.mixture is not None and self._worth(self._mixture(x), *judges) > self._worth(network, *judges):
                 kind = "from mixture"  # which says more than what was learned so far
-        if is_narrow and not self.bound.auxiliary:
+        if has_joint:
             networks.append(self._train_member("joint", x, y, train, valid, stage=1)[0])
         return networks
 

@@ -113,7 +113,8 @@ def linear_probe(
 
     Multinomial logistic regression on standardised features, run until it has converged: the log-loss of one that was stopped
     early, or of one without penalty, says as much about the optimiser as about the features. Standardisation is learned from
-    all rows of ``Z``, since features need no labels.
+    all rows of ``Z``, since features need no labels. Of two labels one w is fitted and penalised: the second's
+    against the first.
 
     Parameters
     ----------
@@ -226,7 +227,7 @@ def _rows(order: Rows, y: npt.NDArray[Any], budget: int | None) -> Rows:
     if not len(labels) <= budget <= len(labels) * counts.min():
         raise ValueError(
             f"n_labels={budget} cannot be drawn in equal parts: there are {len(labels)} labels, and {counts.min()} training "
-            f"rows of the rarest, {labels[counts.argmin()]!r}. Allowed are {len(labels)} to {len(labels) * counts.min()}, or "
-            "None for all."
+            f"rows of the rarest, {labels.tolist()[counts.argmin()]!r}. Allowed are {len(labels)} to "
+            f"{len(labels) * counts.min()}, or None for all."
         )
     return order[:budget]

@@ -254,8 +254,8 @@ def _folds(X: Any, y: npt.NDArray[Any], cv: Any, random_state: Any) -> Iterator[
         labels, counts = np.unique(y, return_counts=True)
         if counts.min() < cv:
             raise ValueError(
-                f"The label {labels[counts.argmin()]!r} has {counts.min()} row(s), fewer than cv={cv}: drop or merge rare "
-                "labels, or give a smaller cv."
+                f"The label {labels.tolist()[counts.argmin()]!r} has {counts.min()} row(s), fewer than cv={cv}: "
+                "drop or merge rare labels, or give a smaller cv."
             )
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=draw_seed(random_state))
     folds = list(check_cv(cv, y, classifier=True).split(X, y))

@@ -139,7 +139,11 @@ def test_what_did_not_converge_says_so():
         ({"y_test": None}, "together"),
         ({"Z_test": PIXELS[:4, :5], "y_test": LABELS[:4]}, "Z_test has 5 features, but Z has 64"),
         ({"y_test": LABELS[TEST] + 5}, r"y_test holds labels that y does not: \[10, 11, 12, 13, 14\]"),
-        ({"y": np.zeros(1200)}, "one label only"),
+        (
+            {"y_test": np.array(["0", None] * 300, dtype=object)[: len(LABELS[TEST])]},
+            "y_test must hold labels of one kind.* it holds NoneType, str",
+        ),
+        ({"y": np.zeros(1200)}, "one label only, 0.0"),
         ({"y": np.linspace(0, 1, 1200)}, "continuous"),
         ({"y": LABELS[:5]}, "inconsistent"),
         ({"Z": np.where(PIXELS[TRAIN] > 15, np.nan, 1.0)}, "NaN"),

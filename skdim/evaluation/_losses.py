@@ -37,8 +37,6 @@ class Judged(NamedTuple):
 def judge(classifier: Any, X: Any, y: npt.NDArray[Any], y_train: npt.NDArray[Any]) -> Judged:
     """Judge a classifier that was fitted with the labels ``y_train`` on other rows."""
     labels, counts = np.unique(y_train, return_counts=True)
-    if isinstance(X, np.ndarray) and X.dtype == np.float32:
-        X = X.astype(np.float64)  # in float32 what is held for nearly impossible has probability 0
     q = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     if q.shape != (len(y), len(labels)):
         raise ValueError(

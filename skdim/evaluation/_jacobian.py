@@ -97,7 +97,7 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
         If the encoder gives no tensor, is a transformer of several views, or torch.func cannot follow it, as it cannot follow
         recurrent layers.
     ValueError
-        If X is not finite or not what the encoder takes.
+        If X is not finite or not what the encoder takes, or a Jacobian is not finite.
     NotFittedError
         If a transformer is not fitted.
 
@@ -126,8 +126,7 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
     def single(x: Tensor) -> Tensor:
         return _as_tensor(features(x[None])).flatten()
 
-    with torch.no_grad():
-        n_inputs, n_outputs = samples[0].numel(), single(samples[0]).numel()
+    n_inputs, n_outputs = samples[0].numel(), _n_outputs(single, samples[0])
     chunk = chunk_size or max(1, NUMBERS_AT_ONCE // (n_inputs * n_outputs))
     spectra = []
     for part in samples.split(chunk):
@@ -139,11 +138,25 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
                 f"and operations in place are beyond it. It says: {error}"
             ) from error
         J = J.detach().reshape(len(part), n_outputs, n_inputs).cpu().double()
+        if not J.isfinite().all():
+            row = sum(map(len, spectra)) + int((~J.isfinite()).flatten(1).any(1).nonzero()[0])
+            raise ValueError(
+                f"The encoder's Jacobian is not finite at row {row} of X: the encoder has no derivative there."
+            )
         spectra.append(torch.linalg.svdvals(J).numpy())
     singular_values = np.concatenate(spectra)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log(singular_values[:, 0]) - np.log(singular_values[:, -1])
     return ConditionResult(np.where(singular_values[:, -1] > 0, values, np.inf), singular_values)
+
+
+def _n_outputs(single: Callable[[Tensor], Tensor], x: Tensor) -> int:
+    """Return the number of features of a sample, or say that the encoder does not take it."""
+    try:
+        with torch.no_grad():
+            return single(x).numel()
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"The encoder does not take samples of shape {tuple(x.shape)}. It says: {error}") from error
 
 
 def _map_and_samples(encoder: Any, X: Any) -> tuple[Callable[[Tensor], Any], Tensor]:

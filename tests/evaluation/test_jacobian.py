@@ -131,6 +131,8 @@ def test_recurrent_layers_are_refused_by_name():
     [
         (nn.GRU(3, 4), np.zeros((2, 5, 3)), TypeError, "gave tuple; expected a tensor"),
         (nn.Linear(2, 2), np.full((2, 2), np.nan), ValueError, "NaN"),
+        (nn.Linear(2, 2), np.zeros((2, 3)), ValueError, r"does not take samples of shape \(3,\). It says: mat1"),
+        (torch.sqrt, np.array([[1.0, 2.0], [3.0, 0.0]]), ValueError, "Jacobian is not finite at row 1 of X"),
         (nn.Linear(2, 2), "text", ValueError, "'X'"),
         (3, np.zeros((2, 2)), ValueError, "'encoder'"),
         (tiny(), images(2), NotFittedError, "not fitted"),

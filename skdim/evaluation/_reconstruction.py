@@ -178,6 +178,10 @@ def reconstruction_similarity(
                 f"Test rows have {Z_test.shape[1]} features and images of shape {images_test.shape[1:]}, training rows "
                 f"{Z.shape[1]} and {images.shape[1:]}."
             )
+    if len(Z) < 2:
+        raise ValueError(
+            f"{len(Z)} image is left to learn from, after {len(Z_test)} held out: give more, or Z_test and X_test."
+        )
     low, high = float(images.min()), float(images.max())
     if not high > low:
         raise ValueError(f"All values of X are {low}: there is nothing to reconstruct.")

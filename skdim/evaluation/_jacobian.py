@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from skdim.base import InfoMaxTransformer
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array
 from skdim.nn.encoders import Code
 from skdim.nn.multiview import ViewEncoders
@@ -50,10 +51,8 @@ class ConditionResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row for each sample: the log condition number, and all singular values."""
-        import pandas as pd
-
         spectrum = {f"sigma_{k}": column for k, column in enumerate(self.singular_values.T, start=1)}
-        return pd.DataFrame({"log_condition_number": self.values, **spectrum})
+        return frame({"log_condition_number": self.values, **spectrum})
 
 
 @validate_params(
@@ -128,7 +127,7 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
 
     n_inputs, n_outputs = samples[0].numel(), _n_outputs(single, samples[0])
     chunk = chunk_size or max(1, NUMBERS_AT_ONCE // (n_inputs * n_outputs))
-    spectra = []
+    spectra: list[Array] = []
     for part in samples.split(chunk):
         try:
             J = vmap(jacrev(single))(part)
@@ -139,7 +138,7 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
             ) from error
         J = J.detach().reshape(len(part), n_outputs, n_inputs).cpu().double()
         if not J.isfinite().all():
-            row = sum(map(len, spectra)) + int((~J.isfinite()).flatten(1).any(1).nonzero()[0])
+            row = sum(len(done) for done in spectra) + int((~J.isfinite()).flatten(1).any(1).nonzero()[0])
             raise ValueError(
                 f"The encoder's Jacobian is not finite at row {row} of X: the encoder has no derivative there."
             )

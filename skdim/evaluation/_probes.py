@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, va
 
 from skdim._params import check_size
 from skdim.evaluation._classifiers import MAX_ITER, logistic
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Parts, Rows, check_parts, draw_seed, split
 from skdim.evaluation._losses import judge
 
@@ -65,10 +66,8 @@ class ProbeResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row for each number of labels and draw."""
-        import pandas as pd
-
         n_budgets, n_draws = self.accuracy.shape
-        return pd.DataFrame(
+        return frame(
             {
                 "n_labels": np.repeat(self.n_labels, n_draws),
                 "draw": np.tile(np.arange(n_draws), n_budgets),

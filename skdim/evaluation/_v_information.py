@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, va
 from sklearn.utils.validation import _num_features
 
 from skdim.evaluation._classifiers import linear_classifier
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Rows, check_features, check_labels, draw_seed, mean_interval
 from skdim.evaluation._losses import Judged, judge
 
@@ -64,9 +65,7 @@ class VInformationResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame of one row: all but the pointwise values."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return frame(
             {
                 "v_information": [self.value],
                 "low": [self.interval[0]],

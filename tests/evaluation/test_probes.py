@@ -1,5 +1,7 @@
 """The linear probe against scikit-learn's own pieces, its invariances, and budgets of labels."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -128,6 +130,13 @@ def test_frame_and_repr():
 
 
 # ---------------------------------------------------------------------------------------------------------------- errors
+def test_without_pandas_a_frame_says_what_to_install(monkeypatch):
+    result = linear_probe(*PARTS, n_labels=20, random_state=0)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'scikit-deepinfomax\[data\]'"):
+        result.to_frame()
+
+
 def test_what_did_not_converge_says_so():
     with pytest.warns(ConvergenceWarning):
         linear_probe(*PARTS, max_iter=2)

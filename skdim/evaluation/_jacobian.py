@@ -63,6 +63,7 @@ class ConditionResult:
     },
     prefer_skip_nested_validation=True,
 )
+@torch.inference_mode(False)
 def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> ConditionResult:
     r"""Return the log condition number of an encoder's Jacobian at samples, and all its singular values.
 
@@ -93,8 +94,8 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
     Raises
     ------
     TypeError
-        If the encoder gives no tensor, is a transformer of several views, or torch.func cannot follow it, as it cannot follow
-        recurrent layers.
+        If the encoder gives no tensor, hides its derivative (``detach``, ``torch.no_grad``), is a transformer of several views,
+        or torch.func cannot follow it, as it cannot follow recurrent layers.
     ValueError
         If X is not finite or not what the encoder takes, or a Jacobian is not finite.
     NotFittedError
@@ -150,12 +151,17 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
 
 
 def _n_outputs(single: Callable[[Tensor], Tensor], x: Tensor) -> int:
-    """Return the number of features of a sample, or say that the encoder does not take it."""
+    """Return the number of features of a sample, or say that the encoder does not take it, or hides its derivative."""
     try:
-        with torch.no_grad():
-            return single(x).numel()
+        with torch.enable_grad():
+            features = single(x.clone().requires_grad_())
     except (RuntimeError, ValueError, IndexError) as error:
         raise ValueError(f"The encoder does not take samples of shape {tuple(x.shape)}. It says: {error}") from error
+    if not features.requires_grad:
+        raise TypeError(
+            "torch sees no way from samples to features: the encoder detaches them, runs without gradients, or gives integers."
+        )
+    return features.numel()
 
 
 def _map_and_samples(encoder: Any, X: Any) -> tuple[Callable[[Tensor], Any], Tensor]:

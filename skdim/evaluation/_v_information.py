@@ -128,7 +128,7 @@ def v_information(
     ------
     ValueError, TypeError
         If a parameter is not what it may be, X and y differ in length, y is continuous or has one label, a label has fewer
-        rows than ``cv``, or the parts do not hold out every row once.
+        rows than ``cv``, the parts do not hold out every row once, or a classifier gives rows that do not sum to 1.
 
     Warns
     -----

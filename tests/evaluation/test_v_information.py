@@ -194,6 +194,16 @@ def test_a_classifier_that_is_sure_and_wrong():
     assert result.interval == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize("factor", [2.0, -1.0, np.nan])
+def test_what_a_classifier_gives_must_be_probabilities(factor):
+    class Scores(LogisticRegression):
+        def predict_proba(self, X):
+            return factor * super().predict_proba(X)
+
+    with pytest.raises(ValueError, match="predict_proba of Scores must give rows that are at least 0 and sum to 1"):
+        v_information(*two_gaussians(100, 1.0), Scores(), random_state=0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -28,7 +28,7 @@ QUICK_AT = [0, 50]
 
 def bijectivity(dim: Any, X: Any) -> dict[str, str]:
     """Return the largest distance of inverted codes from the standardised pixels, and |log |det J|| at the first image."""
-    network = dim.encoder_.encoders[0].network
+    network = dim.encoder_.encoders[0].network.cpu()
     pixels = torch.from_numpy(top(X))
     standardised = (pixels * 255 - dim._learner.standardize.mean[0]) / dim._learner.standardize.scale[0]
     with torch.no_grad():

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from critic_capacity import CRITICS
-from protocol import QUICK_JUDGED, QUICK_ROWS, Table, arguments_of, halves_transformer, judge, judged, over_steps
+from critic_capacity import CRITICS, rows
+from protocol import QUICK_JUDGED, QUICK_ROWS, Table, arguments_of, judged
 from sklearn.utils import Bunch
 
 AT = [0, 1_000, 5_000]
@@ -53,12 +53,6 @@ def load(test: bool, quick: bool) -> Bunch:
 def pixels(data: Bunch) -> Iterator[dict[str, Any]]:
     Z, Z_eval = (X[:, :, :16].reshape(len(X), -1) / np.float32(255) for X in (data.X, data.X_eval))
     yield {"step": 0, "i_est": "", **judged(Z, data, Z_eval)}
-
-
-def rows(estimator: str, critic: str, at: list[int], seed: int, data: Bunch) -> Iterator[dict[str, Any]]:
-    dim = halves_transformer(seed, estimator=estimator, critic=CRITICS[critic])
-    for step in over_steps(dim, data.X, at, seed):
-        yield {"step": step, **judge(dim, data)}
 
 
 def main() -> None:

@@ -167,11 +167,11 @@ class Occlusion(Configured):
         return 2
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
-        hidden = torch.ones((), dtype=torch.bool)
+        hidden = torch.ones((), dtype=torch.bool, device=X.device)
         for axis, side in enumerate(X.shape[2:]):
             length = round(self.share * side)
             start = (draws[:, axis] * (side - length + 1)).floor()[:, None]
-            place = torch.arange(side)
+            place = torch.arange(side, device=X.device)
             within = (place >= start) & (place < start + length)
             hidden = hidden & (within[:, None, :, None] if axis == 0 else within[:, None, None, :])
         return X.masked_fill(hidden, 0.0)

@@ -1,7 +1,7 @@
 """What features are worth: probes, usable information, dependence, and the geometry of the map and of the space.
 
-Every function takes any features (n, d), this package's or others', and returns an object with arrays, a repr of one line, and
-``to_frame``. Information is in nats.
+Every function takes any features (n, d), this package's or others'. What is more than a number or an array comes as an object
+with arrays, a repr of one line, and ``to_frame``, which needs pandas. Information is in nats.
 """
 
 from skdim.evaluation._dependency import DependencyResult, neural_dependency

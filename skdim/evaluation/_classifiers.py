@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -33,9 +34,25 @@ HIDDEN = 200
 STEPS, VALIDATION_FRACTION = 3000, 0.1
 
 
-def logistic(n_features: int, C: float | str = "auto", max_iter: int = MAX_ITER) -> LogisticRegression:
+class Logistic(LogisticRegression):
+    """Logistic regression that holds nothing for impossible.
+
+    Scikit-learn's probabilities are float32 where features are, and of two labels the first has 1 - q: there the logits' range
+    ends at 103 and at 37, and one row beyond it makes a log-loss infinite.
+    """
+
+    def predict_proba(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return q(y | x), (n, n_labels)."""
+        logits = self.decision_function(np.asarray(X, dtype=np.float64))
+        if logits.ndim == 1:  # of the second label, against the first
+            logits = np.column_stack([np.zeros_like(logits), logits])
+        probabilities: npt.NDArray[np.float64] = softmax(logits, axis=1)
+        return probabilities
+
+
+def logistic(n_features: int, C: float | str = "auto", max_iter: int = MAX_ITER) -> Logistic:
     """Return multinomial logistic regression, for standardised features."""
-    return LogisticRegression(C=LOGIT_VARIANCE / n_features if isinstance(C, str) else C, max_iter=max_iter)
+    return Logistic(C=LOGIT_VARIANCE / n_features if isinstance(C, str) else C, max_iter=max_iter)
 
 
 def linear_classifier(n_features: int) -> Pipeline:

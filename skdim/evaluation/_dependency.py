@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, va
 from torch import Tensor, nn
 
 from skdim._params import check_sizes
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Rows, check_features, draw_seed
 from skdim.evaluation._networks import perceptron, train
 from skdim.exceptions import ConstantInputWarning, warn
@@ -67,10 +68,8 @@ class DependencyResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame of one row."""
-        import pandas as pd
-
         low, high = self.interval
-        return pd.DataFrame(
+        return frame(
             {"value": [self.value], "low": [low], "high": [high], "kind": [self.kind], "gaussian": [self.gaussian]}
         )
 

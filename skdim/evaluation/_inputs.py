@@ -38,10 +38,23 @@ def check_labels(y: Any, X: Any, name: str = "y") -> npt.NDArray[Any]:
     """Return labels as an array (n,), at least two different ones, one for each row of ``X``."""
     labels: npt.NDArray[Any] = column_or_1d(y)
     check_consistent_length(X, labels)
+    distinct = _distinct(labels, name)
     check_classification_targets(labels)
-    if len(distinct := np.unique(labels)) < 2:
-        raise ValueError(f"{name} holds one label only, {distinct[0]!r}: there is nothing to predict.")
+    if len(distinct) < 2:
+        raise ValueError(f"{name} holds one label only, {distinct.tolist()[0]!r}: there is nothing to predict.")
     return labels
+
+
+def _distinct(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+    """Return the different labels, sorted, or say that some are missing or of another kind."""
+    try:
+        distinct: npt.NDArray[Any] = np.unique(labels)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(f"{name} must hold labels of one kind, and none missing; it holds {kinds}.") from error
+    if distinct.dtype.kind == "f" and np.isnan(distinct[-1:]).any():
+        raise ValueError(f"{name} must hold labels of one kind, and none missing; it holds NaN.")
+    return distinct
 
 
 def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Parts | None]:
@@ -57,7 +70,7 @@ def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[A
     check_consistent_length(Z_test, y_test)
     if Z_test.shape[1] != Z.shape[1]:
         raise ValueError(f"Z_test has {Z_test.shape[1]} features, but Z has {Z.shape[1]}.")
-    unknown = np.setdiff1d(y_test, y)
+    unknown = np.setdiff1d(_distinct(y_test, "y_test"), y)
     if len(unknown):
         raise ValueError(f"y_test holds labels that y does not: {unknown[:5].tolist()}.")
     return Z, y, Parts(Z, y, Z_test, y_test)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
 from skdim.base import InfoMaxTransformer
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array
 from skdim.nn.encoders import Code
 from skdim.nn.multiview import ViewEncoders
@@ -50,10 +51,8 @@ class ConditionResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row for each sample: the log condition number, and all singular values."""
-        import pandas as pd
-
         spectrum = {f"sigma_{k}": column for k, column in enumerate(self.singular_values.T, start=1)}
-        return pd.DataFrame({"log_condition_number": self.values, **spectrum})
+        return frame({"log_condition_number": self.values, **spectrum})
 
 
 @validate_params(
@@ -64,6 +63,7 @@ class ConditionResult:
     },
     prefer_skip_nested_validation=True,
 )
+@torch.inference_mode(False)
 def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> ConditionResult:
     r"""Return the log condition number of an encoder's Jacobian at samples, and all its singular values.
 
@@ -94,10 +94,10 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
     Raises
     ------
     TypeError
-        If the encoder gives no tensor, is a transformer of several views, or torch.func cannot follow it, as it cannot follow
-        recurrent layers.
+        If the encoder gives no tensor, hides its derivative (``detach``, ``torch.no_grad``), is a transformer of several views,
+        or torch.func cannot follow it, as it cannot follow recurrent layers.
     ValueError
-        If X is not finite or not what the encoder takes.
+        If X is not finite or not what the encoder takes, or a Jacobian is not finite.
     NotFittedError
         If a transformer is not fitted.
 
@@ -126,10 +126,9 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
     def single(x: Tensor) -> Tensor:
         return _as_tensor(features(x[None])).flatten()
 
-    with torch.no_grad():
-        n_inputs, n_outputs = samples[0].numel(), single(samples[0]).numel()
+    n_inputs, n_outputs = samples[0].numel(), _n_outputs(single, samples[0])
     chunk = chunk_size or max(1, NUMBERS_AT_ONCE // (n_inputs * n_outputs))
-    spectra = []
+    spectra: list[Array] = []
     for part in samples.split(chunk):
         try:
             J = vmap(jacrev(single))(part)
@@ -139,11 +138,30 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
                 f"and operations in place are beyond it. It says: {error}"
             ) from error
         J = J.detach().reshape(len(part), n_outputs, n_inputs).cpu().double()
+        if not J.isfinite().all():
+            row = sum(len(done) for done in spectra) + int((~J.isfinite()).flatten(1).any(1).nonzero()[0])
+            raise ValueError(
+                f"The encoder's Jacobian is not finite at row {row} of X: the encoder has no derivative there."
+            )
         spectra.append(torch.linalg.svdvals(J).numpy())
     singular_values = np.concatenate(spectra)
     with np.errstate(divide="ignore", invalid="ignore"):
         values = np.log(singular_values[:, 0]) - np.log(singular_values[:, -1])
     return ConditionResult(np.where(singular_values[:, -1] > 0, values, np.inf), singular_values)
+
+
+def _n_outputs(single: Callable[[Tensor], Tensor], x: Tensor) -> int:
+    """Return the number of features of a sample, or say that the encoder does not take it, or hides its derivative."""
+    try:
+        with torch.enable_grad():
+            features = single(x.clone().requires_grad_())
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(f"The encoder does not take samples of shape {tuple(x.shape)}. It says: {error}") from error
+    if not features.requires_grad:
+        raise TypeError(
+            "torch sees no way from samples to features: the encoder detaches them, runs without gradients, or gives integers."
+        )
+    return features.numel()
 
 
 def _map_and_samples(encoder: Any, X: Any) -> tuple[Callable[[Tensor], Any], Tensor]:

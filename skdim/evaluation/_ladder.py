@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, validate_param
 
 from skdim._params import look_up
 from skdim.evaluation._classifiers import ladder
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, check_parts, draw_seed, mean_interval, split
 from skdim.evaluation._losses import judge
 
@@ -46,9 +47,7 @@ class LadderResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row for each rung."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return frame(
             {
                 "rung": self.names,
                 "accuracy": self.accuracy,

@@ -10,6 +10,9 @@ import numpy.typing as npt
 from skdim.evaluation._inputs import Array
 from skdim.exceptions import InfiniteLossWarning, warn
 
+#: What rounding in half precision may add to a sum of probabilities.
+ROUNDING = 1e-2
+
 
 class Judged(NamedTuple):
     """Held-out rows under a fitted classifier.
@@ -37,13 +40,17 @@ class Judged(NamedTuple):
 def judge(classifier: Any, X: Any, y: npt.NDArray[Any], y_train: npt.NDArray[Any]) -> Judged:
     """Judge a classifier that was fitted with the labels ``y_train`` on other rows."""
     labels, counts = np.unique(y_train, return_counts=True)
-    if isinstance(X, np.ndarray) and X.dtype == np.float32:
-        X = X.astype(np.float64)  # in float32 what is held for nearly impossible has probability 0
     q = np.asarray(classifier.predict_proba(X), dtype=np.float64)
     if q.shape != (len(y), len(labels)):
         raise ValueError(
             f"predict_proba of {type(classifier).__name__} gave shape {q.shape}; expected {(len(y), len(labels))}, a row for "
             "each sample and a column for each label."
+        )
+    proper = (q >= 0).all(axis=1) & np.isclose(q.sum(axis=1), 1, atol=ROUNDING)
+    if not proper.all():
+        raise ValueError(
+            f"predict_proba of {type(classifier).__name__} must give rows that are at least 0 and sum to 1, got "
+            f"{q[proper.argmin()].tolist()[:10]}."
         )
     codes = np.searchsorted(labels, y)
     with np.errstate(divide="ignore"):

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, va
 
 from skdim._params import check_size
 from skdim.evaluation._classifiers import MAX_ITER, logistic
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Parts, Rows, check_parts, draw_seed, split
 from skdim.evaluation._losses import judge
 
@@ -65,10 +66,8 @@ class ProbeResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row for each number of labels and draw."""
-        import pandas as pd
-
         n_budgets, n_draws = self.accuracy.shape
-        return pd.DataFrame(
+        return frame(
             {
                 "n_labels": np.repeat(self.n_labels, n_draws),
                 "draw": np.tile(np.arange(n_draws), n_budgets),
@@ -113,7 +112,8 @@ def linear_probe(
 
     Multinomial logistic regression on standardised features, run until it has converged: the log-loss of one that was stopped
     early, or of one without penalty, says as much about the optimiser as about the features. Standardisation is learned from
-    all rows of ``Z``, since features need no labels.
+    all rows of ``Z``, since features need no labels. Of two labels one w is fitted and penalised: the second's
+    against the first.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def _rows(order: Rows, y: npt.NDArray[Any], budget: int | None) -> Rows:
     if not len(labels) <= budget <= len(labels) * counts.min():
         raise ValueError(
             f"n_labels={budget} cannot be drawn in equal parts: there are {len(labels)} labels, and {counts.min()} training "
-            f"rows of the rarest, {labels[counts.argmin()]!r}. Allowed are {len(labels)} to {len(labels) * counts.min()}, or "
-            "None for all."
+            f"rows of the rarest, {labels.tolist()[counts.argmin()]!r}. Allowed are {len(labels)} to "
+            f"{len(labels) * counts.min()}, or None for all."
         )
     return order[:budget]

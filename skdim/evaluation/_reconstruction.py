@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, validate_param
 from torch import Tensor, nn
 
 from skdim._params import check_sizes
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, check_features, draw_seed
 from skdim.evaluation._networks import perceptron, train
 from skdim.training.device import local_seed, resolve_device
@@ -67,9 +68,7 @@ class ReconstructionResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame with a row for each held-out image."""
-        import pandas as pd
-
-        return pd.DataFrame({"ms_ssim": self.values, "squared_error": self.squared_error})
+        return frame({"ms_ssim": self.values, "squared_error": self.squared_error})
 
 
 @validate_params(
@@ -178,6 +177,10 @@ def reconstruction_similarity(
                 f"Test rows have {Z_test.shape[1]} features and images of shape {images_test.shape[1:]}, training rows "
                 f"{Z.shape[1]} and {images.shape[1:]}."
             )
+    if len(Z) < 2:
+        raise ValueError(
+            f"{len(Z)} image is left to learn from, after {len(Z_test)} held out: give more, or Z_test and X_test."
+        )
     low, high = float(images.min()), float(images.max())
     if not high > low:
         raise ValueError(f"All values of X are {low}: there is nothing to reconstruct.")

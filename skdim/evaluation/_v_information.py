@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, va
 from sklearn.utils.validation import _num_features
 
 from skdim.evaluation._classifiers import linear_classifier
+from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Rows, check_features, check_labels, draw_seed, mean_interval
 from skdim.evaluation._losses import Judged, judge
 
@@ -64,9 +65,7 @@ class VInformationResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame of one row: all but the pointwise values."""
-        import pandas as pd
-
-        return pd.DataFrame(
+        return frame(
             {
                 "v_information": [self.value],
                 "low": [self.interval[0]],
@@ -129,7 +128,7 @@ def v_information(
     ------
     ValueError, TypeError
         If a parameter is not what it may be, X and y differ in length, y is continuous or has one label, a label has fewer
-        rows than ``cv``, or the parts do not hold out every row once.
+        rows than ``cv``, the parts do not hold out every row once, or a classifier gives rows that do not sum to 1.
 
     Warns
     -----
@@ -254,8 +253,8 @@ def _folds(X: Any, y: npt.NDArray[Any], cv: Any, random_state: Any) -> Iterator[
         labels, counts = np.unique(y, return_counts=True)
         if counts.min() < cv:
             raise ValueError(
-                f"The label {labels[counts.argmin()]!r} has {counts.min()} row(s), fewer than cv={cv}: drop or merge rare "
-                "labels, or give a smaller cv."
+                f"The label {labels.tolist()[counts.argmin()]!r} has {counts.min()} row(s), fewer than cv={cv}: "
+                "drop or merge rare labels, or give a smaller cv."
             )
         cv = StratifiedKFold(int(cv), shuffle=True, random_state=draw_seed(random_state))
     folds = list(check_cv(cv, y, classifier=True).split(X, y))

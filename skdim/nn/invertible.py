@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from numbers import Real
 
 import torch
 import torch.nn.functional as F
@@ -176,7 +177,7 @@ class Couplings(Configured):
             raise ValueError(f"Couplings need inputs of two values at least, got the shape {input_shape}.")
         check_size("n_couplings", self.n_couplings)
         sizes = check_sizes("hidden_layer_sizes of Couplings", self.hidden_layer_sizes)
-        if not 0 < self.smallest_scale < 1:
+        if not (isinstance(self.smallest_scale, Real) and 0 < self.smallest_scale < 1):
             raise ValueError(f"smallest_scale of Couplings must be above 0 and below 1, got {self.smallest_scale!r}.")
         return CouplingNetwork(
             [_Coupling(width, sizes, self.scale, self.smallest_scale) for _ in range(self.n_couplings)]

@@ -88,6 +88,14 @@ def test_the_module_stays_as_it_was():
     assert torch.equal(random_before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_works_where_gradients_are_off(mode):
+    layer, X = nn.Linear(3, 2), torch.ones(2, 3)
+    expected = condition_number(layer, X).values
+    with mode():
+        np.testing.assert_array_equal(condition_number(layer, X).values, expected)
+
+
 def test_the_code_of_an_encoder_is_its_global_one():
     torch.manual_seed(0)
     encoder = build_encoder(Conv(channels=(4, 8, 8)), (1, 8, 8), 5).eval()
@@ -131,6 +139,11 @@ def test_recurrent_layers_are_refused_by_name():
     [
         (nn.GRU(3, 4), np.zeros((2, 5, 3)), TypeError, "gave tuple; expected a tensor"),
         (nn.Linear(2, 2), np.full((2, 2), np.nan), ValueError, "NaN"),
+        (nn.Linear(2, 2), np.zeros((2, 3)), ValueError, r"does not take samples of shape \(3,\). It says: mat1"),
+        (torch.sqrt, np.array([[1.0, 2.0], [3.0, 0.0]]), ValueError, "Jacobian is not finite at row 1 of X"),
+        (lambda x: 2 * x.detach(), np.eye(2), TypeError, "no way from samples to features"),
+        (torch.no_grad()(lambda x: 2 * x), np.eye(2), TypeError, "no way from samples to features"),
+        (lambda x: x.argmax(1), np.eye(2), TypeError, "no way from samples to features"),
         (nn.Linear(2, 2), "text", ValueError, "'X'"),
         (3, np.zeros((2, 2)), ValueError, "'encoder'"),
         (tiny(), images(2), NotFittedError, "not fitted"),

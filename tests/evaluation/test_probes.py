@@ -1,5 +1,7 @@
 """The linear probe against scikit-learn's own pieces, its invariances, and budgets of labels."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -128,6 +130,13 @@ def test_frame_and_repr():
 
 
 # ---------------------------------------------------------------------------------------------------------------- errors
+def test_without_pandas_a_frame_says_what_to_install(monkeypatch):
+    result = linear_probe(*PARTS, n_labels=20, random_state=0)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'scikit-deepinfomax\[data\]'"):
+        result.to_frame()
+
+
 def test_what_did_not_converge_says_so():
     with pytest.warns(ConvergenceWarning):
         linear_probe(*PARTS, max_iter=2)
@@ -139,7 +148,11 @@ def test_what_did_not_converge_says_so():
         ({"y_test": None}, "together"),
         ({"Z_test": PIXELS[:4, :5], "y_test": LABELS[:4]}, "Z_test has 5 features, but Z has 64"),
         ({"y_test": LABELS[TEST] + 5}, r"y_test holds labels that y does not: \[10, 11, 12, 13, 14\]"),
-        ({"y": np.zeros(1200)}, "one label only"),
+        (
+            {"y_test": np.array(["0", None] * 300, dtype=object)[: len(LABELS[TEST])]},
+            "y_test must hold labels of one kind.* it holds NoneType, str",
+        ),
+        ({"y": np.zeros(1200)}, "one label only, 0.0"),
         ({"y": np.linspace(0, 1, 1200)}, "continuous"),
         ({"y": LABELS[:5]}, "inconsistent"),
         ({"Z": np.where(PIXELS[TRAIN] > 15, np.nan, 1.0)}, "NaN"),

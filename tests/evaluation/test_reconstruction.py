@@ -73,6 +73,7 @@ def test_without_torchmetrics_it_says_what_to_install(monkeypatch):
             {"Z_test": PIXELS[:5, 1:], "X_test": IMAGES[:5]},
             r"Test rows have 63 features and images of shape \(1, 8, 8\)",
         ),
+        ({"Z": PIXELS[:2], "X": IMAGES[:2]}, "1 image is left to learn from, after 1 held out"),
         ({"n_steps": 0}, "n_steps"),
     ],
 )

@@ -15,8 +15,10 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, PolynomialFeatures
 from sklearn.tree import DecisionTreeClassifier
+from skorch import NeuralNetClassifier
+from torch import nn
 
-from skdim.evaluation import pointwise_v_information, v_information
+from skdim.evaluation import linear_probe, pointwise_v_information, v_information
 from skdim.evaluation._classifiers import Perceptron, SmoothedNeighbours
 from skdim.exceptions import InfiniteLossWarning
 
@@ -155,6 +157,25 @@ def test_takes_whatever_the_classifier_takes():
     np.testing.assert_allclose(result.value, math.log(2), atol=0.01)
 
 
+def test_a_classifier_sees_the_precision_that_it_was_fitted_in():
+    X, y = two_gaussians(400, 6.0)
+    network = nn.Sequential(nn.Linear(1, 2), nn.Softmax(dim=1))  # takes float32 and nothing else
+    family = NeuralNetClassifier(network, max_epochs=30, lr=1.0, train_split=None, verbose=0)
+    value = v_information(X.astype(np.float32), y.astype(np.int64), family, random_state=0).value
+    np.testing.assert_allclose(value, information_of_two_gaussians(6.0), atol=0.1)
+
+
+@pytest.mark.parametrize("n_labels", [2, 3])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_probe_holds_nothing_for_impossible(n_labels, dtype):
+    y = np.repeat(np.arange(n_labels), 50)
+    X = np.eye(n_labels, dtype=dtype)[y]
+    X_test = 40 * np.repeat(np.eye(n_labels, dtype=dtype), 2, axis=0)
+    y_test = np.repeat(np.arange(n_labels)[::-1], 2)  # far on the wrong side
+    log_loss = linear_probe(X, y, X_test, y_test).log_loss.item()
+    assert 110 < log_loss < 700  # nats
+
+
 def test_smoothed_neighbours_never_lose_infinitely():
     X, y = two_gaussians(300, 8.0)
     result = v_information(X, y, SmoothedNeighbours(0), random_state=0)
@@ -173,12 +194,24 @@ def test_a_classifier_that_is_sure_and_wrong():
     assert result.interval == (-math.inf, math.inf)
 
 
+@pytest.mark.parametrize("factor", [2.0, -1.0, np.nan])
+def test_what_a_classifier_gives_must_be_probabilities(factor):
+    class Scores(LogisticRegression):
+        def predict_proba(self, X):
+            return factor * super().predict_proba(X)
+
+    with pytest.raises(ValueError, match="predict_proba of Scores must give rows that are at least 0 and sum to 1"):
+        v_information(*two_gaussians(100, 1.0), Scores(), random_state=0)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"y": np.linspace(0, 1, 50)}, "continuous"),
-        ({"y": ["a"] * 50}, "one label only, 'a'|one label only, np.str_"),
-        ({"y": [0] * 48 + [1] * 2}, r"The label .*1.* has 2 row\(s\), fewer than cv=5"),
+        ({"y": ["a"] * 50}, "one label only, 'a'"),
+        ({"y": [0] * 48 + [1] * 2}, r"The label 1 has 2 row\(s\), fewer than cv=5"),
+        ({"y": np.array(["a", None] * 25, dtype=object)}, "y must hold labels of one kind.* it holds NoneType, str"),
+        ({"y": [0.0] * 49 + [np.nan]}, "y must hold labels of one kind.* it holds NaN"),
         ({"y": [0, 1]}, "inconsistent"),
         ({"X": np.full((50, 2), np.inf)}, "infinity"),
         ({"cv": [(np.arange(25), np.arange(25, 50))]}, "hold out every row exactly once"),

@@ -141,6 +141,7 @@ def test_another_width_is_refused(encoder):
     [
         (Couplings(0), "n_couplings must be a positive integer, got 0"),
         (Couplings(smallest_scale=0.0), "smallest_scale of Couplings must be above 0 and below 1, got 0.0"),
+        (Couplings(smallest_scale="small"), "above 0 and below 1, got 'small'"),
         (Couplings(smallest_scale=1.0), "above 0 and below 1, got 1.0"),
         (Couplings(2, (0,)), r"hidden_layer_sizes of Couplings .* got \(0,\)"),
         (ResidualMLP(0), "n_hidden_layers must be a positive integer, got 0"),

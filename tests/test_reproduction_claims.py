@@ -1,0 +1,104 @@
+"""The claims of the reproductions page can fail: each is computed from rows that bear it out, and from rows that do not."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def claims():
+    path = Path(__file__).parents[1] / "benchmarks" / "reproductions" / "claims.py"
+    spec = importlib.util.spec_from_file_location("reproduction_claims", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its dataclasses look for their annotations
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def rows(seeds=range(3), steps=100, **columns):
+    """Return an untrained and a trained row for each seed; a pair of values is of these two."""
+    made = []
+    for seed in seeds:
+        for stage, step in enumerate((0, steps)):
+            values = {name: v[stage] if isinstance(v, tuple) else v for name, v in columns.items()}
+            made.append({name: str(v) for name, v in {**values, "seed": seed, "step": step, "steps": steps}.items()})
+    return made
+
+
+def adversarial(end=0.4, error=1e-4, their_error=0.5):
+    measured = {"accuracy": (0.85, end), "v_information": (1.8, 1.8 - 0.85 + end)}
+    theirs = rows([0], smallest_scale=1e-07, inverse_error=(1e-6, their_error), **measured)
+    return rows(smallest_scale=0.1, inverse_error=(1e-6, error), **measured) + theirs
+
+
+def negatives(lost, seeds=range(3)):
+    return [
+        row
+        for estimator, loss in lost.items()
+        for count, end in ((1, 0.8 - loss), (127, 0.8))
+        for row in rows(seeds, estimator=estimator, negatives=count, accuracy=(0.5, end))
+    ]
+
+
+def holds(found):
+    return [claim.holds for claim in found]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, ["yes", "yes", "yes", "no"]),
+        ({"end": 0.7}, ["no", "yes", "yes", "no"]),
+        ({"end": 0.9}, ["no", "no", "yes", "no"]),
+        ({"their_error": 1e-4}, ["yes", "yes", "yes", "yes"]),
+        ({"error": float("nan"), "their_error": float("inf")}, ["yes", "yes", "no", "no"]),
+        ({"error": 0.02, "their_error": float("nan")}, ["yes", "yes", "no", "no"]),
+    ],
+)
+def test_an_inverse_that_is_not_there_is_none(claims, change, expected):
+    found = holds(claims.adversarial(adversarial(**change)))
+    assert [verdict.partition(",")[0] for verdict in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        ({"infonce": 0.2, "jsd": 0.1, "dv": 0.3}, ["yes", "yes", "yes", "yes"]),
+        ({"infonce": 0.2, "jsd": 0.4, "dv": 0.3}, ["yes", "no", "yes", "no"]),  # JSD loses most, not DV
+        ({"infonce": 0.0, "jsd": 0.0, "dv": 0.0}, ["no", "no", "no", "no"]),
+    ],
+)
+def test_who_needs_negatives(claims, lost, expected):
+    assert holds(claims.deep_infomax_negatives(negatives(lost))) == expected
+
+
+def test_runs_that_are_not_all_there_are_compared_over_the_seeds_they_share(claims):
+    lost = {"infonce": 0.2, "jsd": 0.1, "dv": 0.3}
+    part = [row for row in negatives(lost) if (row["estimator"], row["negatives"], row["seed"]) != ("dv", "1", "2")]
+    assert holds(claims.deep_infomax_negatives(part)) == ["yes"] * 4
+    disjoint = [row for row in part if row["estimator"] == "jsd" or row["seed"] != "0"]
+    assert "(n = 1)" in claims.deep_infomax_negatives(disjoint)[0].ours
+    with pytest.raises(claims.NotRunError, match="a seed that is common"):
+        claims.larger("claim", rows([0], accuracy=1), rows([1], accuracy=0), "accuracy", "difference")
+
+
+def test_two_runs_of_one_seed_are_no_two_seeds(claims):
+    with pytest.raises(ValueError, match="6 rows of 3 seeds"):
+        claims.column(rows(accuracy=1), "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1, 0.12, 0.11], "yes"),
+        ([0.1, -0.05, 0.02], "in direction, within noise"),
+        ([-0.1, -0.12, 0.0], "no"),
+        ([0.1], "yes, one seed"),
+        ([float("nan"), 0.1, 0.1], "no"),
+    ],
+)
+def test_verdict(claims, values, expected):
+    assert claims.verdict(claims.np.array(values)) == expected

@@ -3,6 +3,7 @@
 #   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
 # and, by hand alone:
 #   make reproduce    the papers' experiments and their page, hours; QUICK=1 in minutes; -j2 for two at a time
+#   make bench    speed, cost and memory, and their page, hours; PEERS="cebra=<its python> torch-mist=<its python>" beside them
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= digits
@@ -14,7 +15,7 @@ installed := $(VENV)/.installed
 experiments := deep_infomax_findings bijective matched_bounds critic_capacity adversarial invertibility metric_learning \
 	dependent_negatives
 
-.PHONY: env install lint format types test docs demo reproduce clean
+.PHONY: env install lint format types test docs demo reproduce bench clean
 .DEFAULT_GOAL := test
 
 # Debian keeps ensurepip in a package of its own: without it, pip comes from the interpreter that is there.
@@ -55,6 +56,16 @@ reproduce: $(experiments:%=reproduce-%)
 
 reproduce-%: install
 	$(bin)/python benchmarks/reproductions/$*.py $(if $(QUICK),--quick,--test)
+
+# CEBRA and UMAP stand in the picture of quality after the steps in quality_per_second.py, in interpreters of their own.
+bench: install
+	$(bin)/python benchmarks/training_speed.py --threads 1 2 $(if $(PEERS),--peers $(PEERS))
+	$(bin)/python benchmarks/training_profile.py --threads 1 2
+	$(bin)/python benchmarks/transform_speed.py
+	$(bin)/python benchmarks/quality_per_second.py
+	$(bin)/python benchmarks/scaling.py
+	$(bin)/python benchmarks/memory.py
+	$(bin)/python benchmarks/speed_report.py
 
 clean:
 	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/generated

@@ -6,9 +6,11 @@ import csv
 import datetime
 import os
 import platform
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import sklearn
@@ -23,6 +25,9 @@ from sklearn.utils import Bunch
 
 import skdim
 from skdim.data import load_fashion_mnist, load_mnist
+
+Clock: TypeAlias = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -95,15 +100,23 @@ def _cpu() -> str:
     return f"{names[0] if names else platform.processor()} ({capability})"
 
 
+def read(table: str) -> list[dict[str, str]]:
+    """Return the rows of ``results/<table>.csv``, none where there is no such file."""
+    path = RESULTS / f"{table}.csv"
+    return list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+
+
 def record(table: str, row: dict[str, Any]) -> None:
-    """Append a dated row to ``results/<table>.csv`` and print it."""
+    """Append a dated row to ``results/<table>.csv`` and print it; other columns than the table's are refused."""
     row = {**row, **machine()}
+    print("  ".join(f"{name}={value}" for name, value in row.items() if name not in machine()), flush=True)
     path = RESULTS / f"{table}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    is_new = not path.exists()
+    columns = next(iter(read(table)), None)
+    if columns is not None and list(columns) != list(row):
+        raise ValueError(f"{path} has the columns {list(columns)}, the row {list(row)}.")
     with path.open("a", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(row))
-        if is_new:
+        if columns is None:
             writer.writeheader()
         writer.writerow(row)
-    print("  ".join(f"{name}={value}" for name, value in row.items() if name not in machine()), flush=True)

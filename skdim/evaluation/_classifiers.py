@@ -17,9 +17,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import nn
 
-from skdim.evaluation._networks import perceptron, train
+from skdim.evaluation._networks import Supervised, perceptron, train
 from skdim.training.device import local_seed, resolve_device
 
 #: Prior variance of a logit, which makes C: weights of variance C on d standardised features give logits of variance C d.
@@ -144,7 +144,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         order = np.random.default_rng(self.seed).permutation(len(X))
         valid, rest = np.split(order, [max(1, round(VALIDATION_FRACTION * len(X)))])
         x, labels = torch.from_numpy(X).float().to(device), torch.from_numpy(codes).to(device)
-        classify = Classify(network).to(device)
+        classify = Supervised(network, F.cross_entropy).to(device)
 
         @torch.no_grad()
         def held_out_loss(module: nn.Module) -> float:
@@ -160,18 +160,3 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         device = next(self._network.parameters()).device
         logits = self._network(torch.from_numpy(X).float().to(device))
         return np.asarray(logits.double().softmax(dim=1).cpu())
-
-
-class Classify(nn.Module):
-    """The log-loss of a network: a batch (x, labels) -> loss."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        x, labels = views
-        loss = F.cross_entropy(self.network(x), labels)
-        return loss, {"loss": loss.detach()}

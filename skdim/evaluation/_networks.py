@@ -31,6 +31,22 @@ def perceptron(n_inputs: int, hidden_layer_sizes: Sequence[int], start: Tensor) 
     return nn.Sequential(*layers, top)
 
 
+class Supervised(nn.Module):
+    """The loss of a network against targets: a batch (x, targets) -> loss."""
+
+    def __init__(self, network: nn.Module, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+
+    def forward(
+        self, views: Sequence[Tensor], generator: torch.Generator | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        x, targets = views
+        loss = self.loss(self.network(x), targets)
+        return loss, {"loss": loss.detach()}
+
+
 def train(
     objective: nn.Module,
     tensors: Sequence[Tensor],

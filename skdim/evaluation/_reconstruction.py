@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from skdim._params import check_sizes
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, check_features, draw_seed
-from skdim.evaluation._networks import perceptron, train
+from skdim.evaluation._networks import Supervised, perceptron, train
 from skdim.training.device import local_seed, resolve_device
 
 #: Weights of the scales, from fine to coarse: Wang, Simoncelli & Bovik 2003, Section 3.2.
@@ -263,7 +263,7 @@ def _trained_decoder(
     z, x = torch.from_numpy(Z).float().to(on), torch.from_numpy(targets).flatten(1).to(on)
     with local_seed(seed):
         network = perceptron(z.shape[1], hidden, x.mean(dim=0).cpu())
-    decoder = _Decode(network).to(on)
+    decoder = Supervised(network, F.mse_loss).to(on)
     order = np.random.default_rng(seed).permutation(len(z))
     valid, rest = np.split(order, [max(1, round(VALIDATION_FRACTION * len(z)))])
 
@@ -280,18 +280,3 @@ def _trained_decoder(
         return made
 
     return decode
-
-
-class _Decode(nn.Module):
-    """The squared error of a decoder: a batch (features, images) -> loss."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        z, x = views
-        loss = F.mse_loss(self.network(z), x)
-        return loss, {"loss": loss.detach()}

@@ -8,6 +8,9 @@ has it), halves of images with MLPs 300-300-100 and a bilinear critic, and predi
 
     python benchmarks/training_speed.py --threads 1 2
     python benchmarks/training_speed.py --threads 1 --clock cpu    # where others share the cores
+    python benchmarks/training_speed.py --cases conv resnet mlp halves cpc --variants bfloat16 compiled
+
+The last one adds our own loop with ``precision="bfloat16"``, and with ``compile=True``; "resnet" is the residual encoder.
 
 Peers run in interpreters of their own, which read the data from a folder and are timed in the same rounds;
 ``training_speed_peers.py`` says how to install them, and in what their work differs:
@@ -39,7 +42,7 @@ from torch import Tensor, nn
 
 import skdim
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
-from skdim.nn.encoders import MLP, Conv, build_encoder
+from skdim.nn.encoders import MLP, Conv, ResNet, build_encoder
 from skdim.nn.sequences import GRU, StridedConv, build_causal_encoder
 
 BATCH = 128
@@ -48,6 +51,9 @@ VERSIONS = {"ours": skdim.__version__, "hand-written": torch.__version__, "skorc
 
 #: Seconds per step of some epochs.
 Run: TypeAlias = Callable[[int], float]
+
+#: Our own loop otherwise.
+VARIANTS: dict[str, dict[str, Any]] = {"bfloat16": {"precision": "bfloat16"}, "compiled": {"compile": True}}
 
 #: The cases that each peer can take.
 PEERS = {"cebra": ("conv", "conv-codes", "mlp", "mlp-codes"), "torch-mist": ("halves",)}
@@ -85,12 +91,16 @@ def cases() -> dict[str, Case]:
     def conv(**settings: Any) -> nn.Module:
         return TwoViews(images, build_encoder(Conv(), (1, 28, 28), 64), crop, **critic | settings)
 
+    def resnet() -> nn.Module:
+        return TwoViews(images, build_encoder(ResNet(), (1, 28, 28), 64), crop, **critic)
+
     def mlp(**settings: Any) -> nn.Module:
         return TwoViews(rows, build_encoder(MLP((64, 64)), (64,), 64), mask, **critic | settings)
 
     small, codes = {"hidden_layer_sizes": (64, 64)}, {"local_weight": 0.0, "code_weight": 1.0}
     return {
         "conv": Case(dim, images, conv, 2),
+        "resnet": Case(DeepInfoMaxTransformer(encoder="resnet"), images[: BATCH * 5], resnet, 2),
         "mlp": Case(DeepInfoMaxTransformer(**small), rows, mlp, 10),
         "conv-codes": Case(DeepInfoMaxTransformer(**codes), images, partial(conv, n_locations=0), 2),
         "mlp-codes": Case(DeepInfoMaxTransformer(**small, **codes), rows, partial(mlp, n_locations=0), 10),
@@ -102,12 +112,12 @@ def cases() -> dict[str, Case]:
     }  # fmt: skip
 
 
-def ours(case: Case, clock: Clock) -> Run:
+def ours(case: Case, clock: Clock, **options: Any) -> Run:
     def run(epochs: int) -> float:
         seconds = []
         for n_epochs in (epochs, 2 * epochs):
             start = clock()
-            clone(case.transformer).set_params(max_iter=n_epochs, random_state=0).fit(case.X)
+            clone(case.transformer).set_params(max_iter=n_epochs, random_state=0, **options).fit(case.X)
             seconds.append(clock() - start)
         return (seconds[1] - seconds[0]) / (epochs * case.steps)
 
@@ -175,6 +185,7 @@ def measure(name: str, case: Case, peers: dict[str, Peer], arguments: argparse.N
         "ours": ours(case, clock),
         "hand-written": loop(module, case.X, case.batch, clock),
         "skorch": plain_skorch(case, clock),
+        **{f"ours, {variant}": ours(case, clock, **VARIANTS[variant]) for variant in arguments.variants},
         **peers,
     }
     seconds: dict[str, list[float]] = {who: [] for who in runs}
@@ -192,7 +203,7 @@ def measure(name: str, case: Case, peers: dict[str, Peer], arguments: argparse.N
                 "case": name,
                 "batch": case.batch,
                 "loop": who,
-                "version": peers[who].version if who in peers else VERSIONS[who],
+                "version": peers[who].version if who in peers else VERSIONS[who.partition(",")[0]],
                 "parameters": peers[who].n_parameters if who in peers else n_parameters,
                 "ms": round(1e3 * float(np.median(values)), 3),
                 "ratio_median": round(float(np.median(ratios)), 3),
@@ -211,6 +222,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cases", nargs="+", default=["conv", "conv-codes", "mlp", "mlp-codes", "halves", "cpc"])
+    parser.add_argument("--variants", nargs="+", default=[], choices=VARIANTS)
     parser.add_argument("--peers", nargs="+", default=[], metavar="NAME=PYTHON", help=f"of {', '.join(PEERS)}")
     arguments = parser.parse_args()
     interpreters = dict(peer.split("=", 1) for peer in arguments.peers)

@@ -24,7 +24,7 @@ from torch import nn
 from skdim.exceptions import PersistenceWarning, warn
 from skdim.training.batches import Batch, Batches, Standardizer
 from skdim.training.callbacks import DivergenceGuard, EarlyStopping, EpochTasks
-from skdim.training.device import local_seed, place, resolve_device
+from skdim.training.device import PRECISIONS, computing, local_seed, place, resolve_device, resolve_precision, to_device
 from skdim.training.distributed import Ranks, agreed, join
 from skdim.training.learner import Learner
 from skdim.training.net import OPTIMIZERS, InfoMaxNet, make_optimizer
@@ -59,6 +59,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "warm_start": ["boolean"],
         "device": [str],
+        "precision": [StrOptions({"auto", *PRECISIONS})],
+        "compile": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -266,6 +268,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             callbacks,
             self.verbose,
             ranks,
+            computing(learner.objective.networks, resolve_precision(self.precision, learner.device), self.compile),
         )
 
     def _facts(self, X: Any, learner: Learner, n_epochs: int) -> dict[str, float]:
@@ -516,7 +519,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _encode(self, batch: Batch) -> torch.Tensor:
         """Return the features of a batch, (n, n_features_out)."""
-        code = self._learner.objective.encoder(batch.X.to(self._learner.device))
+        code = self._learner.objective.encoder(to_device(batch.X, self._learner.device))
         chosen = {"global": code.global_, "hidden": code.hidden, "local": code.local}[self.features]
         return chosen.flatten(1)
 

@@ -34,6 +34,7 @@ from skdim.nn.objectives import (
 )
 from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch
+from skdim.training.device import to_device
 from skdim.training.learner import Learner
 
 __all__ = ["DeepInfoMaxTransformer"]
@@ -131,6 +132,12 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         Whether ``fit`` continues from the last fit, optimizer included.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What the encoder computes in while it trains; critics and bounds, and all that comes after training, are in float32.
+        "auto" is "bfloat16" on CUDA devices that have it, and "float32" elsewhere. CPUs with such instructions gain too:
+        measure.
+    compile : bool, default=False
+        Whether torch.compile translates the encoder for training, which takes a minute at first, and on CPUs a C++ compiler.
     random_state : int, RandomState instance or None, default=None
         An int gives the same bits again on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0
@@ -260,6 +267,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         tol: float = 1e-4,
         warm_start: bool = False,
         device: str = "auto",
+        precision: str = "auto",
+        compile: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -291,6 +300,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         self.tol = tol
         self.warm_start = warm_start
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
 
@@ -474,7 +485,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 
     # ----------------------------------------------------------------------------------------------------------- views
     def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
-        X = batch.X.to(learner.device)
+        X = to_device(batch.X, learner.device)
         return [X] if self.augment is None else two_views(self.augment, X, batch, learner, evaluation)
 
     # ----------------------------------------------------------------------------------------------------------- score
@@ -483,4 +494,4 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         objective = learner.objective
         if "code" in objective.scored_terms:  # two views are all there is to relate
             return objective.score(self._built_with._views(batch, learner, evaluation=True)).item()
-        return objective.score([batch.X.to(learner.device)]).item()
+        return objective.score([to_device(batch.X, learner.device)]).item()

@@ -30,6 +30,7 @@ from skdim.nn.multiview import NEGATIVES, LayerEncoder, MultiView, PairInfoMax, 
 from skdim.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, is_group_list
 from skdim.training.augment import choose_augmentation, two_views
 from skdim.training.batches import Batch, Standardizer
+from skdim.training.device import to_device
 from skdim.training.distributed import several
 from skdim.training.learner import Learner
 from skdim.training.stored import Stored, as_stored, is_stored
@@ -121,6 +122,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         Whether ``fit`` continues from the last fit, optimizer included.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What the encoder computes in while it trains; critics and bounds, and all that comes after training, are in float32.
+        "auto" is "bfloat16" on CUDA devices that have it, and "float32" elsewhere. CPUs with such instructions gain too:
+        measure.
+    compile : bool, default=False
+        Whether torch.compile translates the encoder for training, which takes a minute at first, and on CPUs a C++ compiler.
     random_state : int, RandomState instance or None, default=None
         An int gives the same bits again on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0
@@ -222,6 +229,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         tol: float = 1e-4,
         warm_start: bool = False,
         device: str = "auto",
+        precision: str = "auto",
+        compile: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -248,6 +257,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         self.tol = tol
         self.warm_start = warm_start
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
 
@@ -563,7 +574,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> ViewBatch:
         layout = Layout(*self._layout)
-        X = batch.X.to(learner.device)
+        X = to_device(batch.X, learner.device)
         groups = torch.from_numpy(batch.extras["groups"]).to(X.device) if "groups" in batch.extras else None
         if layout.kind != "augment":
             return layout.batch(X, groups)
@@ -657,7 +668,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         if math.prod(block.shape[1:]) != self.n_features_in_:
             block = layout.lift(block, layout.names.index(self.output), self.n_features_in_)
         X = learner.standardize(block)
-        X = torch.cat([X, X.new_zeros(-len(X) % ROW_TILE, X.shape[1])]).to(learner.device)
+        X = to_device(torch.cat([X, X.new_zeros(-len(X) % ROW_TILE, X.shape[1])]), learner.device)
         batch, encoder = layout.batch(X), learner.objective.encoder
         views = [view.nan_to_num() for view in batch.views]
         if len(names) == len(views):

@@ -25,6 +25,7 @@ from skdim.nn.sequences import (
     build_causal_encoder,
 )
 from skdim.training.batches import Batch, Standardizer
+from skdim.training.device import to_device
 from skdim.training.learner import Learner
 from skdim.training.stored import each
 
@@ -99,6 +100,12 @@ class CPCTransformer(InfoMaxTransformer):
         Whether ``fit`` continues from the last fit, optimizer included.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        What the encoder computes in while it trains; critics and bounds, and all that comes after training, are in float32.
+        "auto" is "bfloat16" on CUDA devices that have it, and "float32" elsewhere. CPUs with such instructions gain too:
+        measure.
+    compile : bool, default=False
+        Whether torch.compile translates the encoder for training, which takes a minute at first, and on CPUs a C++ compiler.
     random_state : int, RandomState instance or None, default=None
         An int gives the same bits again on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0
@@ -198,6 +205,8 @@ class CPCTransformer(InfoMaxTransformer):
         tol: float = 1e-4,
         warm_start: bool = False,
         device: str = "auto",
+        precision: str = "auto",
+        compile: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -223,6 +232,8 @@ class CPCTransformer(InfoMaxTransformer):
         self.tol = tol
         self.warm_start = warm_start
         self.device = device
+        self.precision = precision
+        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
 
@@ -481,7 +492,7 @@ class CPCTransformer(InfoMaxTransformer):
         return Standardizer.learn(X, shape, extras.get("lengths"))
 
     def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
-        X, encoder = batch.X.to(learner.device), learner.objective.encoder
+        X, encoder = to_device(batch.X, learner.device), learner.objective.encoder
         if "lengths" not in batch.extras:
             return [X]
         lengths = torch.from_numpy(batch.extras["lengths"]).to(learner.device)

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import shutil
 import threading
 
 import numpy as np
@@ -24,7 +25,7 @@ from helpers import (
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from skdim import DeepInfoMaxTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.base import AUTO_EPOCHS, AUTO_STEPS
 from skdim.nn.critics import Separable
 from skdim.nn.encoders import Conv
@@ -529,9 +530,9 @@ def test_cuda_without_cuda(monkeypatch):
 
 @pytest.mark.gpu
 def test_cuda_and_cpu_agree():
-    on_cuda = tiny(device="cuda", max_iter=3).fit(X)
+    on_cuda = tiny(device="cuda", precision="float32", max_iter=3).fit(X)
     assert on_cuda.device_.startswith("cuda")
-    on_cpu = tiny(device="cpu", max_iter=3).fit(X)
+    on_cpu = tiny(device="cpu", precision="float32", max_iter=3).fit(X)
     # The same views, orders and first weights; the arithmetic differs in the last bits.
     assert relative_difference(on_cpu.transform(X), on_cuda.transform(X)) < 1e-2
     untrained = [tiny(device=device, max_iter=0).fit(X) for device in ("cpu", "cuda")]
@@ -541,3 +542,67 @@ def test_cuda_and_cpu_agree():
     assert loaded.device_ == on_cuda.device_
     assert (loaded.transform(X) == on_cuda.transform(X)).all()
     assert same_state(loaded.partial_fit(X), on_cuda.partial_fit(X))
+
+
+# ------------------------------------------------------------------------------------------- precision and compilation
+LEARNERS = {
+    "conv": (tiny(), X),
+    "conv, noise prior": (tiny(prior="normal", prior_method="noise"), X),
+    "conv, posterior": (tiny(posterior="gaussian"), X),
+    "resnet": (tiny(encoder="resnet"), X),
+    "mlp, held out": (tiny_table(early_stopping=True, validation_fraction=0.3), table(96)),
+    "user's": (tiny(encoder=FlatEncoder), X),
+    "halves": (MultiViewInfoMaxTransformer(4, views="halves", max_iter=2, random_state=0), X),
+    "shared encoder": (
+        MultiViewInfoMaxTransformer(4, views="halves", shared_encoder=True, max_iter=2, random_state=0),
+        X,
+    ),
+    "layers": (MultiViewInfoMaxTransformer(4, views="layers", max_iter=2, random_state=0), X),
+    "missing views": (
+        MultiViewInfoMaxTransformer(4, views=[("a", [0, 1]), ("b", [2, 3])], max_iter=2, random_state=0),
+        np.where(np.arange(96)[:, None] % 5 + np.arange(6) // 2 == 0, np.nan, table(96)),
+    ),
+    "sequences": (CPCTransformer(4, max_iter=2, random_state=0), np.cumsum(table(96, 30), axis=1)),
+    "patches": (CPCTransformer(4, patch_size=4, max_iter=2, random_state=0), X),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_bfloat16_trains_nearly_the_same_and_only_training(name):
+    estimator, data = LEARNERS[name]
+    exact = clone(estimator).fit(data)
+    rounded = clone(estimator).set_params(precision="bfloat16").fit(data)
+    losses = np.array([exact.loss_curve_, rounded.loss_curve_])
+    assert 0 < np.abs(losses[0] - losses[1]).max() < 0.05
+    assert rounded.encoder_ is not rounded.encoder_
+    assert {parameter.dtype for parameter in rounded.encoder_.parameters()} == {torch.float32}
+    loaded = pickle.loads(
+        pickle.dumps(rounded.set_params(precision="float32"))
+    )  # what transforms is float32 either way
+    np.testing.assert_array_equal(loaded.transform(data), rounded.transform(data))
+    assert same_state(rounded, clone(estimator).set_params(precision="bfloat16").fit(data))
+
+
+def test_bfloat16_continues_as_if_it_had_not_been_saved():
+    estimator = tiny(precision="bfloat16").partial_fit(X)
+    loaded = pickle.loads(pickle.dumps(estimator))
+    assert same_state(estimator.partial_fit(X), loaded.partial_fit(X))
+
+
+@pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+@pytest.mark.parametrize("name", ["user's", "sequences"])
+def test_compiled_training_is_the_same_training(name):
+    estimator, data = LEARNERS[name]
+    plain = clone(estimator).fit(data)
+    compiled = clone(estimator).set_params(compile=True).fit(data)
+    np.testing.assert_allclose(compiled.loss_curve_, plain.loss_curve_, rtol=1e-3, atol=1e-4)
+    assert relative_difference(plain.transform(data), compiled.transform(data)) < 1e-2
+    pickle.loads(pickle.dumps(compiled)).transform(data)
+
+
+@pytest.mark.gpu
+def test_bfloat16_is_the_default_of_a_gpu_that_has_it():
+    chosen = tiny(device="cuda", max_iter=3).fit(X)
+    native = torch.cuda.get_device_capability() >= (8, 0)
+    named = tiny(device="cuda", precision="bfloat16" if native else "float32", max_iter=3).fit(X)
+    assert same_state(chosen, named)

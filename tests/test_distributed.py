@@ -164,6 +164,16 @@ def test_batch_norm_is_torch_s(one_rank, shape, affine):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
+def test_batch_norm_of_bfloat16_has_statistics_in_float32(one_rank):
+    X = torch.randn((200, 3), generator=torch.Generator().manual_seed(0)) + 100
+    norm, rounded = nn.BatchNorm1d(3), X.bfloat16()
+    with one_rank.training(nn.Sequential(norm)):
+        Y = norm(rounded)
+    assert norm.running_mean.dtype is torch.float32
+    torch.testing.assert_close(norm.running_mean, 0.1 * rounded.float().mean(0), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(Y.float().mean(0), torch.zeros(3), rtol=0, atol=1e-4)
+
+
 def test_every_rank_needs_a_row_of_every_batch(one_rank):
     one_rank.size = 3
     one_rank.check_batches(n_rows=9, n_batches=3)

@@ -221,6 +221,8 @@ BAD_PARAMETERS = [
     ("augment", True, ["Got True", "auto", "callable", "None"]),
     ("optimizer", "lion", ["'lion'", "adamw", "adam", "sgd", "callable"]),
     ("device", "gpu", ["'gpu'", "auto", "cpu", "cuda", "mps"]),
+    ("precision", "float16", ["'float16'", "auto", "float32", "bfloat16"]),
+    ("compile", "yes", ["'yes'", "bool"]),
     ("device", "cpu:cpu", ["'cpu:cpu'", "auto", "cpu", "cuda", "mps"]),
     ("device", "", ["''", "auto", "cpu"]),
     ("device", "meta", ["'meta'", "not available", "cpu"]),

@@ -12,11 +12,12 @@ steps rather than 21,000, three seeds rather than 20; ``--full`` is one run of 3
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from protocol import WIDTH, Table, arguments_of, halves_transformer, images, judge, over_steps, raw_pixels, top
+from protocol import WIDTH, Table, arguments_of, halves_transformer, images, judge, over_steps, raw_pixels
 from sklearn.utils import Bunch
 
 from skdim.nn.invertible import Couplings
@@ -27,16 +28,17 @@ QUICK_AT = [0, 50]
 
 
 def bijectivity(dim: Any, X: Any) -> dict[str, str]:
-    """Return the largest distance of inverted codes from the standardised pixels, and |log |det J|| at the first image."""
-    network = dim.encoder_.encoders[0].network.cpu()
-    pixels = torch.from_numpy(top(X))
-    standardised = (pixels * 255 - dim._learner.standardize.mean[0]) / dim._learner.standardize.scale[0]
-    with torch.no_grad():
-        back = network.inverse(torch.from_numpy(dim.transform(X)))
-    network.double()  # so that rounding does not show in the determinant
-    jacobian = torch.func.jacrev(lambda x: network(x[None])[0])(standardised[0].double())
-    log_det = torch.linalg.slogdet(jacobian).logabsdet.abs().item()
-    return {"inverse_error": f"{(back - standardised).abs().max().item():.2g}", "log_det": f"{log_det:.2g}"}
+    """Return how far inverted codes are from the standardised pixels, and |log |det J|| at the first image, for both halves."""
+    halves = dim._learner.standardize(X).split(WIDTH, dim=1)
+    errors, log_dets = [], []
+    for encoder, pixels in zip(dim.encoder_.encoders, halves, strict=True):
+        network = copy.deepcopy(encoder.network).cpu()
+        with torch.no_grad():
+            errors.append((network.inverse(network(pixels)) - pixels).abs().max().item())
+        network.double()  # so that rounding does not show in the determinant
+        jacobian = torch.func.jacrev(lambda x, network=network: network(x[None])[0])(pixels[0].double())
+        log_dets.append(torch.linalg.slogdet(jacobian).logabsdet.abs().item())
+    return {"inverse_error": f"{max(errors):.2g}", "log_det": f"{max(log_dets):.2g}"}
 
 
 def rows(estimator: str, n_couplings: int, at: list[int], seed: int, data: Bunch) -> Iterator[dict[str, Any]]:

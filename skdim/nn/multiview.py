@@ -263,6 +263,10 @@ class MultiView(Objective):
         self.terms = nn.ModuleDict({self.name(pair): pairs[pair] for pair in of_graph})
         self.others = nn.ModuleDict({self.name(pair): term for pair, term in pairs.items() if pair not in of_graph})
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        return list(self.encoder.encoders)
+
     def name(self, pair: tuple[int, int]) -> str:
         """Return the name of a pair of views."""
         return f"{self.names[pair[0]]}-{self.names[pair[1]]}"

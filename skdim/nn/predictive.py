@@ -112,6 +112,11 @@ class Predictive(Objective):
         self.offset = nn.Parameter(torch.full((n_steps,), float(bound.offset)))
         self.register_buffer("log_average", torch.tensor(float("nan")))  # MINE's moving average, before its first step
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The network of latents: torch.compile does not know recurrent units, which in bfloat16 are not faster on CPUs."""
+        return [self.encoder.latents]
+
     def forward(
         self, views: Sequence[Tensor], generator: torch.Generator | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:

@@ -23,17 +23,27 @@ class StopTraining(Exception):  # noqa: N818 - it ends a loop, it is no error
 
 
 class DivergenceGuard(Callback):
-    """Raise :class:`DivergenceError` at the first loss that is not finite, or weight that is out of float32's range."""
+    """Raise :class:`DivergenceError` at the first loss that is not finite, or weight that is out of float32's range.
+
+    A GPU's losses are read at the end of an epoch: reading one waits until it is computed.
+    """
 
     def on_batch_end(self, net: Any, loss: Tensor | None = None, **kwargs: Any) -> None:
-        if loss is not None and not math.isfinite(loss.item()):
-            self._fail(net, f"the loss became {loss.item()}")
+        if loss is not None and loss.device.type == "cpu":
+            self._check(net, loss.item())
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        for name in ("train_loss", "valid_loss"):
+            if name in net.history[-1]:
+                self._check(net, net.history[-1][name])
         for name, parameter in net.module_.named_parameters():
             largest = parameter.detach().abs().max().item() if parameter.numel() else 0.0
             if not largest < LARGEST_WEIGHT:
                 self._fail(net, f"the largest weight of {name} became {largest:.3g}")
+
+    def _check(self, net: Any, loss: float) -> None:
+        if not math.isfinite(loss):
+            self._fail(net, f"the loss became {loss}")
 
     def _fail(self, net: Any, what: str) -> None:
         raise DivergenceError(

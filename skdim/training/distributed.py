@@ -258,6 +258,7 @@ def _batch_norm(norm: Any, X: Tensor) -> Tensor:
     """Return what a layer of batch normalisation gives in training, with the mean and variance over all ranks."""
     if not norm.training and norm.running_mean is not None:
         return type(norm).forward(norm, X)
+    X = X.float() if X.dtype is torch.bfloat16 else X  # sums over the batch
     count, mean, variance = _moments(X.detach())
     if norm.training and norm.running_mean is not None:
         _learn_running(norm, mean, variance * count / (count - 1))

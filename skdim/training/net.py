@@ -107,6 +107,8 @@ class InfoMaxNet(NeuralNet):
         Above 0, a line per epoch is printed.
     ranks : Ranks or None, default=None
         The processes that this one trains with.
+    computing : context manager or None, default=None
+        Entered for the training: how networks compute; see :func:`~skdim.training.device.computing`.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class InfoMaxNet(NeuralNet):
         callbacks: Sequence[Callback] = (),
         verbose: int = 0,
         ranks: Ranks | None = None,
+        computing: AbstractContextManager[None] | None = None,
     ) -> None:
         verbose = verbose if ranks is None or ranks.rank == 0 else 0
         callbacks = [*callbacks, PrintLog()] if verbose else list(callbacks)
@@ -142,6 +145,7 @@ class InfoMaxNet(NeuralNet):
         self.total_steps = total_steps
         self.generator = generator
         self.ranks = ranks
+        self.computing = nullcontext() if computing is None else computing
 
     @property
     def _default_callbacks(self) -> list[Any]:
@@ -167,7 +171,7 @@ class InfoMaxNet(NeuralNet):
     def run(self) -> InfoMaxNet:
         """Train for ``max_epochs``, or until a callback stops."""
         self.initialize()
-        with nullcontext() if self.ranks is None else self.ranks.training(self.module_):
+        with nullcontext() if self.ranks is None else self.ranks.training(self.module_), self.computing:
             self.notify("on_train_begin")
             try:
                 self.fit_loop(None)
@@ -176,6 +180,19 @@ class InfoMaxNet(NeuralNet):
         self.module_.eval()
         self.notify("on_train_end")
         return self
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable[Batch] | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
+    ) -> None:
+        """Take a step for each batch; unlike skorch's, without reading its loss, which on a GPU waits for the step's end."""
+        for batch in iterator or ():
+            self.notify("on_batch_begin", batch=batch, training=training)
+            self.notify("on_batch_end", batch=batch, training=training, **step_fn(batch, **fit_params))
 
     def on_epoch_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         super().on_epoch_begin(net, *args, **kwargs)

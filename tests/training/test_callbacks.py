@@ -45,6 +45,15 @@ def test_ordinary_and_empty_weights_pass():
     DivergenceGuard().on_epoch_end(ordinary)
 
 
+@pytest.mark.parametrize("name", ["train_loss", "valid_loss"])
+def test_a_loss_that_was_not_read_is_read_at_the_end_of_the_epoch(name):
+    unread = SimpleNamespace(device=torch.device("cuda"))
+    DivergenceGuard().on_batch_end(net(), loss=unread)
+    DivergenceGuard().on_epoch_end(net(**{name: 1e30}))
+    with pytest.raises(DivergenceError, match="diverged in epoch 2: the loss became nan"):
+        DivergenceGuard().on_epoch_end(net(n_epochs=2, **{name: math.nan}))
+
+
 def test_divergence_is_a_value_error():
     assert issubclass(DivergenceError, ValueError)
 

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.nn.encoders import Code
+from skdim.nn.objectives._noise import NormalizedCode
 from skdim.nn.objectives._objective import Objective
 from skdim.nn.objectives._posterior import AnyCode, StochasticCode
 from skdim.nn.objectives._priors import PriorMatching
@@ -69,6 +70,10 @@ class DeepInfoMax(Objective):
         self.prior_weight = prior_weight
         self.n_locations = n_locations
         self.posterior = posterior
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        return [self.encoder.encoder if isinstance(self.encoder, NormalizedCode) else self.encoder]
 
     @property
     def lower_bounds(self) -> list[str]:

@@ -15,6 +15,11 @@ class Objective(nn.Module):
     :mod:`skdim.training.distributed`, which takes the method's place then.
     """
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """What may compute in another precision: the encoders, each of one tensor; all else of a step stays in float32."""
+        return [self.encoder]  # type: ignore[list-item]
+
     def gather(self, codes: Tensor, n_views: int = 1) -> Tensor:
         """Return the codes of the whole batch (n_views * n, ...), view after view, from those of this process's rows."""
         return codes

@@ -95,6 +95,8 @@ def test_two_runs_of_one_seed_are_no_two_seeds(claims):
     [
         ([0.1, 0.12, 0.11], "yes"),
         ([0.1, -0.05, 0.02], "in direction, within noise"),
+        ([0.1, 0.2, 0.3], "in direction, within noise"),  # 3.5 standard errors, of two degrees of freedom
+        ([0.1, 0.2, 0.3, 0.1, 0.2, 0.3], "yes"),
         ([-0.1, -0.12, 0.0], "no"),
         ([0.1], "yes, one seed"),
         ([float("nan"), 0.1, 0.1], "no"),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 
 RESULTS = Path(__file__).parents[1] / "results" / "reproductions"
 Row = dict[str, str]
@@ -89,13 +90,14 @@ def shown(values: np.ndarray, digits: int = 3) -> str:
 
 
 def verdict(differences: np.ndarray, threshold: float = 0.0) -> str:
-    """Say whether the mean lies above the threshold, and by two standard errors."""
+    """Say whether the mean lies above the threshold, and with it the 95 % interval by Student's t."""
+    n = len(differences)
     if not differences.mean() > threshold:
         return "no"
-    if len(differences) == 1:
+    if n == 1:
         return "yes, one seed"
-    error = differences.std(ddof=1) / math.sqrt(len(differences))
-    return "yes" if differences.mean() - 2 * error > threshold else "in direction, within noise"
+    margin = student.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n)
+    return "yes" if differences.mean() - margin > threshold else "in direction, within noise"
 
 
 def larger(

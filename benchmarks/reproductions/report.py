@@ -25,9 +25,9 @@ were not trained on. Written by `benchmarks/reproductions/report.py` from the ro
 `benchmarks/results/reproductions/`, which say date, versions and machine; `make reproduce` runs whatever is missing there, then
 this page. The pictures are in the {{doc}}`gallery <auto_examples/plot_reproductions>`.
 
-Mean ± standard deviation over n seeds. A claim holds ("yes") where the mean over seeds is on its side by two
-standard errors; "in direction, within noise" where only the mean is. Where a claim has a limit of its own, the limit stands
-beside the figure.
+Mean ± standard deviation over n seeds. A claim holds ("yes") where the 95 % interval of the mean, by Student's t, is
+on its side; "in direction, within noise" where only the mean is. Where a claim has a limit of its own, the limit stands beside
+the figure.
 
 {pixels}
 """

@@ -84,9 +84,7 @@ class TwoViews(nn.Module):
         batch = batch[:, None] if self.is_image else batch
         output = self.encoder(torch.cat([self.view(batch), self.view(batch)]))
         codes = output.global_.chunk(2)
-        total = torch.zeros(())
-        for a, b in ((0, 1), (1, 0)):
-            total = total + cross_entropy(self.code(codes[a], codes[b])[:, None]) / 2
+        total = cross_entropy(self.code(*codes)[:, None])  # the other way round the scores are the same, transposed
         if self.local is None:
             return total
         chosen = torch.randperm(self.n_map)[: self.n_locations]

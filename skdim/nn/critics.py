@@ -83,6 +83,11 @@ class Critic(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(())) if affine and temperature is None else None
         self.offset = nn.Parameter(torch.tensor(float(offset))) if affine else None
 
+    @property
+    def exchangeable(self) -> bool:
+        """Whether f(x, y) = f(y, x) for all weights; a network of the user's is not asked."""
+        return bool(getattr(self.scores, "exchangeable", False))
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs: ``x`` (n, c), ``y`` (m, d) or (m, d, locations) -> (n, m) or (n, m, locations)."""
         # A location is one more candidate: (m, d, P) is folded to (P m, d), so every critic serves maps.
@@ -155,6 +160,7 @@ class _Inner(nn.Module):
         self.project_y = nn.Linear(y_features, width) if y_features > width else nn.Identity()
         self.root_width = math.sqrt(width)
         self.cosine = cosine
+        self.exchangeable = x_features == y_features
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         x, y = self.project_x(x), self.project_y(y)
@@ -204,6 +210,7 @@ class _Separable(nn.Module):
         # A cosine is meant to depend on directions only; an inner product gets a(x) + b(y), both 0 at first.
         self.bias_x = None if self.cosine else _zeros(nn.Linear(x_features, 1))
         self.bias_y = None if self.cosine else _zeros(nn.Linear(y_features, 1))
+        self.exchangeable = spec.shared and self.cosine
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         h, k = self.embed_x(x), self.embed_y(y)

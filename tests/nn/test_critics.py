@@ -364,3 +364,28 @@ def test_a_score_starts_near_the_offset(name):
     scores = Critic(CRITICS[name]()(32, 32), offset=1.0)(x, y)
     assert abs(scores.mean().item() - 1) < 0.3
     assert scores.std().item() < 1.6
+
+
+@pytest.mark.parametrize(
+    ("factory", "x_features", "expected"),
+    [
+        (Inner(), 4, True),
+        (Inner(), 6, False),
+        (Bilinear(), 4, False),
+        (Separable(), 4, False),
+        (Separable(shared=True), 4, True),
+        (Separable(shared=True, temperature=None), 4, False),  # its a(x) and b(y) are two functions
+        (Concat(), 4, False),
+    ],
+    ids=repr,
+)
+def test_an_exchangeable_critic_says_so(factory, x_features, expected):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        critic = build_critic(factory, x_features, 4)
+        for parameter in critic.parameters():
+            nn.init.normal_(parameter, std=0.5)
+        x, y = torch.randn(5, 4), torch.randn(7, 4)
+    assert critic.exchangeable is expected
+    if x_features == 4:
+        assert torch.allclose(critic(x, y), critic(y, x).T, atol=1e-5) is expected

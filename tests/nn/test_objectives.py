@@ -349,9 +349,11 @@ def objective_term(term, x, y):
     return result
 
 
+@pytest.mark.parametrize("critic", [Separable(temperature=None), Separable(shared=True), Inner()], ids=repr)
 @pytest.mark.parametrize("bound", [InfoNCE(), JSD(), NWJ(), Alpha(alpha=0.1)], ids=repr)
-def test_two_views_are_related_in_both_directions(bound):
+def test_two_views_are_related_in_both_directions(bound, critic):
     module = objective(bound)
+    module.terms["code"] = CodeInfoMax(bound, seeded(lambda: Critic(critic(WIDTH, WIDTH))), 3.0)
     a, b = noise(8, 6, seed=1), noise(8, 6, seed=2)
     loss, parts = module([a, b])
     code_a, code_b = module.encoder(a), module.encoder(b)

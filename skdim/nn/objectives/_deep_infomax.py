@@ -102,7 +102,7 @@ class DeepInfoMax(Objective):
             if name in ("local", "global"):
                 seen = self._choose_locations(code, generator) if name == "local" else code
                 x = self._split(self._with_maps(seen, len(views)), len(views))
-            losses, values = zip(*(term(a, b) for a, b in self._directions(x)), strict=True)
+            losses, values = zip(*(term(a, b) for a, b in self._directions(x, name)), strict=True)
             objective = objective + term.weight * torch.stack(losses).mean()
             parts[name] = torch.stack(values).mean()
         penalty, further = self._further_bounds(codes)
@@ -123,7 +123,7 @@ class DeepInfoMax(Objective):
         codes = self._evaluated(views)
         parts: dict[str, Tensor] = {"loss": torch.zeros((), device=views[0].device)}
         for name, term in self._named_terms():
-            pairs = self._directions(codes)
+            pairs = self._directions(codes, name)
             losses, values = (
                 torch.stack([term.evaluate(partial(term.both, function), *pair) for pair in pairs]).mean()
                 for function in (term.bound.loss, term.bound.value)
@@ -181,10 +181,14 @@ class DeepInfoMax(Objective):
         """Return the code with the maps of the whole batch; places before channels, as in _split."""
         return code._replace(local=self.gather(code.local.movedim(1, 2), n_views).movedim(1, 2))
 
-    @staticmethod
-    def _directions(codes: list[AnyCode]) -> list[tuple[AnyCode, AnyCode]]:
-        """Return the (code, features) pairs: of one view with itself, of two views with each other both ways."""
-        return [(codes[0], codes[0])] if len(codes) == 1 else [(codes[0], codes[1]), (codes[1], codes[0])]
+    def _directions(self, codes: list[AnyCode], name: str) -> list[tuple[AnyCode, AnyCode]]:
+        """Return a term's (code, features) pairs: of one view with itself, of two views with each other both ways.
+
+        Codes under an exchangeable critic have the same scores both ways, transposed, and so the same bound: once is enough.
+        """
+        x, y = codes[0], codes[-1]
+        one_way = len(codes) == 1 or (name == "code" and getattr(self.terms[name].critic, "exchangeable", False))
+        return [(x, y)] if one_way else [(x, y), (y, x)]
 
     @staticmethod
     def _split(code: AnyCode, n_views: int) -> list[AnyCode]:

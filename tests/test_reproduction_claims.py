@@ -29,9 +29,10 @@ def rows(seeds=range(3), steps=100, **columns):
 
 
 def adversarial(end=0.4, error=1e-4, their_error=0.5):
-    measured = {"accuracy": (0.85, end), "v_information": (1.8, 1.8 - 0.85 + end)}
-    theirs = rows([0], smallest_scale=1e-07, inverse_error=(1e-6, their_error), **measured)
-    return rows(smallest_scale=0.1, inverse_error=(1e-6, error), **measured) + theirs
+    measured = {"accuracy": (0.85, end), "papers_probe": (0.85, end), "v_information": (1.8, 1.8 - 0.85 + end)}
+    theirs = rows([0], adversary="descent", smallest_scale=1e-07, inverse_error=(1e-6, their_error), **measured)
+    ours = rows(adversary="descent", smallest_scale=0.1, inverse_error=(1e-6, error), **measured)
+    return ours + theirs + rows(adversary="optimum", smallest_scale="no factors", inverse_error=(0, 1e-4), **measured)
 
 
 def negatives(lost, seeds=range(3)):
@@ -50,12 +51,13 @@ def holds(found):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({}, ["yes", "yes", "yes", "no"]),
-        ({"end": 0.7}, ["no", "yes", "yes", "no"]),
-        ({"end": 0.9}, ["no", "no", "yes", "no"]),
-        ({"their_error": 1e-4}, ["yes", "yes", "yes", "yes"]),
-        ({"error": float("nan"), "their_error": float("inf")}, ["yes", "yes", "no", "no"]),
-        ({"error": 0.02, "their_error": float("nan")}, ["yes", "yes", "no", "no"]),
+        # accuracy by two probes and V-information, of each game; then the inverse: descent, optimum, the notebook's floor
+        ({}, ["yes", "yes", "yes"] * 2 + ["yes", "yes", "no"]),
+        ({"end": 0.7}, ["no", "no", "yes"] * 2 + ["yes", "yes", "no"]),
+        ({"end": 0.9}, ["no", "no", "no"] * 2 + ["yes", "yes", "no"]),
+        ({"their_error": 1e-4}, ["yes", "yes", "yes"] * 2 + ["yes", "yes", "yes"]),
+        ({"error": float("nan"), "their_error": float("inf")}, ["yes", "yes", "yes"] * 2 + ["no", "yes", "no"]),
+        ({"error": 0.02, "their_error": float("nan")}, ["yes", "yes", "yes"] * 2 + ["no", "yes", "no"]),
     ],
 )
 def test_an_inverse_that_is_not_there_is_none(claims, change, expected):

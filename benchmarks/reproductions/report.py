@@ -50,7 +50,8 @@ class Section:
 COMMON = ("accuracy", "papers_probe", "v_information")
 SECTIONS = [
     Section("1a. Bijective encoders", "bijective", "bijective", ("couplings", "estimator"), (*COMMON, "i_est")),
-    Section("1b. A bijective encoder against a classifier", "adversarial", "adversarial", ("smallest_scale",), COMMON),
+    Section("1b. A bijective encoder against a classifier", "adversarial", "adversarial",
+            ("adversary", "smallest_scale"), COMMON),
     Section(
         "2. Encoders that may lose invertibility", "invertibility", "invertibility", ("estimator",),
         (*COMMON, "i_est", "condition_median", "gain_noise", "gain_signal", "gain_unshared", "gain_shared"),

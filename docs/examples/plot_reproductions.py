@@ -53,8 +53,8 @@ fig, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
 bijective = [row for row in read("bijective") if row["couplings"] == "10"]
 over_steps(axes[0], bijective, "accuracy", ["estimator"])
 over_steps(axes[1], bijective, "i_est", ["estimator"])
-adversarial = [{**row, "floor": f"factors above {row['smallest_scale']}"} for row in read("adversarial")]
-over_steps(axes[2], adversarial, "accuracy", ["floor"])
+adversarial = [row for row in read("adversarial") if row["smallest_scale"] != "1e-07"]
+over_steps(axes[2], adversarial, "accuracy", ["adversary"])
 for axis, label in zip(
     axes, ["accuracy, maximised", "$I_{EST}$ (nats), maximised", "accuracy, against a classifier"], strict=True
 ):

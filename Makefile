@@ -60,11 +60,18 @@ reproduce-%: install
 # CEBRA and UMAP stand in the picture of quality after the steps in quality_per_second.py, in interpreters of their own.
 bench: install
 	$(bin)/python benchmarks/training_speed.py --threads 1 2 $(if $(PEERS),--peers $(PEERS))
+	$(bin)/python benchmarks/training_speed.py --threads 1 --cases conv resnet mlp halves cpc --variants bfloat16 compiled
 	$(bin)/python benchmarks/training_profile.py --threads 1 2
 	$(bin)/python benchmarks/transform_speed.py
 	$(bin)/python benchmarks/quality_per_second.py
 	$(bin)/python benchmarks/scaling.py
-	$(bin)/python benchmarks/memory.py
+	$(bin)/python benchmarks/memory.py --n 1000000 --source array
+	$(bin)/python benchmarks/memory.py --n 1000000 --source memmap
+	$(bin)/python benchmarks/score_memory.py
+	$(bin)/python benchmarks/search.py --threads 1
+	$(bin)/python benchmarks/search.py --threads 2
+	OMP_NUM_THREADS=1 $(bin)/python benchmarks/processes.py
+	OMP_NUM_THREADS=1 $(bin)/torchrun --nproc-per-node 2 benchmarks/processes.py
 	$(bin)/python benchmarks/speed_report.py
 
 clean:

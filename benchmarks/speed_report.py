@@ -146,7 +146,16 @@ SECTIONS = [
     ),
     Section("How cost grows", "scaling", "scaling", ("series", "size", "threads"),
             "The cost of one more epoch, CPU time for a sample or a value; of the series \"threads\" wall time."),
-    Section("Memory", "memory", "memory", ("n", "memmap", "source", "images"), "Of one epoch and `transform`."),
+    Section("Memory", "memory", "memory", ("n", "source", "images"),
+            "Of one epoch and `transform`, by where the samples are; what the process holds beyond its imports."),
+    Section("Memory of a step", "score_memory", "score_memory", ("batch", "locations"),
+            "The scores of InfoNCE take batch² x locations: the peak of two steps of the default convolutional network, one "
+            "tensor of scores, and what the peak grows by from one location on, in such tensors."),
+    Section("A search in two processes", "search", "search", ("n_jobs", "threads", "omp_num_threads"),
+            "`GridSearchCV` of two candidates in two folds; ratios to one process with as many threads. What starting the "
+            "workers takes is in a column of its own, and in the time of the search as well."),
+    Section("One training in two processes", "processes", "processes", ("processes", "batch", "table"),
+            "A step of the default network, by the first process's clock."),
 ]  # fmt: skip
 
 

@@ -60,7 +60,7 @@ reproduce-%: install
 # CEBRA and UMAP stand in the picture of quality after the steps in quality_per_second.py, in interpreters of their own.
 bench: install
 	$(bin)/python benchmarks/training_speed.py --threads 1 2 $(if $(PEERS),--peers $(PEERS))
-	$(bin)/python benchmarks/training_speed.py --threads 1 --cases conv resnet mlp halves cpc --variants bfloat16 compiled
+	$(bin)/python benchmarks/precision.py --threads 1
 	$(bin)/python benchmarks/training_profile.py --threads 1 2
 	$(bin)/python benchmarks/transform_speed.py
 	$(bin)/python benchmarks/quality_per_second.py

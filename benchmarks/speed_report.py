@@ -124,6 +124,11 @@ SECTIONS = [
         ("case", "threads", "clock"),
     ),
     Section(
+        "bfloat16 and compilation", "precision", "precision", ("case", "threads", "clock", "encoder"),
+        "The same step with `precision=\"bfloat16\"`, and with `compile=True`; ratios to float32. \"first epoch\" holds what "
+        "torch.compile takes.",
+    ),
+    Section(
         "Distance to the machine's peak", "training_peak", "training_profile", ("threads", "clock"),
         "Float32 matrix products at their best size, and the default convolutional step at batch 128: the arithmetic of its "
         "forward and backward pass, and the rate at which it is done.",

@@ -8,9 +8,6 @@ has it), halves of images with MLPs 300-300-100 and a bilinear critic, and predi
 
     python benchmarks/training_speed.py --threads 1 2
     python benchmarks/training_speed.py --threads 1 --clock cpu    # where others share the cores
-    python benchmarks/training_speed.py --cases conv resnet mlp halves cpc --variants bfloat16 compiled
-
-The last one adds our own loop with ``precision="bfloat16"``, and with ``compile=True``; "resnet" is the residual encoder.
 
 Peers run in interpreters of their own, which read the data from a folder and are timed in the same rounds;
 ``training_speed_peers.py`` says how to install them, and in what their work differs:
@@ -51,9 +48,6 @@ VERSIONS = {"ours": skdim.__version__, "hand-written": torch.__version__, "skorc
 
 #: Seconds per step of some epochs.
 Run: TypeAlias = Callable[[int], float]
-
-#: Our own loop otherwise.
-VARIANTS: dict[str, dict[str, Any]] = {"bfloat16": {"precision": "bfloat16"}, "compiled": {"compile": True}}
 
 #: The cases that each peer can take.
 PEERS = {"cebra": ("conv", "conv-codes", "mlp", "mlp-codes"), "torch-mist": ("halves",)}
@@ -185,7 +179,6 @@ def measure(name: str, case: Case, peers: dict[str, Peer], arguments: argparse.N
         "ours": ours(case, clock),
         "hand-written": loop(module, case.X, case.batch, clock),
         "skorch": plain_skorch(case, clock),
-        **{f"ours, {variant}": ours(case, clock, **VARIANTS[variant]) for variant in arguments.variants},
         **peers,
     }
     seconds: dict[str, list[float]] = {who: [] for who in runs}
@@ -203,7 +196,7 @@ def measure(name: str, case: Case, peers: dict[str, Peer], arguments: argparse.N
                 "case": name,
                 "batch": case.batch,
                 "loop": who,
-                "version": peers[who].version if who in peers else VERSIONS[who.partition(",")[0]],
+                "version": peers[who].version if who in peers else VERSIONS[who],
                 "parameters": peers[who].n_parameters if who in peers else n_parameters,
                 "ms": round(1e3 * float(np.median(values)), 3),
                 "ratio_median": round(float(np.median(ratios)), 3),
@@ -222,7 +215,6 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cases", nargs="+", default=["conv", "conv-codes", "mlp", "mlp-codes", "halves", "cpc"])
-    parser.add_argument("--variants", nargs="+", default=[], choices=VARIANTS)
     parser.add_argument("--peers", nargs="+", default=[], metavar="NAME=PYTHON", help=f"of {', '.join(PEERS)}")
     arguments = parser.parse_args()
     interpreters = dict(peer.split("=", 1) for peer in arguments.peers)

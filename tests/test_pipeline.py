@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from helpers import IMAGES, LABELS, images, same_state, table, tiny, tiny_table
+from helpers import IMAGES, LABELS, images, same_state, table, threads_of_the_worker, tiny, tiny_table
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -34,7 +34,14 @@ def search():
         {"dim__estimator": [Alpha()], "dim__estimator__alpha": [0.1, 1.0]},
         {"dim__critic": [Separable()], "dim__critic__width": [8, 16]},
     ]
-    return GridSearchCV(story(max_iter=4), grid, n_jobs=2, cv=2, error_score="raise").fit(X, Y)
+    scoring = {"accuracy": "accuracy", "threads": threads_of_the_worker}
+    return GridSearchCV(
+        story(max_iter=4), grid, scoring=scoring, refit="accuracy", n_jobs=2, cv=2, error_score="raise"
+    ).fit(X, Y)
+
+
+def test_two_workers_share_the_cores(search):
+    assert search.cv_results_["mean_test_threads"].max() <= max(1, joblib.cpu_count() // 2)
 
 
 def test_pipeline_fits_and_predicts():
@@ -46,7 +53,7 @@ def test_pipeline_fits_and_predicts():
 
 def test_search_over_estimators_and_critics(search):
     assert len(search.cv_results_["params"]) == 8
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert np.isfinite(search.cv_results_["mean_test_accuracy"]).all()
     alphas = [
         params["dim__estimator__alpha"] for params in search.cv_results_["params"] if "dim__estimator__alpha" in params
     ]
@@ -63,7 +70,7 @@ def test_processes_give_the_same_as_one(search):
     assert (best.predict_proba(X) == search.predict_proba(X)).all()
     first = {name: values[:1] for name, values in search.param_grid[0].items()}
     alone = GridSearchCV(story(max_iter=4), first, cv=2).fit(X, Y)
-    assert alone.cv_results_["mean_test_score"][0] == search.cv_results_["mean_test_score"][0]
+    assert alone.cv_results_["mean_test_score"][0] == search.cv_results_["mean_test_accuracy"][0]
 
 
 def test_a_searched_parameter_never_changes_the_grid_s_object(search):

@@ -38,9 +38,10 @@ def adversarial(end=0.4, error=1e-4, their_error=0.5):
 def negatives(lost, seeds=range(3)):
     return [
         row
+        for augment in ("None", "auto")
         for estimator, loss in lost.items()
         for count, end in ((1, 0.8 - loss), (127, 0.8))
-        for row in rows(seeds, estimator=estimator, negatives=count, accuracy=(0.5, end))
+        for row in rows(seeds, augment=augment, estimator=estimator, negatives=count, accuracy=(0.5, end))
     ]
 
 
@@ -68,9 +69,9 @@ def test_an_inverse_that_is_not_there_is_none(claims, change, expected):
 @pytest.mark.parametrize(
     ("lost", "expected"),
     [
-        ({"infonce": 0.2, "jsd": 0.1, "dv": 0.3}, ["yes", "yes", "yes", "yes"]),
-        ({"infonce": 0.2, "jsd": 0.4, "dv": 0.3}, ["yes", "no", "yes", "no"]),  # JSD loses most, not DV
-        ({"infonce": 0.0, "jsd": 0.0, "dv": 0.0}, ["no", "no", "no", "no"]),
+        ({"infonce": 0.2, "jsd": 0.1, "dv": 0.3}, ["yes"] * 6),
+        ({"infonce": 0.2, "jsd": 0.4, "dv": 0.3}, ["yes", "no", "yes", "no", "yes", "no"]),  # JSD loses most, not DV
+        ({"infonce": 0.0, "jsd": 0.0, "dv": 0.0}, ["no"] * 6),
     ],
 )
 def test_who_needs_negatives(claims, lost, expected):
@@ -80,7 +81,7 @@ def test_who_needs_negatives(claims, lost, expected):
 def test_runs_that_are_not_all_there_are_compared_over_the_seeds_they_share(claims):
     lost = {"infonce": 0.2, "jsd": 0.1, "dv": 0.3}
     part = [row for row in negatives(lost) if (row["estimator"], row["negatives"], row["seed"]) != ("dv", "1", "2")]
-    assert holds(claims.deep_infomax_negatives(part)) == ["yes"] * 4
+    assert holds(claims.deep_infomax_negatives(part)) == ["yes"] * 6
     disjoint = [row for row in part if row["estimator"] == "jsd" or row["seed"] != "0"]
     assert "(n = 1)" in claims.deep_infomax_negatives(disjoint)[0].ours
     with pytest.raises(claims.NotRunError, match="a seed that is common"):

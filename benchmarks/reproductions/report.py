@@ -83,7 +83,7 @@ SECTIONS = [
     ),
     Section(
         "7b. Deep InfoMax: number of negatives", "deep_infomax_negatives", "deep_infomax_findings",
-        ("estimator", "negatives"), (*COMMON, "i_est"),
+        ("augment", "estimator", "negatives"), (*COMMON, "i_est"),
     ),
     Section(
         "7c. Deep InfoMax: prior matching", "deep_infomax_prior", "deep_infomax_findings", ("prior_weight",),

@@ -100,7 +100,8 @@ plt.show()
 # ----------------------------------------
 
 fig, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
-negatives = [{**row, "step": row["negatives"]} for row in read("deep_infomax_negatives") if row["step"] != "0"]
+rows = [row for row in read("deep_infomax_negatives") if row["step"] != "0" and row["augment"] == "None"]
+negatives = [{**row, "step": row["negatives"]} for row in rows]
 over_steps(axis, negatives, "accuracy", ["estimator"])
 axis.set(xscale="log", xlabel="negatives", ylabel="accuracy")
 plt.show()

@@ -254,6 +254,21 @@ def test_a_term_trains_both_directions_unless_the_bound_is_symmetric(bound):
     assert loss.requires_grad
 
 
+@pytest.mark.parametrize("bound", BOUND_LIST, ids=repr)
+def test_locations_scored_in_parts_are_those_scored_at_once(monkeypatch, bound):
+    x, y = code(seed=1), code(seed=2)
+    results = []
+    for pairs in (2**18, 8 * 8 * 2, 1):  # all nine locations at once, two at a time, one at a time
+        monkeypatch.setattr("skdim.nn.objectives._terms.PAIRS_IN_TRAINING", pairs)
+        term = seeded(lambda: terms(bound, ("local",), (1.0,))["local"])
+        loss, value = term(x, y)
+        loss.backward()
+        results.append([loss, value, *(p.grad for p in term.parameters() if p.grad is not None)])
+    for parts in results[1:]:
+        for a, b in zip(results[0], parts, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
 def test_a_jsd_term_reports_the_nwj_plug_in():
     x, y = code(seed=1), code(seed=2)
     term = terms(JSD(), ("local",), (1.0,))["local"]

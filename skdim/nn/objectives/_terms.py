@@ -8,6 +8,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from skdim.nn.objectives._posterior import AnyCode, Gaussian, StochasticCode, to
 
 #: Pairs that are scored at once outside training; the concatenation critic keeps a hidden layer for each.
 PAIRS_AT_ONCE = 2**17
+#: Pairs that are scored at once in training: tensors that the cache holds, and that the allocator need not ask the system for.
+PAIRS_IN_TRAINING = 2**18
 
 
 class Term(nn.Module):
@@ -51,14 +54,18 @@ class Term(nn.Module):
 
     def evaluate(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:
         """Return the mean over all locations of ``function(scores)``, a few locations at a time to bound the memory."""
+        return self._mean_over_locations(function, x, y, PAIRS_AT_ONCE)
+
+    def _mean_over_locations(
+        self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode, pairs_at_once: int
+    ) -> Tensor:
         features = self.features(y)
-        n_at_once = max(1, PAIRS_AT_ONCE // (len(x.global_) * len(features)))
-        groups = features.split(n_at_once, dim=2) if features.ndim == 3 else [features]
-        total = torch.zeros((), device=features.device)
-        for group in groups:
-            share = group.shape[2] / features.shape[2] if features.ndim == 3 else 1.0
-            total = total + share * function(self.critic(x.global_, group))
-        return total
+        n_at_once = max(1, pairs_at_once // (len(x.global_) * len(features)))
+        if features.ndim == 2 or features.shape[2] <= n_at_once:
+            return function(self.critic(x.global_, features))
+        groups = features.split(n_at_once, dim=2)
+        parts = [group.shape[2] / features.shape[2] * function(self.critic(x.global_, group)) for group in groups]
+        return torch.stack(parts).sum()
 
     def score(self, x: AnyCode, y: AnyCode) -> Tensor:
         """Return InfoNCE of the critic, whatever the estimator: the code is the anchor, the candidates are features."""
@@ -72,6 +79,9 @@ class Term(nn.Module):
 
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
+        if type(self.bound).loss is Bound.loss:  # the bound itself, a mean over locations: a part of them at a time
+            loss = self._mean_over_locations(partial(self.both, self.bound.loss), x, y, PAIRS_IN_TRAINING)
+            return loss, -loss.detach()
         scores = self.scores(x, y)
         loss = self.both(lambda scores: self.bound.loss(scores, self.log_average), scores)
         with torch.no_grad():
@@ -171,7 +181,9 @@ class PosteriorInfoMax(Term):
     def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
         return function(scores)  # a known density is the log ratio up to a function of y: y alone can be the anchor
 
-    def evaluate(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:
+    def _mean_over_locations(
+        self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode, pairs_at_once: int
+    ) -> Tensor:
         return function(self.scores(x, y))
 
     def score(self, x: AnyCode, y: AnyCode) -> Tensor:

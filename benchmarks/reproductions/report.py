@@ -51,7 +51,14 @@ COMMON = ("accuracy", "papers_probe", "v_information")
 SECTIONS = [
     Section("1a. Bijective encoders", "bijective", "bijective", ("couplings", "estimator"), (*COMMON, "i_est")),
     Section("1b. A bijective encoder against a classifier", "adversarial", "adversarial",
-            ("adversary", "smallest_scale"), COMMON),
+            ("adversary", "smallest_scale"), COMMON,
+            tried="What the game hides from the classifier that it plays against, a probe fitted to the end finds again; "
+            "one that stops early, as the paper's does, misses it. Tried for a converged probe, on a validation part, the "
+            "probe on 20,000 rows, one seed: rates of 1e-4, falling and constant, 2e-4 and 3e-4; batches of 512 and 1,024; "
+            "moments of the last 10 and 20 steps, and of 2,048 fresh rows at every step; no penalty on growth; predictions "
+            "without correlation to the labels in place of constant ones; the exact gradient of the variance that the best "
+            "classifier explains, which made codes easier to read. After 240 to 1,500 steps accuracy was .73 or more, from "
+            ".851."),
     Section(
         "2. Encoders that may lose invertibility", "invertibility", "invertibility", ("estimator",),
         (*COMMON, "i_est", "condition_median", "gain_noise", "gain_signal", "gain_unshared", "gain_shared"),

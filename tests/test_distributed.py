@@ -87,6 +87,10 @@ def test_the_first_rank_alone_writes(ran):
     assert not list(ran.glob(".*"))
 
 
+def test_a_rank_leaves_nothing_behind_that_could_outlive_it(ran):
+    assert [(ran / f"left, {rank}.txt").read_text() for rank in range(2)] == ["False", "False"]
+
+
 def test_a_killed_rank_ends_the_job(tmp_path):
     finished = run(tmp_path, "killed")
     assert finished.returncode != 0

@@ -3,6 +3,7 @@
 torchrun --nproc-per-node 2 tests/torchrun.py FOLDER
 """
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from helpers import DropoutEncoder, arrays, images, noise, table, tiny, tiny_mi,
 
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
 from skdim.nn.multiview import ViewBatch
+from skdim.training import distributed
 from skdim.training.batches import Batches
 from skdim.training.distributed import join, write_once
 from skdim.training.net import InfoMaxNet
@@ -160,6 +162,16 @@ def main():
         (folder / f"refused, {name}, {RANK}.txt").write_text(error_of(fit))
     write_once(folder / "written by", lambda path: path.write_text(str(RANK)))
     assert (folder / "written by").exists()
+    (folder / f"left, {RANK}.txt").write_text(str(outlived()))
+
+
+def outlived():
+    """Return whether the group of processes is still there after it was left: its threads would outlive the interpreter."""
+    # torch's objects know no weak references; nothing but this function and its argument may hold the group
+    group = torch.distributed.group.WORLD
+    distributed._leave()
+    gc.collect()
+    return sys.getrefcount(group) > 2
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ Batch normalisation takes its statistics over all ranks, with gradients: torch's
 from __future__ import annotations
 
 import atexit
+import importlib
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +79,9 @@ def join(device: torch.device) -> Ranks | None:
     if not several():
         return None
     if not dist.is_initialized():
+        # torch's optimizers import it. After the group is there it would hold on to it, so that the group outlived its end, and
+        # its threads the interpreter, which aborts the process once in twenty times.
+        importlib.import_module("torch._dynamo")
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(_leave)
     return Ranks(device)

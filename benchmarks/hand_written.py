@@ -32,11 +32,9 @@ class Heads(nn.Module):
 
 
 def cross_entropy(scores: Tensor) -> Tensor:
-    """InfoNCE in both directions for scores (n, locations, n), anchors first, candidates last."""
-    target = torch.arange(len(scores))
-    forth = F.cross_entropy(scores.flatten(0, 1), target.repeat_interleave(scores.shape[1]))
-    back = F.cross_entropy(scores.permute(2, 1, 0).flatten(0, 1), target.repeat_interleave(scores.shape[1]))
-    return (forth + back) / 2
+    """InfoNCE in both directions for scores (n, locations, n), anchors first, candidates last; neither is copied."""
+    forth, back = (F.log_softmax(scores, dim).diagonal(dim1=0, dim2=2).mean() for dim in (2, 0))
+    return -(forth + back) / 2
 
 
 def crop(X: Tensor) -> Tensor:
@@ -111,8 +109,7 @@ class Halves(nn.Module):
         batch = (X.flatten(1).float() - self.mean) / self.scale
         x, y = (encoder(part).global_ for encoder, part in zip(self.encoders, batch.chunk(2, dim=1), strict=True))
         scores = x @ self.W(y).T * (self.log_scale.exp() / self.width) + self.offset
-        own = torch.arange(len(X))
-        return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+        return cross_entropy(scores[:, None])
 
 
 class Predictive(nn.Module):

@@ -47,8 +47,11 @@ def infonce(scores: Tensor) -> Tensor:
     >>> round(infonce(torch.zeros(8, 8)).item(), 6), round(infonce(50 * torch.eye(8)).item(), 4)
     (0.0, 2.0794)
     """
-    candidates_last = check_scores(scores).movedim(1, -1)
-    log_posterior = F.log_softmax(candidates_last, dim=-1).diagonal(dim1=0, dim2=-1)
+    order = sorted(range(check_scores(scores).ndim), key=scores.stride, reverse=True)
+    anchors, candidates = order.index(0), order.index(1)
+    # In the order of the memory: transposed scores, and a map's, would else be copied at each softmax, and back.
+    ordered = scores if order == sorted(order) else scores.permute(order)
+    log_posterior = F.log_softmax(ordered, dim=candidates).diagonal(dim1=anchors, dim2=candidates)
     return math.log(scores.shape[0]) + log_posterior.mean()
 
 

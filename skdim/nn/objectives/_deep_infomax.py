@@ -96,18 +96,18 @@ class DeepInfoMax(Objective):
         code = self._encode(views, generator)
         codes = self._split(code, len(views))
         parts: dict[str, Tensor] = {}
-        objective = torch.zeros((), device=views[0].device)
+        objectives: list[Tensor] = []
         for name, term in self._named_terms():
             x = codes
             if name in ("local", "global"):
-                seen = self._choose_locations(code, generator) if name == "local" else code
-                x = self._split(self._with_maps(seen, len(views)), len(views))
+                chosen = self._choose_locations(code, generator) if name == "local" else None
+                x = self._with_maps(codes, code.local, chosen)
             losses, values = zip(*(term(a, b) for a, b in self._directions(x, name)), strict=True)
-            objective = objective + term.weight * torch.stack(losses).mean()
-            parts[name] = torch.stack(values).mean()
+            objectives.append(term.weight * _mean(losses))
+            parts[name] = _mean(values)
         penalty, further = self._further_bounds(codes)
-        objective, parts = objective + penalty, parts | further
-        loss = objective
+        parts |= further
+        loss = objective = sum(objectives, penalty)
         if self.prior is not None:
             global_ = torch.cat([code.global_ for code in codes])
             prior_loss = self.prior.encoder_loss(global_)
@@ -125,7 +125,7 @@ class DeepInfoMax(Objective):
         for name, term in self._named_terms():
             pairs = self._directions(codes, name)
             losses, values = (
-                torch.stack([term.evaluate(partial(term.both, function), *pair) for pair in pairs]).mean()
+                _mean([term.evaluate(partial(term.both, function), *pair) for pair in pairs])
                 for function in (term.bound.loss, term.bound.value)
             )
             parts[name] = values
@@ -158,7 +158,7 @@ class DeepInfoMax(Objective):
         if not isinstance(term, PosteriorInfoMax):
             return penalty, {}
         bounds = [term.further_bounds(code) for code in codes]
-        means = {name: torch.stack([bound[name] for bound in bounds]).mean() for name in bounds[0]}
+        means = {name: _mean([bound[name] for bound in bounds]) for name in bounds[0]}
         if "total_correlation" in means:
             penalty = term.total_correlation_weight * means["total_correlation"]
         return penalty, {name: value.detach() for name, value in means.items()}
@@ -175,11 +175,28 @@ class DeepInfoMax(Objective):
     def _evaluated(self, views: Sequence[Tensor]) -> list[AnyCode]:
         """Return the views' codes, stochastic ones under the fixed noise."""
         code = self._encode(views, torch.Generator().manual_seed(EVALUATION_SEED))
-        return self._split(self._with_maps(code, len(views)), len(views))
+        return self._with_maps(self._split(code, len(views)), code.local)
 
-    def _with_maps(self, code: AnyCode, n_views: int) -> AnyCode:
-        """Return the code with the maps of the whole batch; places before channels, as in _split."""
-        return code._replace(local=self.gather(code.local.movedim(1, 2), n_views).movedim(1, 2))
+    @staticmethod
+    def _split(code: AnyCode, n_views: int) -> list[AnyCode]:
+        """Return the code of each view, without its map."""
+        parts = zip(*(part.chunk(n_views) for part in code[1:]), strict=True)
+        return [type(code)(code.local[:0], *part) for part in parts]
+
+    def _with_maps(self, codes: list[AnyCode], maps: Tensor, chosen: Tensor | None = None) -> list[AnyCode]:
+        """Return the views' codes with their maps of the whole batch, at the chosen places or at all."""
+        # Places before channels, as convolutions keep them in memory: indexed and split otherwise, the gradient comes back in
+        # another layout, and every layer below pays for it.
+        maps = maps.movedim(1, 2)
+        maps = maps if chosen is None else maps.index_select(1, chosen)
+        of_views = self.gather(maps, len(codes)).chunk(len(codes))
+        return [code._replace(local=part.movedim(1, 2)) for code, part in zip(codes, of_views, strict=True)]
+
+    def _choose_locations(self, code: AnyCode, generator: torch.Generator | None) -> Tensor | None:
+        n_locations = code.local.shape[2]
+        if self.n_locations is None or self.n_locations >= n_locations:
+            return None
+        return torch.randperm(n_locations, generator=generator)[: self.n_locations].to(code.local.device)
 
     def _directions(self, codes: list[AnyCode], name: str) -> list[tuple[AnyCode, AnyCode]]:
         """Return a term's (code, features) pairs: of one view with itself, of two views with each other both ways.
@@ -190,17 +207,7 @@ class DeepInfoMax(Objective):
         one_way = len(codes) == 1 or (name == "code" and getattr(self.terms[name].critic, "exchangeable", False))
         return [(x, y)] if one_way else [(x, y), (y, x)]
 
-    @staticmethod
-    def _split(code: AnyCode, n_views: int) -> list[AnyCode]:
-        # Places before channels, as convolutions keep them in memory: split (and above, indexed) otherwise, the gradient
-        # comes back in another layout, and every layer below pays for it.
-        locals_ = (part.movedim(1, 2) for part in code.local.movedim(1, 2).chunk(n_views))
-        parts = zip(locals_, *(part.chunk(n_views) for part in code[1:]), strict=True)
-        return [type(code)(*part) for part in parts]
 
-    def _choose_locations(self, code: AnyCode, generator: torch.Generator | None) -> AnyCode:
-        n_locations = code.local.shape[2]
-        if self.n_locations is None or self.n_locations >= n_locations:
-            return code
-        chosen = torch.randperm(n_locations, generator=generator)[: self.n_locations].to(code.local.device)
-        return code._replace(local=code.local.movedim(1, 2).index_select(1, chosen).movedim(1, 2))
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    """Return the mean of scalars; of one, itself."""
+    return sum(values[1:], values[0]) / len(values) if len(values) > 1 else values[0]

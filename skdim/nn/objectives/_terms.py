@@ -80,8 +80,8 @@ class Term(nn.Module):
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         if type(self.bound).loss is Bound.loss:  # the bound itself, a mean over locations: a part of them at a time
-            loss = self._mean_over_locations(partial(self.both, self.bound.loss), x, y, PAIRS_IN_TRAINING)
-            return loss, -loss.detach()
+            value = self._mean_over_locations(partial(self.both, self.bound.value), x, y, PAIRS_IN_TRAINING)
+            return -value, value.detach()
         scores = self.scores(x, y)
         loss = self.both(lambda scores: self.bound.loss(scores, self.log_average), scores)
         with torch.no_grad():

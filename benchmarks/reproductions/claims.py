@@ -113,6 +113,8 @@ def judged_of(holds: bool) -> str:
     return "yes" if holds else "no"
 
 
+#: Columns of accuracy: one of a probe that was fitted to the end, one of theirs, which stops early.
+PROBES = {"accuracy": "a converged probe", "papers_probe": "the paper's probe"}
 #: Standard deviations of a pixel by which an inverse may miss, and nats that |log |det J|| may be.
 INVERTED = 0.01
 
@@ -150,7 +152,7 @@ def adversarial(rows: list[Row]) -> list[Claim]:
     theirs = where(rows, adversary="descent", smallest_scale=1e-7)
     claims = []
     for game, of in games.items():
-        for probe, text in {"accuracy": "a converged probe", "papers_probe": "the paper's probe"}.items():
+        for probe, text in PROBES.items():
             paper = f"Accuracy falls by more than 20 points (paper: about .85 to .4): {game}, {text}"
             claims.append(larger(paper, first(of), last(of), probe, "start less end", 0.2))
         claims.append(
@@ -198,10 +200,11 @@ def critic_capacity(rows: list[Row]) -> list[Claim]:
         of = {critic: where(ends, estimator=estimator, critic=critic) for critic in ("bilinear", "separable", "concat")}
         claims += [
             larger(
-                f"The {critic} critic gives better accuracy than the network on both, {estimator}",
-                of[critic], of["concat"], "accuracy", "difference",
+                f"The {critic} critic gives better accuracy than the network on both, {estimator}: {text}",
+                of[critic], of["concat"], probe, "difference",
             )
             for critic in ("bilinear", "separable")
+            for probe, text in PROBES.items()
         ]  # fmt: skip
         if estimator == "nwj":
             claims += [

@@ -100,12 +100,15 @@ SECTIONS = [
     Section(
         "7b. Deep InfoMax: number of negatives", "deep_infomax_negatives", "deep_infomax_findings",
         ("augment", "estimator", "negatives"), (*COMMON, "i_est"),
+        tried="Without augmentation a code is matched with patches that it was computed from, and few negatives do. Between "
+        "augmented views InfoNCE needs many, and JSD loses less with few, as the paper has it of larger images.",
     ),
     Section(
         "7c. Deep InfoMax: prior matching", "deep_infomax_prior", "deep_infomax_findings", ("prior_weight",),
         (*COMMON, "ks", "ndm", "i_est"),
         "ks is the Kolmogorov-Smirnov distance of the sigmoid's components to the uniform prior, their mean; ndm the neural "
         "dependency measure in nats, which is the same before and after the sigmoid.",
+        tried="At a tenth of that weight the prior costs nothing, and most of what it does is there.",
     ),
     Section(
         "7d. Deep InfoMax: occlusion", "deep_infomax_occlusion", "deep_infomax_findings", ("hidden_side",),

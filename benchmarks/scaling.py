@@ -72,6 +72,7 @@ def main() -> None:
     for series in arguments.series:
         sizes = arguments.sizes or SIZES[series]
         cases = {size: case(series, size) for size in sizes}
+        cost(*cases[sizes[0]][:2], time.process_time)  # warms up
         costs: dict[int, list[float]] = {size: [] for size in sizes}
         for _ in range(arguments.rounds):
             for size, (transformer, X, _) in cases.items():

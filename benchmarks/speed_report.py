@@ -38,7 +38,7 @@ class Section:
     settings : tuple of str
         Columns that tell rows apart.
     columns : tuple of str
-        What is shown; all columns but the machine's where empty.
+        What is shown; where empty, all columns but the machine's, of which only settings are.
     run : tuple of str
         Columns that tell runs apart, of which the last counts.
     """
@@ -66,7 +66,8 @@ class Section:
         if not rows:
             return f"## {self.title}\n\n{self.text}\n\n`benchmarks/{self.script}.py` has not been run yet."
         shown = quality(rows) if self.table == "quality_per_second" else rows
-        columns = self.columns or tuple(name for name in shown[0] if name not in (*machine(), "started"))
+        hidden = {*machine(), "started"} - set(self.settings)
+        columns = self.columns or tuple(name for name in shown[0] if name not in hidden)
         return "\n\n".join([f"## {self.title}", self.text, as_table(shown, columns), provenance(self.script, rows)])
 
 

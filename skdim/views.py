@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -26,11 +27,22 @@ from skdim._params import Configured
 __all__ = ["Augmentation", "ImageAugmentation", "SequenceAugmentation", "TableAugmentation", "sample_uniform"]
 
 
+#: The Weyl increment of SplitMix64 [1]_.
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
 def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     """Finalise SplitMix64: a bijection of 64-bit integers whose output bits are all well mixed [1]_."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+@lru_cache(maxsize=16)
+def _key(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
+    """Return one number for all batches of an epoch."""
+    with np.errstate(over="ignore"):
+        return _mix(_mix(np.array([seed], dtype=np.uint64) + GOLDEN) + np.uint64(epoch + 1) * GOLDEN)
 
 
 def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) -> npt.NDArray[np.float32]:
@@ -58,13 +70,9 @@ def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) 
     >>> bool((sample_uniform(0, 3, [7, 8], 4)[1] == sample_uniform(0, 3, [8], 4)[0]).all())
     True
     """
-    golden = np.uint64(0x9E3779B97F4A7C15)  # the Weyl increment of SplitMix64
-    with np.errstate(over="ignore"):
-        key = _mix(np.asarray([seed], dtype=np.uint64) + golden)
-        key = _mix(key + np.uint64(epoch + 1) * golden)
-        rows = _mix(key + (np.asarray(samples).astype(np.uint64) + np.uint64(1)) * golden)
-        bits = _mix(rows[:, None] + (np.arange(n_draws, dtype=np.uint64) + np.uint64(1)) * golden)
-    return (bits >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+    rows = _mix(_key(seed, epoch) + (np.asarray(samples).astype(np.uint64) + np.uint64(1)) * GOLDEN)
+    bits = _mix(rows[:, None] + (np.arange(n_draws, dtype=np.uint64) + np.uint64(1)) * GOLDEN)
+    return (bits >> np.uint64(40)).view(np.int64).astype(np.float32) * np.float32(2.0**-24)  # signed: far sooner converted
 
 
 @runtime_checkable

@@ -47,7 +47,8 @@ def infonce(scores: Tensor) -> Tensor:
     >>> round(infonce(torch.zeros(8, 8)).item(), 6), round(infonce(50 * torch.eye(8)).item(), 4)
     (0.0, 2.0794)
     """
-    order = sorted(range(check_scores(scores).ndim), key=scores.stride, reverse=True)
+    strides = check_scores(scores).stride()
+    order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
     anchors, candidates = order.index(0), order.index(1)
     # In the order of the memory: transposed scores, and a map's, would else be copied at each softmax, and back.
     ordered = scores if order == sorted(order) else scores.permute(order)

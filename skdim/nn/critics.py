@@ -103,7 +103,7 @@ class Critic(nn.Module):
             scores = scores * self.log_scale.exp()
         if self.offset is not None:
             scores = scores + self.offset
-        return scores if y.ndim == 2 else scores.unflatten(1, (y.shape[2], len(y))).movedim(1, 2)
+        return scores if y.ndim == 2 else scores.reshape(len(x), y.shape[2], len(y)).transpose(1, 2)
 
 
 def build_critic(factory: CriticFactory, x_features: int, y_features: int, offset: float = 0.0) -> Critic:
@@ -190,13 +190,13 @@ class _Embedding(nn.Module):
             layers += [nn.Linear(features, size), nn.ReLU()]
             features = size
         self.mlp = nn.Sequential(*layers, nn.Linear(features, width)) if hidden else None
-        self.norm = nn.LayerNorm(width) if normalize else nn.Identity()
+        self.norm = nn.LayerNorm(width) if normalize else None
 
     def forward(self, x: Tensor) -> Tensor:
         embedding = self.shortcut(x)
         if self.mlp is not None:
             embedding = embedding + self.mlp(x)
-        return self.norm(embedding)
+        return embedding if self.norm is None else self.norm(embedding)
 
 
 class _Separable(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -119,10 +120,15 @@ class Standardizer:
         if values.ndim != len(self.shape) + 1:  # stacked sequences may be longer or shorter than the fitted ones
             values = values.reshape(-1, *self.shape)
         values = _mixed(values, self.mixing)
-        per_channel = (-1,) + (1,) * (len(self.shape) - 1)
-        values -= torch.from_numpy(self.mean).reshape(per_channel)
-        values /= torch.from_numpy(self.scale).reshape(per_channel)
+        mean, scale = self._per_channel
+        values -= mean
+        values /= scale
         return values.to(torch.float32)  # what float32 cannot hold is inf, and is refused where it matters
+
+    @cached_property
+    def _per_channel(self) -> tuple[Tensor, Tensor]:
+        shape = (-1,) + (1,) * (len(self.shape) - 1)
+        return torch.from_numpy(self.mean).reshape(shape), torch.from_numpy(self.scale).reshape(shape)
 
 
 def _mixed(values: Tensor, mixing: npt.NDArray[np.float64] | None) -> Tensor:

@@ -187,10 +187,10 @@ class DeepInfoMax(Objective):
         """Return the views' codes with their maps of the whole batch, at the chosen places or at all."""
         # Places before channels, as convolutions keep them in memory: indexed and split otherwise, the gradient comes back in
         # another layout, and every layer below pays for it.
-        maps = maps.movedim(1, 2)
+        maps = maps.transpose(1, 2)
         maps = maps if chosen is None else maps.index_select(1, chosen)
         of_views = self.gather(maps, len(codes)).chunk(len(codes))
-        return [code._replace(local=part.movedim(1, 2)) for code, part in zip(codes, of_views, strict=True)]
+        return [code._replace(local=part.transpose(1, 2)) for code, part in zip(codes, of_views, strict=True)]
 
     def _choose_locations(self, code: AnyCode, generator: torch.Generator | None) -> Tensor | None:
         n_locations = code.local.shape[2]

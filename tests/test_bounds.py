@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdim.bounds import BOUNDS, DV, JSD, NWJ, Alpha, InfoNCE, alpha, dv, infonce, jsd, nwj
+from skdim.bounds import BOUNDS, DV, JSD, METRIC_LOSSES, MI_BOUNDS, NWJ, Alpha, InfoNCE, alpha, dv, infonce, jsd, nwj
 
 FUNCTIONS = {
     "infonce": infonce,
@@ -19,6 +19,9 @@ FUNCTIONS = {
     "alpha 0": lambda scores: alpha(scores, 0.0),
     "alpha 1": lambda scores: alpha(scores, 1.0),
 }
+OF_A_CRITIC = [
+    bound() for bound in (MI_BOUNDS | METRIC_LOSSES).values() if bound.needs == "critic" and not bound.auxiliary
+]
 CONFIGURED = [InfoNCE(), JSD(), DV(), NWJ(), Alpha(), Alpha(alpha=0.5), Alpha(alpha=1.0)]
 
 
@@ -308,6 +311,36 @@ def test_symmetric_says_whether_x_and_y_may_be_exchanged(bound):
     scores = random_scores(9, 9)
     exchanged = bound.value(scores.T).item()
     assert (abs(exchanged - bound.value(scores).item()) < 1e-10) == bound.symmetric
+
+
+@pytest.mark.parametrize("bound", OF_A_CRITIC, ids=repr)
+@pytest.mark.parametrize("shape", [(9, 9), (9, 9, 3)])
+def test_symmetric_value_and_loss_are_the_means_over_both_choices_of_the_anchor(bound, shape):
+    scores = random_scores(*shape)
+    exchanged = scores.transpose(0, 1)
+    for laid_out in (scores, exchanged.contiguous().transpose(0, 1), scores.movedim(1, -1).contiguous().movedim(-1, 1)):
+        value = (bound.value(scores) + bound.value(exchanged)) / 2
+        torch.testing.assert_close(bound.symmetric_value(laid_out), value)
+        loss = (bound.loss(scores) + bound.loss(exchanged)) / 2
+        torch.testing.assert_close(bound.symmetric_loss(laid_out), loss)
+
+
+@pytest.mark.parametrize("bound", [bound() for bound in MI_BOUNDS.values() if bound.needs == "conditional"], ids=repr)
+def test_a_known_conditional_has_one_anchor(bound):
+    scores = random_scores(9, 9)
+    assert bound.symmetric_value(scores) == bound.value(scores)
+    assert bound.symmetric_loss(scores) == bound.loss(scores)
+
+
+def test_a_bound_of_ones_own_is_asked_for_both_directions():
+    class Halved(InfoNCE):
+        def value(self, scores):
+            return super().value(scores) / 2
+
+    scores = random_scores(9, 9)
+    halves = (infonce(scores) + infonce(scores.T)) / 4
+    torch.testing.assert_close(Halved().symmetric_value(scores), halves)
+    torch.testing.assert_close(Halved().symmetric_loss(scores), -halves)
 
 
 @pytest.mark.parametrize("bound", CONFIGURED, ids=repr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -97,3 +98,19 @@ class Bound(Configured):
     def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
         """Return the scalar that training minimises; ``log_average`` is read and updated by ``dv`` only."""
         return -self.value(scores)
+
+    def symmetric_value(self, scores: Tensor) -> Tensor:
+        """Return the bound in nats, an asymmetric critic's bound as the mean over both choices of the anchor."""
+        return self._mean_over_anchors(self.value, scores)
+
+    def symmetric_loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+        """Return the loss, an asymmetric one's mean over both choices of the anchor."""
+        if type(self).loss is Bound.loss:
+            return -self.symmetric_value(scores)
+        return self._mean_over_anchors(lambda scores: self.loss(scores, log_average), scores)
+
+    def _mean_over_anchors(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
+        # A known log p(y | x) is the log ratio up to a function of y: its anchor cannot be chosen.
+        if self.symmetric or self.needs == "conditional":
+            return function(scores)
+        return (function(scores) + function(scores.transpose(0, 1))) / 2

@@ -47,13 +47,23 @@ def infonce(scores: Tensor) -> Tensor:
     >>> round(infonce(torch.zeros(8, 8)).item(), 6), round(infonce(50 * torch.eye(8)).item(), 4)
     (0.0, 2.0794)
     """
+    return _infonce(*_in_order_of_memory(scores))
+
+
+def _in_order_of_memory(scores: Tensor) -> tuple[Tensor, int, int]:
+    """Return the scores and which dimensions anchors and candidates are then.
+
+    Transposed scores, and a map's, would else be copied at each softmax, and back.
+    """
     strides = check_scores(scores).stride()
     order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
-    anchors, candidates = order.index(0), order.index(1)
-    # In the order of the memory: transposed scores, and a map's, would else be copied at each softmax, and back.
     ordered = scores if order == sorted(order) else scores.permute(order)
-    log_posterior = F.log_softmax(ordered, dim=candidates).diagonal(dim1=anchors, dim2=candidates)
-    return math.log(scores.shape[0]) + log_posterior.mean()
+    return ordered, order.index(0), order.index(1)
+
+
+def _infonce(scores: Tensor, anchors: int, candidates: int) -> Tensor:
+    log_posterior = F.log_softmax(scores, dim=candidates).diagonal(dim1=anchors, dim2=candidates)
+    return math.log(scores.shape[anchors]) + log_posterior.mean()
 
 
 def alpha(scores: Tensor, alpha: float = 0.01) -> Tensor:
@@ -185,6 +195,12 @@ class InfoNCE(Bound):
 
     def value(self, scores: Tensor) -> Tensor:
         return infonce(scores)
+
+    def symmetric_value(self, scores: Tensor) -> Tensor:
+        if type(self).value is not InfoNCE.value:
+            return super().symmetric_value(scores)
+        scores, x, y = _in_order_of_memory(scores)  # once for both
+        return (_infonce(scores, x, y) + _infonce(scores, y, x)) / 2
 
 
 @dataclass

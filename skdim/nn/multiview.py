@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from skdim.bounds import Bound, infonce
+from skdim.bounds import Bound, InfoNCE
 from skdim.nn.critics import Critic
 from skdim.nn.encoders import Code
 from skdim.nn.objectives import CodeInfoMax, Objective
@@ -199,9 +199,9 @@ class PairInfoMax(CodeInfoMax):
         log_average = self.log_average if self.training else None
         loss, value = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for share, scores in parts:
-            part = self.both(lambda scores: self.bound.loss(scores, log_average), scores)
+            part = self.bound.symmetric_loss(scores, log_average)
             with torch.no_grad():
-                worth = -part if self.bound.loss_is_value else self.both(self.bound.value, scores)
+                worth = -part if self.bound.loss_is_value else self.bound.symmetric_value(scores)
             loss, value = loss + share / total * part, value + share / total * worth
         if self.target is not None:
             gap = value - self.target
@@ -211,8 +211,7 @@ class PairInfoMax(CodeInfoMax):
 
     def infonce(self, x: Tensor, y: Tensor) -> Tensor:
         """Return InfoNCE in nats with the batch as negatives, the mean over both choices of the anchor."""
-        scores = self.critic(x, y)
-        return (infonce(scores) + infonce(scores.T)) / 2
+        return InfoNCE().symmetric_value(self.critic(x, y))
 
     def _comparisons(self, scores: Tensor, groups: Tensor | None) -> list[tuple[float, Tensor]]:
         """Return the score tensors whose bounds are averaged, with their shares."""

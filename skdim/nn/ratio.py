@@ -453,15 +453,12 @@ class RatioObjective(nn.Module):
         self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None, log_average: Tensor | None = None
     ) -> Tensor:
         """Return the bound's loss on scores (K, K)."""
-        return self._both(lambda scores, extra: self.bound.loss(scores, log_average, **extra), scores, x, y)
+        if self.auxiliary is None:
+            return self.bound.symmetric_loss(scores, log_average)
+        return self.bound.loss(scores, log_average, **{self.bound.auxiliary: self.auxiliary(x, y)})
 
     def value(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """Return the bound in nats."""
-        return self._both(lambda scores, extra: self.bound.value(scores, **extra), scores, x, y)
-
-    def _both(self, function: Callable[..., Tensor], scores: Tensor, x: Tensor | None, y: Tensor | None) -> Tensor:
-        if self.auxiliary is not None:
-            return function(scores, {self.bound.auxiliary: self.auxiliary(x, y)})
-        if self.bound.symmetric:
-            return function(scores, {})
-        return (function(scores, {}) + function(scores.T, {})) / 2
+        if self.auxiliary is None:
+            return self.bound.symmetric_value(scores)
+        return self.bound.value(scores, **{self.bound.auxiliary: self.auxiliary(x, y)})

@@ -18,7 +18,6 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -125,8 +124,8 @@ class DeepInfoMax(Objective):
         for name, term in self._named_terms():
             pairs = self._directions(codes, name)
             losses, values = (
-                _mean([term.evaluate(partial(term.both, function), *pair) for pair in pairs])
-                for function in (term.bound.loss, term.bound.value)
+                _mean([term.evaluate(function, *pair) for pair in pairs])
+                for function in (term.bound.symmetric_loss, term.bound.symmetric_value)
             )
             parts[name] = values
             parts["loss"] = parts["loss"] + term.weight * losses

@@ -8,7 +8,6 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -71,21 +70,15 @@ class Term(nn.Module):
         """Return InfoNCE of the critic, whatever the estimator: the code is the anchor, the candidates are features."""
         return self.evaluate(infonce, x, y)
 
-    def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
-        """Return ``function(scores)``, for an asymmetric bound its mean over both choices of the anchor."""
-        if self.bound.symmetric:
-            return function(scores)
-        return (function(scores) + function(scores.transpose(0, 1))) / 2
-
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         if type(self.bound).loss is Bound.loss:  # the bound itself, a mean over locations: a part of them at a time
-            value = self._mean_over_locations(partial(self.both, self.bound.value), x, y, PAIRS_IN_TRAINING)
+            value = self._mean_over_locations(self.bound.symmetric_value, x, y, PAIRS_IN_TRAINING)
             return -value, value.detach()
         scores = self.scores(x, y)
-        loss = self.both(lambda scores: self.bound.loss(scores, self.log_average), scores)
+        loss = self.bound.symmetric_loss(scores, self.log_average)
         with torch.no_grad():
-            value = -loss if self.bound.loss_is_value else self.both(self.bound.value, scores)
+            value = -loss if self.bound.loss_is_value else self.bound.symmetric_value(scores)
         return loss, value.detach()
 
 
@@ -177,9 +170,6 @@ class PosteriorInfoMax(Term):
     def scores(self, x: AnyCode, y: AnyCode) -> Tensor:
         """Return ``scores[i, j]`` = log p(y of x_j | y_i)."""
         return _posterior(y).log_density(x.global_)
-
-    def both(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
-        return function(scores)  # a known density is the log ratio up to a function of y: y alone can be the anchor
 
     def _mean_over_locations(
         self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode, pairs_at_once: int

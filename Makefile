@@ -3,7 +3,7 @@
 #   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
 # and, by hand alone:
 #   make reproduce    the papers' experiments and their page, hours; QUICK=1 in minutes; -j2 for two at a time
-#   make bench    speed, cost and memory, and their page, hours; PEERS="cebra=<its python> torch-mist=<its python>" beside them
+#   make bench    speed, cost and memory, and their page, hours; PEERS="cebra=<its python> torch-mist=<..> umap=<..>" beside them
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= digits
@@ -57,13 +57,12 @@ reproduce: $(experiments:%=reproduce-%)
 reproduce-%: install
 	$(bin)/python benchmarks/reproductions/$*.py $(if $(QUICK),--quick,--test)
 
-# CEBRA and UMAP stand in the picture of quality after the steps in quality_per_second.py, in interpreters of their own.
 bench: install
 	$(bin)/python benchmarks/training_speed.py --threads 1 2 $(if $(PEERS),--peers $(PEERS))
 	$(bin)/python benchmarks/precision.py --threads 1
 	$(bin)/python benchmarks/training_profile.py --threads 1 2
 	$(bin)/python benchmarks/transform_speed.py
-	$(bin)/python benchmarks/quality_per_second.py
+	$(bin)/python benchmarks/quality_per_second.py --threads 1 --seeds 0 1 2 $(if $(PEERS),--peers $(PEERS))
 	$(bin)/python benchmarks/scaling.py
 	$(bin)/python benchmarks/memory.py --n 1000000 --source array
 	$(bin)/python benchmarks/memory.py --n 1000000 --source memmap

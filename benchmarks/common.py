@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import datetime
 import os
@@ -30,6 +31,22 @@ Clock: TypeAlias = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 RESULTS = Path(__file__).parent / "results"
+
+#: Packages that are measured beside ours, each in an interpreter of its own.
+PEERS = ("cebra", "torch-mist", "umap")
+
+
+def add_peers(parser: argparse.ArgumentParser) -> None:
+    """Add ``--peers NAME=PYTHON ...``, a dictionary of the peers' interpreters; a script takes those that it measures."""
+    names = ", ".join(PEERS)
+
+    def interpreter(text: str) -> tuple[str, str]:
+        name, _, python = text.partition("=")
+        if name not in PEERS or not Path(python).is_file():
+            raise argparse.ArgumentTypeError(f"{text!r} is not NAME=PYTHON with a name of {names} and a file.")
+        return name, python
+
+    parser.add_argument("--peers", nargs="+", type=interpreter, default=[], metavar="NAME=PYTHON", help=f"of {names}")
 
 
 def _digits() -> Bunch:

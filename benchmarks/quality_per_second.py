@@ -6,12 +6,10 @@ is a dated row. Rows that exist are skipped: an interrupted run goes on.
 
     python benchmarks/quality_per_second.py --threads 1
 
-CEBRA and UMAP run in interpreters of their own, and exchange arrays in a folder; ``quality_per_second_peers.py`` says how:
+CEBRA and UMAP run in interpreters of their own, and exchange arrays in a folder; ``quality_per_second_peers.py`` says how to
+install them, and what they are given:
 
-    python benchmarks/quality_per_second.py --write arrays
-    cebra/bin/python benchmarks/quality_per_second_peers.py --folder arrays --peers cebra
-    umap/bin/python benchmarks/quality_per_second_peers.py --folder arrays --peers umap
-    python benchmarks/quality_per_second.py --read arrays
+    python benchmarks/quality_per_second.py --threads 1 --peers cebra=cebra/bin/python umap=umap/bin/python
 
 The autoencoder has our encoder and a decoder that mirrors it, and minimises the squared error of standardised pixels with our
 optimizer, batch and schedule. "DIM(L)" are the paper's settings with InfoNCE (``PAPER``).
@@ -21,6 +19,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import load, probe, probe_few, read, record
+from common import add_peers, load, probe, probe_few, read, record
 from hand_written import adamw
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ TABLE = "quality_per_second"
 RUN = ("data", "part", "rows", "method", "budget", "unit", "seed")
 WIDTH, BATCH = 64, 128
 LABELS, DRAWS = 1000, 3
+PEERS_HERE = ("cebra", "umap")
 
 #: Features of samples, from a fit.
 Transform: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -153,15 +155,22 @@ def run_methods(data: Any, base: dict[str, Any], arguments: argparse.Namespace) 
                 judge(run, transform(data.X), transform(data.X_eval), data, **took, versions="")
 
 
-def read_peers(folder: Path, data: Any, base: dict[str, Any]) -> None:
+def run_peers(data: Any, base: dict[str, Any], folder: Path, arguments: argparse.Namespace) -> None:
+    """Let the peers fit on these rows, and judge their features."""
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "arrays.npz", X=data.X, X_eval=data.X_eval)
+    script = Path(__file__).with_name("quality_per_second_peers.py")
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), str(arguments.threads))
+    for peer, python in arguments.peers:
+        if peer in PEERS_HERE:
+            command = [python, script, "--folder", folder, "--peers", peer, "--seeds", *map(str, arguments.seeds)]
+            subprocess.run(command, check=True, env=os.environ | threads)
     for path in sorted(folder.glob("features_*.npz")):
         peer = np.load(path)
         values = (*base.values(), str(peer["method"]), int(peer["budget"]), str(peer["unit"]), int(peer["seed"]))
         run = dict(zip(RUN, values, strict=True))
         if len(peer["Z"]) != len(data.X) or len(peer["Z_eval"]) != len(data.X_eval):
-            raise ValueError(
-                f"{path} has features of other rows: give the --data, --rows and --test that wrote the arrays."
-            )
+            raise ValueError(f"{path} has features of other rows: --folder is of another --data, --rows or --test.")
         if not is_done(run):
             took = {name: round(float(peer[name]), 2) for name in ("fit_cpu_s", "fit_wall_s")}
             judge(run, peer["Z"], peer["Z_eval"], data, **took, versions=str(peer["versions"]))
@@ -170,26 +179,22 @@ def read_peers(folder: Path, data: Any, base: dict[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="fashion-mnist", choices=["fashion-mnist", "mnist"])
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), choices=METHODS)
     parser.add_argument("--epochs", type=int, nargs="+", help="budgets of what has several, instead of their own")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", type=int, help="train on the first rows only")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write the arrays for the peers")
-    parser.add_argument("--read", type=Path, metavar="FOLDER", help="judge the peers' features")
+    add_peers(parser)
+    parser.add_argument("--folder", type=Path, help="keep the peers' features here, so that an interrupted run goes on")
     parser.add_argument("--test", action="store_true", help="judge on the test set")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = load(arguments.data, arguments.test)
     data.X, data.y = data.X[: arguments.rows], data.y[: arguments.rows]
     base = {"data": arguments.data, "part": data.part, "rows": len(data.X)}
-    if arguments.write:
-        arguments.write.mkdir(parents=True, exist_ok=True)
-        np.savez(arguments.write / "arrays.npz", X=data.X, X_eval=data.X_eval)
-    elif arguments.read:
-        read_peers(arguments.read, data, base)
-    else:
-        run_methods(data, base, arguments)
+    run_methods(data, base, arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        run_peers(data, base, arguments.folder or Path(folder), arguments)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,9 @@
 
     python -m venv cebra && cebra/bin/pip install torch==2.13.0 cebra==0.6.1
     python -m venv umap && umap/bin/pip install torch==2.13.0 umap-learn==0.5.12
-    export OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1
-    cebra/bin/python benchmarks/quality_per_second_peers.py --folder arrays --peers cebra
-    umap/bin/python benchmarks/quality_per_second_peers.py --folder arrays --peers umap
 
-It reads ``arrays.npz`` and writes ``features_<peer>_<budget>_<seed>.npz`` with the seconds that the fit took; files that exist
-are skipped.
+It is started by ``quality_per_second.py --peers cebra=cebra/bin/python umap=umap/bin/python``, reads ``arrays.npz`` in a folder
+and writes ``features_<peer>_<budget>_<seed>.npz`` with the seconds that the fit took; files that exist are skipped.
 
 CEBRA: time contrastive, our convolutional network, its own temperature and learning rate, batches of 128; the budget is steps.
 Its positives are neighbours in time, and rows of Fashion-MNIST have no time: their order is that of the file, so this says what

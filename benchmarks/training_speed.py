@@ -32,7 +32,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import skorch
 import torch
-from common import CLOCKS, Clock, record
+from common import CLOCKS, Clock, add_peers, record
 from hand_written import LEARNING_RATE, Halves, Predictive, TwoViews, adamw, crop, loop, mask
 from sklearn.base import clone
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ VERSIONS = {"ours": skdim.__version__, "hand-written": torch.__version__, "skorc
 Run: TypeAlias = Callable[[int], float]
 
 #: The cases that each peer can take.
-PEERS = {"cebra": ("conv", "conv-codes", "mlp", "mlp-codes"), "torch-mist": ("halves",)}
+CASES_OF_PEERS = {"cebra": ("conv", "conv-codes", "mlp", "mlp-codes"), "torch-mist": ("halves",)}
 
 
 @dataclass
@@ -215,11 +215,8 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cases", nargs="+", default=["conv", "conv-codes", "mlp", "mlp-codes", "halves", "cpc"])
-    parser.add_argument("--peers", nargs="+", default=[], metavar="NAME=PYTHON", help=f"of {', '.join(PEERS)}")
+    add_peers(parser)
     arguments = parser.parse_args()
-    interpreters = dict(peer.split("=", 1) for peer in arguments.peers)
-    if unknown := set(interpreters) - set(PEERS):
-        parser.error(f"Unknown peers {sorted(unknown)}; allowed are {sorted(PEERS)}.")
     every = cases()
     started = datetime.datetime.now().isoformat(timespec="seconds")
     for name in arguments.cases:
@@ -227,8 +224,8 @@ def main() -> None:
             np.save(Path(folder) / f"{name}.npy", every[name].X)
             peers = {
                 peer: Peer(peer, python, name, Path(folder), every[name].steps, arguments.clock)
-                for peer, python in interpreters.items()
-                if name in PEERS[peer]
+                for peer, python in arguments.peers
+                if name in CASES_OF_PEERS.get(peer, ())
             }
             for threads in arguments.threads:
                 torch.set_num_threads(threads)

@@ -68,7 +68,7 @@ bench: install
 	$(bin)/python benchmarks/memory.py --n 1000000 --source memmap
 	$(bin)/python benchmarks/score_memory.py
 	$(bin)/python benchmarks/search.py --threads 1
-	$(bin)/python benchmarks/search.py --threads 2
+	$(bin)/python benchmarks/search.py --threads 2 --epochs 50
 	OMP_NUM_THREADS=1 $(bin)/python benchmarks/processes.py
 	OMP_NUM_THREADS=1 $(bin)/torchrun --nproc-per-node 2 benchmarks/processes.py
 	$(bin)/python benchmarks/speed_report.py

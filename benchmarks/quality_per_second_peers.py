@@ -60,7 +60,7 @@ def _umap() -> Fit:
 #: Package, its import, what the budget counts, and budgets.
 PEERS: dict[str, tuple[str, Callable[[], Fit], str, tuple[int, ...]]] = {
     "cebra": ("cebra", _cebra, "steps", (400, 1_600, 6_400)),
-    "umap": ("umap-learn", _umap, "rows", (5_000, 20_000)),
+    "umap": ("umap-learn", _umap, "rows", (5_000, 20_000, 50_000)),
 }
 
 

@@ -89,10 +89,11 @@ def provenance(script: str, rows: list[Row]) -> str:
 
 
 def quality(rows: list[Row]) -> list[Row]:
-    """Return a row for each method and budget, with mean and standard deviation over seeds, by the time it took."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["method"], f"{int(row['budget']):,} {row['unit']}"), []).append(row)
+    """Return a row for each method and budget, with mean and standard deviation over seeds."""
+    groups: dict[tuple[str, int], list[Row]] = {}
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    for row in sorted(rows, key=lambda row: (methods.index(row["method"]), int(row["budget"]))):
+        groups.setdefault((row["method"], int(row["budget"])), []).append(row)
 
     def spread(group: list[Row], name: str, digits: int) -> str:
         values = [float(row[name]) for row in group]
@@ -102,7 +103,7 @@ def quality(rows: list[Row]) -> list[Row]:
     return [
         {
             "features": method,
-            "budget": "" if method in ("PCA", "raw pixels") else budget,
+            "budget": "" if method in ("PCA", "raw pixels") else f"{budget:,} {group[0]['unit']}",
             "width": group[0]["width"],
             "seeds": str(len(group)),
             "CPU seconds": spread(group, "fit_cpu_s", 1),

@@ -3,7 +3,7 @@
 The interval is one of the bound's expectation: "two-sided" is how often the truth itself lies inside, "one-sided" how often the
 lower end is not above it, which is all that a lower bound promises.
 
-    python benchmarks/coverage.py --repeats 200
+    python benchmarks/interval_coverage.py --repeats 200
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run(name: str, n: int, n_repeats: int) -> None:
     estimate, error, lower, upper = np.array(rows).T
     truth = task.mutual_information
     record(
-        "coverage",
+        "interval_coverage",
         {
             "task": name,
             "n": n,

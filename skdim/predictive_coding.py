@@ -14,8 +14,7 @@ from torch import nn
 
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound
-from skdim.nn.predictive import NEGATIVES, Predictive
-from skdim.nn.sequences import (
+from skdim.nn.causal import (
     CONTEXTS,
     GRU,
     PATCH_ENCODERS,
@@ -24,6 +23,7 @@ from skdim.nn.sequences import (
     StridedConv,
     build_causal_encoder,
 )
+from skdim.nn.predictive import NEGATIVES, Predictive
 from skdim.training.batches import Batch, Standardizer
 from skdim.training.device import to_device
 from skdim.training.learner import Learner
@@ -55,7 +55,7 @@ class CPCTransformer(InfoMaxTransformer):
         Largest number of steps K that are predicted, in frames or rows of patches; ``n_steps_`` is what the length allows.
     context : {"gru", "conv"} or object, default="gru"
         The causal network g_ar: gated recurrent units, or convolutions that see the past only; by name or configured, such as
-        ``GRU(n_layers=2)``; see :mod:`skdim.nn.sequences`. Over patches "gru" runs down each column by itself, and "conv"
+        ``GRU(n_layers=2)``; see :mod:`skdim.nn.causal`. Over patches "gru" runs down each column by itself, and "conv"
         sees neighbouring columns too.
     negatives : {"batch", "sequence", "all"}, default="batch"
         What a later latent is told from: the latents at the same offset of the other sequences in the batch; the latents at
@@ -65,7 +65,7 @@ class CPCTransformer(InfoMaxTransformer):
     estimator : {"infonce", "jsd", "dv", "nwj", "alpha"} or Bound, default="infonce"
         The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`.
     encoder : {"auto", "conv", "mlp"}, object or callable, default="auto"
-        The encoder g_enc. Of sequences: "auto" or a :class:`~skdim.nn.sequences.StridedConv`. Of patches: "conv", "mlp", a
+        The encoder g_enc. Of sequences: "auto" or a :class:`~skdim.nn.causal.StridedConv`. Of patches: "conv", "mlp", a
         configured object such as ``Conv(norm="group")``, or a class or function ``(patch_shape, n_components) ->
         nn.Module``, without batch normalisation; "auto" is "mlp" for patches with sides below 16, else "conv".
     patch_size : int or tuple of int, default=None
@@ -114,7 +114,7 @@ class CPCTransformer(InfoMaxTransformer):
     Attributes
     ----------
     encoder_ : nn.Module
-        The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.sequences.Contexts`.
+        The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.causal.Contexts`.
     n_steps_ : int
         Steps that are predicted: ``n_steps``, or what the longest sequence fitted allows.
     step_accuracy_ : ndarray of float, one a step

@@ -196,3 +196,11 @@ def noise(X, generator):
 def threads_of_the_worker(estimator, X, y):
     """Score a candidate by the threads that torch runs where it was fitted."""
     return torch.get_num_threads()
+
+
+def assert_one_graph(network, *inputs):
+    """Check that a network is traced without a break, and that its trace computes the same."""
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(allow_rnn=True):
+        traced = torch.compile(network, fullgraph=True, backend="eager")(*inputs)
+    torch.testing.assert_close(traced, network(*inputs))

@@ -20,9 +20,9 @@ from torch import nn
 
 from skdim import CPCTransformer
 from skdim.bounds import BOUNDS, Alpha, InfoNCE
+from skdim.nn.causal import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 from skdim.nn.encoders import MLP, Conv
 from skdim.nn.predictive import NEGATIVES, Predictive
-from skdim.nn.sequences import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 
 
 def waves(n=160, length=24, seed=0):

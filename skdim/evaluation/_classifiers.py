@@ -19,7 +19,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skdim.evaluation._networks import Supervised, perceptron, train
+from skdim.evaluation._networks import Supervised, train
+from skdim.nn.layers import mlp
 from skdim.training.device import local_seed, resolve_device
 
 #: Prior variance of a logit, which makes C: weights of variance C on d standardised features give logits of variance C d.
@@ -140,7 +141,7 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         device = resolve_device(self.device)
         start = torch.from_numpy(np.log(np.bincount(codes) / len(codes))).float()
         with local_seed(self.seed):
-            network = perceptron(X.shape[1], self.hidden_layer_sizes, start)
+            network = mlp(X.shape[1], self.hidden_layer_sizes, len(start), start=start)
         order = np.random.default_rng(self.seed).permutation(len(X))
         valid, rest = np.split(order, [max(1, round(VALIDATION_FRACTION * len(X)))])
         x, labels = torch.from_numpy(X).float().to(device), torch.from_numpy(codes).to(device)

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from skdim._params import check_sizes
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Rows, check_features, draw_seed
-from skdim.evaluation._networks import perceptron, train
+from skdim.evaluation._networks import train
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.intervals import control_variate, normal_interval
+from skdim.nn.layers import mlp
 from skdim.nn.ratio import RadialInputs
 from skdim.training.device import local_seed, resolve_device
 
@@ -267,7 +268,7 @@ class _Discriminator(nn.Module):
     def __init__(self, w: Tensor, hidden: Sequence[int]) -> None:
         super().__init__()
         self.inputs = RadialInputs(w)
-        self.network = perceptron(self.inputs.n_inputs, hidden, torch.zeros(1))
+        self.network = mlp(self.inputs.n_inputs, hidden, 1, start=0.0)
 
     def score(self, w: Tensor) -> Tensor:
         """Return h, (n, d) -> (n,)."""

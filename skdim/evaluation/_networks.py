@@ -17,20 +17,6 @@ BATCH_SIZE, LEARNING_RATE, WEIGHT_DECAY, AVERAGING = 256, 3e-3, 1e-3, 0.98
 EPOCHS, PATIENCE = (10, 400), 0.25
 
 
-def perceptron(n_inputs: int, hidden_layer_sizes: Sequence[int], start: Tensor) -> nn.Sequential:
-    """Return a ReLU network whose outputs are ``start``, (n_outputs,), whatever the input, until it is trained."""
-    layers: list[nn.Module] = []
-    size_in = n_inputs
-    for size in hidden_layer_sizes:
-        layers += [nn.Linear(size_in, size), nn.ReLU()]
-        size_in = size
-    top = nn.Linear(size_in, len(start))
-    nn.init.zeros_(top.weight)
-    with torch.no_grad():
-        top.bias.copy_(start)
-    return nn.Sequential(*layers, top)
-
-
 class Supervised(nn.Module):
     """The loss of a network against targets: a batch (x, targets) -> loss."""
 

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from skdim._params import check_sizes
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, check_features, draw_seed
-from skdim.evaluation._networks import Supervised, perceptron, train
+from skdim.evaluation._networks import Supervised, train
+from skdim.nn.layers import mlp
 from skdim.training.device import local_seed, resolve_device
 
 #: Weights of the scales, from fine to coarse: Wang, Simoncelli & Bovik 2003, Section 3.2.
@@ -262,7 +263,7 @@ def _trained_decoder(
     on = resolve_device(device)
     z, x = torch.from_numpy(Z).float().to(on), torch.from_numpy(targets).flatten(1).to(on)
     with local_seed(seed):
-        network = perceptron(z.shape[1], hidden, x.mean(dim=0).cpu())
+        network = mlp(z.shape[1], hidden, x.shape[1], start=x.mean(dim=0).cpu())
     decoder = Supervised(network, F.mse_loss).to(on)
     order = np.random.default_rng(seed).permutation(len(z))
     valid, rest = np.split(order, [max(1, round(VALIDATION_FRACTION * len(z)))])

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from skdim.bounds import Bound, infonce
+from skdim.nn.causal import CausalEncoder, Contexts
 from skdim.nn.objectives import Objective
-from skdim.nn.sequences import CausalEncoder, Contexts
 
 __all__ = ["NEGATIVES", "Predictive"]
 
@@ -55,7 +55,7 @@ class Predictive(Objective):
     Parameters
     ----------
     encoder : CausalEncoder
-        Inputs -> :class:`~skdim.nn.sequences.Contexts`.
+        Inputs -> :class:`~skdim.nn.causal.Contexts`.
     bound : Bound
         The MI estimator.
     n_components : int
@@ -74,7 +74,7 @@ class Predictive(Objective):
     >>> import torch
     >>> from skdim.bounds import InfoNCE
     >>> from skdim.nn.predictive import Predictive
-    >>> from skdim.nn.sequences import GRU, StridedConv, build_causal_encoder
+    >>> from skdim.nn.causal import GRU, StridedConv, build_causal_encoder
     >>> encoder = build_causal_encoder(StridedConv(stride=1), GRU(), (1, 10), 4)
     >>> objective = Predictive(encoder, InfoNCE(), 4, n_steps=3)
     >>> sorted(objective.evaluate([torch.zeros(8, 1, 10)]))

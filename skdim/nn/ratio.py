@@ -16,18 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skdim.bounds import Bound
+from skdim.nn.gaussian import rows_at_once
+from skdim.nn.layers import constant, mlp
 
 __all__ = [
-    "GaussianReference",
     "JointRatio",
-    "MixtureReference",
     "RadialInputs",
     "RatioObjective",
     "ReferencedCritic",
@@ -41,17 +40,10 @@ N_RADIAL = 8
 SMALLEST_RELEVANCE = 0.03
 #: Factor on the first layer's weights at the start: standardised inputs ask for sharper functions than torch's default.
 FIRST_GAIN = 2.0
-#: Numbers that the scoring of all pairs holds at once for each layer or component: they stay in the processor's cache.
-NUMBERS_AT_ONCE = 2**18
 #: About the units of a layer of a critic that scores pairs one by one.
 WIDTH_OF_NAMED = 128
 #: Rows that weights of several networks are fitted to at least, and the largest weight that a sound fit has.
 FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0
-
-
-def _rows_at_once(n_columns: int, n_numbers: int) -> int:
-    """Return how many rows of x to score at once against ``n_columns`` rows of y, at so many numbers a pair."""
-    return max(1, NUMBERS_AT_ONCE // (n_columns * n_numbers))
 
 
 class RadialInputs(nn.Module):
@@ -90,104 +82,6 @@ class RadialInputs(nn.Module):
         return torch.cat([x, log_radius, log_radius * x[:, :N_RADIAL]], dim=1)
 
 
-class GaussianReference(nn.Module):
-    """The closed-form log ratio of Gaussian variates for all pairs, each axis with a learnable scale.
-
-    Parameters
-    ----------
-    correlations : Tensor of shape (k,)
-        Canonical correlations of the first k variates; none gives 0.
-    """
-
-    linear: Tensor
-    quadratic: Tensor
-    constant: Tensor
-
-    def __init__(self, correlations: Tensor) -> None:
-        super().__init__()
-        rest = 1 - correlations.double().square()
-        self.register_buffer("linear", (correlations / rest).float())
-        self.register_buffer("quadratic", (correlations.square() / (2 * rest)).float())
-        self.register_buffer("constant", (-0.5 * rest.log().sum()).float())
-        self.log_scale = nn.Parameter(torch.zeros(len(correlations)))
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        k = len(self.linear)
-        x, y, scale = x[:, :k], y[:, :k], self.log_scale.exp()
-        own = x.square() @ (scale * self.quadratic)
-        others = y.square() @ (scale * self.quadratic)
-        return (x * (scale * self.linear)) @ y.T - own[:, None] - others[None] + self.constant
-
-
-class MixtureReference(nn.Module):
-    r"""The closed-form log ratio of a mixture of Gaussians, for all pairs.
-
-    .. math:: r(x, y) = \log \sum_k w_k N(x, y; \mu_k, \Sigma_k)
-              - \log \sum_k w_k N(x; \mu_k^x, \Sigma_k^{xx}) - \log \sum_k w_k N(y; \mu_k^y, \Sigma_k^{yy})
-
-    Parameters
-    ----------
-    weights : Tensor of shape (k,)
-        Weights of the components.
-    means : Tensor of shape (k, d_x + d_y)
-        Their means.
-    covariances : Tensor of shape (k, d_x + d_y, d_x + d_y)
-        Their covariances.
-    dim_x : int
-        How many of the dimensions are x's.
-    """
-
-    log_weights: Tensor
-    means: Tensor
-    precisions_x: Tensor
-    precisions_y: Tensor
-    precisions_xy: Tensor
-    marginals_x: Tensor
-    marginals_y: Tensor
-    log_norms: Tensor
-
-    def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor, dim_x: int) -> None:
-        super().__init__()
-        self.dim_x, self.dim_y = dim_x, means.shape[1] - dim_x
-        precisions = torch.linalg.inv(covariances.double())
-        parts = covariances[:, :dim_x, :dim_x].double(), covariances[:, dim_x:, dim_x:].double()
-        buffers = {
-            "log_weights": weights.double().log(),
-            "means": means,
-            "precisions_x": precisions[:, :dim_x, :dim_x],
-            "precisions_y": precisions[:, dim_x:, dim_x:],
-            "precisions_xy": precisions[:, :dim_x, dim_x:],
-            "marginals_x": torch.linalg.inv(parts[0]),
-            "marginals_y": torch.linalg.inv(parts[1]),
-            # The powers of 2 pi cancel.
-            "log_norms": -0.5 * torch.stack([torch.logdet(part) for part in (covariances.double(), *parts)]),
-        }
-        for name, value in buffers.items():
-            self.register_buffer(name, value.float())
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x = x[:, None, : self.dim_x] - self.means[:, : self.dim_x]  # (n, k, d_x)
-        y = y[:, None, : self.dim_y] - self.means[:, self.dim_x :]
-        log_joint, log_x, log_y = self.log_weights + self.log_norms
-        own = log_joint - 0.5 * _quadratic(x, self.precisions_x)
-        others = -0.5 * _quadratic(y, self.precisions_y).T[:, None]
-        across = torch.einsum("nkx,kxy->kny", x, self.precisions_xy)
-        # Every component has a score for each pair: a few rows at a time.
-        rows = _rows_at_once(len(y), len(log_joint))
-        joint = [
-            torch.logsumexp(part.T[:, :, None] + others - left @ y.permute(1, 2, 0), 0)
-            for part, left in zip(own.split(rows), across.split(rows, dim=1), strict=True)
-        ]
-        log_p_x = torch.logsumexp(log_x - 0.5 * _quadratic(x, self.marginals_x), 1)
-        log_p_y = torch.logsumexp(log_y - 0.5 * _quadratic(y, self.marginals_y), 1)
-        return torch.cat(joint) - log_p_x[:, None] - log_p_y[None]
-
-
-def _quadratic(x: Tensor, matrices: Tensor) -> Tensor:
-    """Return x_k' M_k x_k, (n, k, d), (k, d, d) -> (n, k)."""
-    return torch.einsum("nkd,kde,nke->nk", x, matrices, x)
-
-
 class _Embedding(nn.Module):
     """Inputs (n, p) -> embedding (n, width) and bias (n,), after the inputs are scaled by their relevance."""
 
@@ -196,15 +90,10 @@ class _Embedding(nn.Module):
     def __init__(self, n_inputs: int, hidden: Sequence[int], width: int, relevance: Tensor | None) -> None:
         super().__init__()
         self.register_buffer("relevance", torch.eye(n_inputs) if relevance is None else relevance)
-        layers: list[nn.Module] = []
-        size_in = n_inputs
-        for size in hidden:
-            layers += [nn.Linear(size_in, size), nn.ReLU(inplace=True)]
-            size_in = size
-        self.body = nn.Sequential(*layers)
-        self.top = nn.Linear(size_in, width + 1)
+        self.body = mlp(n_inputs, hidden)
+        self.top = nn.Linear((n_inputs, *hidden)[-1], width + 1)
         with torch.no_grad():
-            for parameter in layers[0].parameters() if layers else ():
+            for parameter in self.body[:1].parameters():
                 parameter.mul_(FIRST_GAIN)
             self.top.weight[-1] = 0
             self.top.bias[-1] = 0
@@ -249,8 +138,7 @@ class SeparableRatio(nn.Module):
         relevance_x, relevance_y = relevance or (None, None)
         self.embed_x = _Embedding(inputs_x.n_inputs, hidden, width, relevance_x)
         self.embed_y = _Embedding(inputs_y.n_inputs, hidden, width, relevance_y)
-        nn.init.zeros_(self.embed_y.top.weight)
-        nn.init.zeros_(self.embed_y.top.bias)
+        constant(self.embed_y.top, 0.0)
         self.root_width = math.sqrt(width)
         self.offset = nn.Parameter(torch.tensor(float(offset)))
 
@@ -304,15 +192,12 @@ class JointRatio(nn.Module):
         with torch.no_grad():
             for parameter in (*self.first_x.parameters(), *self.first_y.parameters()):
                 parameter.mul_(FIRST_GAIN)
-        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
-        for size_in, size_out in pairwise(hidden):
-            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
-        self.rest = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+        self.rest = nn.Sequential(nn.ReLU(inplace=True), *mlp(hidden[0], hidden[1:], 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         h, k = self.first_x(self.inputs_x(x)), self.first_y(self.inputs_y(y))
-        parts = h.split(_rows_at_once(len(y), h.shape[1]))
+        parts = h.split(rows_at_once(len(y), h.shape[1]))
         return torch.cat([self.rest(part[:, None] + k[None]).squeeze(-1) for part in parts])
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
@@ -346,7 +231,7 @@ class ReferencedCritic(nn.Module):
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         inputs_x, inputs_y = self.inputs_x(x), self.inputs_y(y)
         # A network on pairs keeps its hidden layers for each: outside training a few rows at a time.
-        parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(_rows_at_once(len(y), WIDTH_OF_NAMED))
+        parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(rows_at_once(len(y), WIDTH_OF_NAMED))
         scores = torch.cat([self.critic(part, inputs_y) for part in parts])
         return self.reference(inputs_x, inputs_y) + scores
 

@@ -15,7 +15,8 @@ from torch import nn
 from skdim.bounds import DV, JSD, NWJ, TUBA, InfoNCE
 from skdim.exceptions import DivergenceError
 from skdim.gaussian import log_ratio
-from skdim.nn.ratio import GaussianReference, JointRatio, RadialInputs, RatioObjective, SeparableRatio
+from skdim.nn.gaussian import GaussianReference
+from skdim.nn.ratio import JointRatio, RadialInputs, RatioObjective, SeparableRatio
 from skdim.synthetic import gaussian, gaussian_mutual_information, paired_covariance
 from skdim.training.callbacks import StopTraining
 from skdim.training.pairs import AveragedWeights, PairBatches, train_pairs

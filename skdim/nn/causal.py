@@ -3,8 +3,8 @@ r"""Causal encoders: networks from a sequence, or a grid of patches, to latents 
 .. math:: z_t = g_{enc}(x_t), \qquad c_t = g_{ar}(z_{\le t})
 
 (van den Oord et al. 2018 [1]_, section 2.2). A sequence is cut into T frames of ``stride`` samples; an image into a grid of
-T rows of Q overlapping patches, and time runs down the rows. A sequence is a grid of one column. Nothing here normalises over
-time or over the batch: such statistics would tell a context of its own future, or of its negatives.
+T rows of Q overlapping patches, and time runs down the rows. A sequence is a grid with one column. No layer normalises over
+time or over the batch, because such statistics carry information on the future of a context, or on its negatives.
 
 References
 ----------
@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skdim._params import Configured, check_size
 from skdim.nn.encoders import MLP, Conv, EncoderFactory, build_encoder
+from skdim.nn.layers import ChannelNorm, Pad, Sum
 
 __all__ = [
     "CONTEXTS",
@@ -39,17 +38,14 @@ __all__ = [
     "build_causal_encoder",
 ]
 
-
-ContextFactory: TypeAlias = Callable[[int, int, int], nn.Module]
-
 #: An automatic stride is the smallest power of 2 that leaves at most so many frames.
 MOST_FRAMES = 32
-#: Patches with shorter sides are encoded by an MLP: they hold too few places for a convolution to share its weights over.
+#: Patches with shorter sides are encoded by an MLP: they have few places for a convolution to share its weights over.
 SMALLEST_CONV_PATCH = 16
 
 
 class Contexts(NamedTuple):
-    """What a causal encoder gives for n inputs.
+    """What a causal encoder returns for n inputs.
 
     Attributes
     ----------
@@ -80,7 +76,7 @@ class CausalEncoder(nn.Module):
     Examples
     --------
     >>> import torch
-    >>> from skdim.nn.sequences import GRU, StridedConv, build_causal_encoder
+    >>> from skdim.nn.causal import GRU, StridedConv, build_causal_encoder
     >>> encoder = build_causal_encoder(StridedConv(stride=4), GRU(), (3, 50), 16)
     >>> encoder.grid, tuple(encoder(torch.zeros(2, 3, 50)).c.shape)
     ((12, 1), (2, 12, 1, 16))
@@ -98,24 +94,10 @@ class CausalEncoder(nn.Module):
         return Contexts(z, self.context(z))
 
 
-class _ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of each place by itself, (n, channels, ...)."""
-
-    def forward(self, X: Tensor) -> Tensor:
-        return super().forward(X.movedim(1, -1)).movedim(-1, 1)
-
-
-class _CausalLayer(nn.Module):
-    """A strided convolution in time whose output t ends with input (t + 1) stride - 1."""
-
-    def __init__(self, size_in: int, size_out: int, kernel_size: int, stride: int, norm: bool) -> None:
-        super().__init__()
-        self.n_before = kernel_size - stride
-        self.convolution = nn.Conv1d(size_in, size_out, kernel_size, stride)
-        self.norm = _ChannelNorm(size_out) if norm else nn.Identity()
-
-    def forward(self, X: Tensor) -> Tensor:
-        return torch.relu(self.norm(self.convolution(F.pad(X, (self.n_before, 0)))))
+def _causal_layer(size_in: int, size_out: int, kernel_size: int, stride: int, norm: bool) -> nn.Sequential:
+    """Return a strided convolution in time whose output t ends with input (t + 1) stride - 1."""
+    convolution = nn.Conv1d(size_in, size_out, kernel_size, stride)
+    return nn.Sequential(Pad(kernel_size - stride, 0), convolution, *[ChannelNorm(size_out)] * norm, nn.ReLU())
 
 
 class _Frames(nn.Module):
@@ -134,16 +116,16 @@ class _Frames(nn.Module):
 class StridedConv(Configured):
     """Encoder of sequences ``(channels, length)``: causal strided convolutions in time.
 
-    One convolution per halving of the length, then one of stride 1, each with layer normalisation over the channels of a
-    time step, and ReLU.
+    There is one convolution for each halving of the length, then one of stride 1, each with layer normalisation over the
+    channels of a time step (not the first) and ReLU.
 
     Parameters
     ----------
     width : int, default=64
         Channels of each layer.
     overlap : int, default=1
-        Kernel length in strides. 1 makes frames that share no sample, so that no later latent holds what a context has
-        seen; the paper's kernels are about twice their stride.
+        Kernel length in strides. With 1, frames share no sample, and no later latent depends on samples of a context; the
+        paper's kernels are about twice their stride.
     stride : int or "auto", default="auto"
         Samples of a frame, a power of 2. "auto" is the smallest that leaves at most 32 frames.
 
@@ -154,7 +136,7 @@ class StridedConv(Configured):
 
     Examples
     --------
-    >>> from skdim.nn.sequences import StridedConv
+    >>> from skdim.nn.causal import StridedConv
     >>> [StridedConv().stride_of(length) for length in (20, 64, 150, 20480)]
     [1, 2, 8, 1024]
     """
@@ -165,16 +147,13 @@ class StridedConv(Configured):
 
     def stride_of(self, length: int) -> int:
         """Return the samples of a frame for sequences of this length."""
-        if self.stride != "auto":
-            stride = self.stride
-            check_size("stride of StridedConv", stride)
-            if not isinstance(stride, str) and stride & (stride - 1) == 0:
-                return int(stride)
+        if self.stride == "auto":  # the smallest 2^h with length >> h of at most MOST_FRAMES
+            return 1 << (length // (MOST_FRAMES + 1)).bit_length()
+        check_size("stride of StridedConv", self.stride)
+        stride = int(self.stride)
+        if stride & (stride - 1):
             raise ValueError(f"stride of StridedConv must be 'auto' or a power of 2, got {stride!r}.")
-        halvings = 0
-        while length >> halvings > MOST_FRAMES:
-            halvings += 1
-        return int(2**halvings)
+        return stride
 
     def __call__(self, input_shape: tuple[int, ...], n_latent: int) -> nn.Module:
         """Build the network for sequences of this shape."""
@@ -184,8 +163,8 @@ class StridedConv(Configured):
         strides = [2] * (self.stride_of(length).bit_length() - 1) + [1]
         widths = [n_channels] + [self.width] * (len(strides) - 1)
         layers: list[nn.Module] = [
-            # The first layer is not normalised: that would take the level of a frame away.
-            _CausalLayer(size_in, self.width, self.overlap * stride, stride, norm=layer > 0)
+            # The first layer is not normalised, which would remove the level of a frame.
+            _causal_layer(size_in, self.width, self.overlap * stride, stride, norm=layer > 0)
             for layer, (size_in, stride) in enumerate(zip(widths, strides, strict=True))
         ]
         return _Frames(layers, self.width, n_latent)
@@ -209,7 +188,7 @@ class _Patches(nn.Module):
 
 @dataclass
 class PatchGrid(Configured):
-    """The grid of overlapping patches that an image is cut into; what is left at the lower and right edge is not seen.
+    """The grid of overlapping patches that an image is cut into; a remainder at the lower and right edge is left out.
 
     Parameters
     ----------
@@ -225,7 +204,7 @@ class PatchGrid(Configured):
 
     Examples
     --------
-    >>> from skdim.nn.sequences import PatchGrid
+    >>> from skdim.nn.causal import PatchGrid
     >>> PatchGrid((64, 64)).grid((3, 256, 256)), PatchGrid((8, 8), overlap=(0, 0)).grid((1, 28, 28))
     ((7, 7), (3, 3))
     """
@@ -267,24 +246,23 @@ class _GRUContext(nn.Module):
         self.gru = nn.GRU(n_latent, n_components, n_layers, batch_first=True)
 
     def forward(self, z: Tensor) -> Tensor:
-        n, _, n_columns, _ = z.shape
         c, _ = self.gru(z.transpose(1, 2).flatten(0, 1))
-        return c.unflatten(0, (n, n_columns)).transpose(1, 2)
+        return c.unflatten(0, (z.shape[0], z.shape[2])).transpose(1, 2)
 
 
 @dataclass
 class GRU(Configured):
-    """Context by gated recurrent units [3]_, the paper's for sound; over a grid of patches each column is a sequence.
+    """Context by gated recurrent units [3]_, as the paper's for sound; in a grid of patches each column is a sequence.
 
     Parameters
     ----------
     n_layers : int, default=1
-        Layers.
+        Number of layers.
 
     Examples
     --------
     >>> import torch
-    >>> from skdim.nn.sequences import GRU
+    >>> from skdim.nn.causal import GRU
     >>> GRU()(5, 7, n_columns=3)(torch.zeros(2, 9, 3, 5)).shape
     torch.Size([2, 9, 3, 7])
     """
@@ -292,31 +270,24 @@ class GRU(Configured):
     n_layers: int = 1
 
     def __call__(self, n_latent: int, n_components: int, n_columns: int) -> nn.Module:
-        """Build the network for latents of this width on a grid of so many columns."""
+        """Build the network for latents of this width on a grid with ``n_columns`` columns."""
         check_size("n_layers of GRU", self.n_layers)
         return _GRUContext(n_latent, n_components, self.n_layers)
 
 
-class _MaskedLayer(nn.Module):
-    """A residual convolution over the grid that sees its own row and rows above, and its own and neighbouring columns."""
-
-    def __init__(self, width: int, kernel_size: int, dilation: int, n_columns: int) -> None:
-        super().__init__()
-        self.above = (kernel_size - 1) * dilation
-        self.beside = int(n_columns > 1)
-        self.norm = _ChannelNorm(width)
-        self.convolution = nn.Conv2d(width, width, (kernel_size, 1 + 2 * self.beside), dilation=(dilation, 1))
-
-    def forward(self, X: Tensor) -> Tensor:
-        padded = F.pad(torch.relu(self.norm(X)), (self.beside, self.beside, self.above, 0))
-        return X + self.convolution(padded)
+def _masked_layer(width: int, kernel_size: int, dilation: int, n_columns: int) -> Sum:
+    """Return a residual convolution that sees its own row and rows above, and its own and neighbouring columns."""
+    above, beside = (kernel_size - 1) * dilation, int(n_columns > 1)
+    convolution = nn.Conv2d(width, width, (kernel_size, 1 + 2 * beside), dilation=(dilation, 1))
+    branch = nn.Sequential(ChannelNorm(width), nn.ReLU(), Pad(beside, beside, above, 0), convolution)
+    return Sum(nn.Identity(), branch)
 
 
 class _MaskedContext(nn.Module):
     def __init__(self, n_latent: int, n_components: int, n_columns: int, kernel_size: int, n_layers: int) -> None:
         super().__init__()
         self.project = nn.Linear(n_latent, n_components)
-        layers = [_MaskedLayer(n_components, kernel_size, kernel_size**layer, n_columns) for layer in range(n_layers)]
+        layers = [_masked_layer(n_components, kernel_size, kernel_size**layer, n_columns) for layer in range(n_layers)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -325,15 +296,14 @@ class _MaskedContext(nn.Module):
 
 @dataclass
 class MaskedConv(Configured):
-    """Context by residual convolutions that see the past only, in the spirit of PixelCNN [2]_, dilated [4]_.
+    """Context by dilated [4]_ residual convolutions over the past, similar to PixelCNN [2]_.
 
     Parameters
     ----------
     kernel_size : int, default=3
         Steps, or rows of patches, that a layer sees, its own included; at least 2.
     n_layers : int, default=3
-        Layers; the dilation grows by the kernel size from one to the next, so that they reach back
-        ``kernel_size ** n_layers`` steps.
+        Layers. Each multiplies the dilation by the kernel size, so that they reach back ``kernel_size ** n_layers`` steps.
 
     Raises
     ------
@@ -343,7 +313,7 @@ class MaskedConv(Configured):
     Examples
     --------
     >>> import torch
-    >>> from skdim.nn.sequences import MaskedConv
+    >>> from skdim.nn.causal import MaskedConv
     >>> MaskedConv()(5, 7, n_columns=3)(torch.zeros(2, 9, 3, 5)).shape
     torch.Size([2, 9, 3, 7])
     """
@@ -352,7 +322,7 @@ class MaskedConv(Configured):
     n_layers: int = 3
 
     def __call__(self, n_latent: int, n_components: int, n_columns: int) -> nn.Module:
-        """Build the network for latents of this width on a grid of so many columns."""
+        """Build the network for latents of this width on a grid with ``n_columns`` columns."""
         check_size("n_layers of MaskedConv", self.n_layers)
         check_size("kernel_size of MaskedConv", self.kernel_size)
         if self.kernel_size < 2:
@@ -360,7 +330,7 @@ class MaskedConv(Configured):
         return _MaskedContext(n_latent, n_components, n_columns, self.kernel_size, self.n_layers)
 
 
-#: Encoders of patches by name: normalised per patch, for a batch's statistics would tell patches of each other.
+#: Encoders of patches by name. They normalise per patch: statistics of the batch carry information between patches.
 PATCH_ENCODERS: dict[str, Configured] = {"conv": Conv(norm="group"), "mlp": MLP()}
 
 #: Contexts by name.
@@ -369,7 +339,7 @@ CONTEXTS: dict[str, type[Configured]] = {"gru": GRU, "conv": MaskedConv}
 
 def build_causal_encoder(
     encoder: StridedConv | EncoderFactory,
-    context: ContextFactory,
+    context: Callable[[int, int, int], nn.Module],
     input_shape: tuple[int, ...],
     n_components: int,
     patches: PatchGrid | None = None,
@@ -396,13 +366,13 @@ def build_causal_encoder(
     Raises
     ------
     TypeError, ValueError
-        If the encoder does not fit the input.
+        If the encoder does not fit the input, or normalises patches by statistics of the batch.
 
     Examples
     --------
     >>> import torch
     >>> from skdim.nn.encoders import MLP
-    >>> from skdim.nn.sequences import MaskedConv, PatchGrid, build_causal_encoder
+    >>> from skdim.nn.causal import MaskedConv, PatchGrid, build_causal_encoder
     >>> encoder = build_causal_encoder(MLP((32,)), MaskedConv(), (1, 28, 28), 16, PatchGrid((8, 8)))
     >>> encoder.grid, tuple(encoder(torch.zeros(2, 1, 28, 28)).z.shape)
     ((6, 6), (2, 6, 6, 16))
@@ -424,6 +394,6 @@ def _refuse_batch_statistics(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
             raise ValueError(
-                f"The encoder of patches holds a {type(part).__name__}: statistics of the batch would tell a context of the "
-                "patches it is to predict. Normalise per patch, as Conv(norm='group') does."
+                f"The encoder of patches has a {type(part).__name__}: statistics of the batch carry information on the "
+                "patches that a context predicts. Normalise per patch, as Conv(norm='group') does."
             )

@@ -20,7 +20,7 @@ from skdim.nn.ratio import RadialInputs
 
 __all__ = ["CategoricalConditional", "ConditionalObjective", "GaussianConditional"]
 
-#: Log-variances are bounded softly to this range: a variance of 0 at a training row would make its density infinite.
+#: Bound of the absolute log-variance: with a variance of 0 the density of a training row would be infinite.
 LARGEST_LOG_VARIANCE = 8.0
 
 
@@ -91,7 +91,7 @@ class CategoricalConditional(nn.Module):
 
 
 class ConditionalObjective(nn.Module):
-    """What a step minimises: the mean negative log-likelihood of a batch (x, y), in nats.
+    """The loss of a conditional: its mean negative log-likelihood of a batch (x, y), in nats.
 
     Parameters
     ----------

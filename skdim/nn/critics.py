@@ -1,8 +1,8 @@
 r"""Critics: the function f(x, y) that scores pairs of codes.
 
-A critic is configured by a small object (:class:`Separable` and its kin), which is called with the two widths to build the
-network, as any class or function ``(x_features, y_features) -> nn.Module`` may be. The network takes ``x`` of shape
-(n, x_features) and ``y`` of shape (m, y_features) to scores of shape (n, m); :class:`Critic` adds what all share.
+A configured object such as ``Separable(width=32)`` is a factory: called with the widths of both codes, it builds the network.
+Any class or function ``(x_features, y_features) -> nn.Module`` may take its place. The network takes ``x`` of shape
+(n, x_features) and ``y`` of shape (m, y_features) to scores of shape (n, m). :class:`Critic` adds a scale and an offset.
 
 References
 ----------
@@ -208,22 +208,22 @@ class Separable(Configured):
     width : int, default=64
         Width w of the embeddings h and k.
     hidden_layer_sizes : tuple of int, default=()
-        Hidden ReLU layers of h and k beside their linear shortcut; none makes them linear.
+        Hidden ReLU layers of h and k beside their linear shortcut. Without any, h and k are linear.
     temperature : float or None, default=0.2
         Temperature tau of the cosine. A fixed one gives better features than a learned scale, which sharpens the scores
         until the bound is tight; None learns the scale.
     normalize : bool, default=False
         Whether the embeddings end in layer normalisation, as in Deep InfoMax.
     shared : bool, default=False
-        Whether one embedding serves both sides, h = k, as it always does between the codes of two views.
+        Whether both sides have one embedding, h = k, as the codes of two views of a sample always have.
     affine : bool, default=True
         Whether a scale (without temperature) and an offset are learned, see :class:`Critic`.
 
     Raises
     ------
     ValueError
-        When called, if a size is not a positive integer, the temperature not positive, or the sides that are to share an
-        embedding have different widths.
+        When called, if a size is not a positive integer, the temperature is not positive, or ``shared`` is True and the sides
+        have different widths.
 
     Examples
     --------
@@ -254,7 +254,8 @@ class Separable(Configured):
 class Concat(Configured):
     r"""Network on the concatenation [x, y]; over a feature map this is Deep InfoMax's concat-and-convolve.
 
-    It scores all n m pairs, so its cost grows with batch size squared times locations: lower ``n_locations`` with it.
+    It scores each of the n m pairs by itself, so its cost grows with batch size squared times locations. Lower
+    ``n_locations`` if it is too slow.
 
     Parameters
     ----------

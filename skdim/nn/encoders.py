@@ -1,7 +1,8 @@
-"""Encoders: networks from a view to a :class:`Code`, the features that Deep InfoMax relates to each other.
+"""Encoders: networks from a view to a :class:`Code`, the local, hidden and global features that objectives relate.
 
-An encoder is configured by a small object (:class:`Conv` and its kin), which is called with the shape of one input and the
-width of the code to build the network, as any class or function ``(input_shape, n_components) -> nn.Module`` may be.
+A configured object such as ``Conv(channels=(16, 32))`` is a factory: called with the shape of one input and the width of the
+code, it builds the network. Any class or function ``(input_shape, n_components) -> nn.Module`` may take its place. An encoder
+declares by its class attribute ``kind`` whether it takes an "image", a "sequence" or a "table".
 
 References
 ----------
@@ -121,22 +122,22 @@ def _n_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
 class Conv(Configured):
     """Convolutional encoder for images of 8 x 8 and more.
 
-    Strided convolutions, each with normalisation and ReLU, lead to a local map of 4 to 7 locations a side; one more
-    strided convolution, flattened, is the hidden layer, and a linear layer gives the code.
+    Strided convolutions, each with normalisation and ReLU, lead to a local map of 4 to 7 locations a side. One more strided
+    convolution, flattened, is the hidden layer, and a linear layer returns the code.
 
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
-        Channels of the layers in turn, the last one repeated where the image needs more layers.
+        Channels of the layers in turn. The last number is repeated if the image needs more layers.
     kernel_size : int, default=3
         Odd side of the kernels.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
-        Normalisation by batch statistics, or per sample over channels and places (one group).
+        Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
     top : bool, default=True
-        Whether a convolution stands between the local map and the fully connected part; False as in the paper's encoder
-        for 28 x 28 images.
+        Whether there is a convolution between the local map and the fully connected layers. The encoder of Hjelm et al. [1]_
+        for 28 x 28 images has none.
 
     Raises
     ------
@@ -166,10 +167,10 @@ class Conv(Configured):
 
 @dataclass
 class PooledConv(Configured):
-    """The convolutional encoder of Tschannen et al. [4]_, Section 3.3: strided convolutions, one normalisation, one average.
+    """Convolutional encoder of Tschannen et al. [4]_, Section 3.3: strided convolutions, one normalisation, one average.
 
-    Convolutions of stride 2 with ReLU; their last map, normalised per sample over channels and places with a scale and shift
-    for each channel, is the local map, its mean over places the hidden layer, and a linear layer gives the code.
+    Convolutions of stride 2 with ReLU are followed by a normalisation per sample over channels and places, with a scale and a
+    shift for each channel: the local map. Its mean over places is the hidden layer, and a linear layer returns the code.
 
     Parameters
     ----------
@@ -202,8 +203,7 @@ class PooledConv(Configured):
         channels = check_sizes("channels", self.channels, at_least=1)
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise((n_channels, *channels)):
-            convolution = nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2)
-            layers += [convolution, nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2), nn.ReLU(inplace=True)]
         local = nn.Sequential(*layers, normalisation("group", channels[-1], 2))
         return LayeredEncoder(local, PoolMap(), channels[-1], n_components)
 
@@ -215,13 +215,13 @@ class Conv1d(Configured):
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
-        Channels of the layers in turn, the last one repeated where the sequence needs more layers.
+        Channels of the layers in turn. The last number is repeated if the sequence needs more layers.
     kernel_size : int, default=5
         Odd length of the kernels.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
-        Normalisation by batch statistics, or per sample over channels and places (one group).
+        Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
 
     Raises
     ------
@@ -252,17 +252,17 @@ class Conv1d(Configured):
 class ResNet(Configured):
     """Residual encoder for images of 8 x 8 and more: deeper and slower than :class:`Conv`.
 
-    A convolution and strided residual blocks lead to a local map of 4 to 7 locations a side; a last strided block,
+    A convolution and strided residual blocks [3]_ lead to a local map of 4 to 7 locations a side. A last strided block,
     flattened, is the hidden layer.
 
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
-        Channels of the stem and the blocks in turn, the last one repeated where the image needs more blocks.
+        Channels of the stem and the blocks in turn. The last number is repeated if the image needs more blocks.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last block and the code.
     norm : {"batch", "group"}, default="batch"
-        Normalisation by batch statistics, or per sample over channels and places (one group).
+        Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
 
     Raises
     ------

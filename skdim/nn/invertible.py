@@ -26,12 +26,12 @@ from skdim.nn.layers import Sum, mlp
 
 __all__ = ["CouplingNetwork", "Couplings", "ResidualMLP"]
 
-#: Standard deviation of the weights at the start; theirs, Appendix B.
+#: Standard deviation of the weights at the start: Tschannen et al., Appendix B.
 INITIAL_SD = 1e-4
 
 
 def _near_zero(size_in: int, size_out: int) -> nn.Linear:
-    """Return a layer that is next to zero: weights from a normal distribution cut at two standard deviations."""
+    """Return a layer with weights near zero, from a normal distribution cut at two standard deviations."""
     layer = nn.Linear(size_in, size_out)
     nn.init.trunc_normal_(layer.weight, std=INITIAL_SD, a=-2 * INITIAL_SD, b=2 * INITIAL_SD)
     nn.init.zeros_(layer.bias)
@@ -127,8 +127,8 @@ class Couplings(Configured):
 
     .. math:: (x_a, x_b) \mapsto P\,(x_a,\; x_b + t(x_a)), \qquad \log |\det J| = 0
 
-    The volume is preserved, so even the entropy of the code is that of the input. Weights start next to zero, and with them
-    every shift t: the network starts as a permutation. ``n_components`` must be the width of the input.
+    The volume is preserved, so the code has the entropy of the input. Weights and shifts t start near zero: the network
+    starts as a permutation. ``n_components`` must be the width of the input.
 
     Parameters
     ----------
@@ -137,21 +137,21 @@ class Couplings(Configured):
     hidden_layer_sizes : tuple of int, default=(512, 512)
         ReLU layers of each coupling's network.
     scale : bool, default=False
-        Whether the second half is also multiplied by a positive factor, softplus of a second output, that starts at 1: affine
-        couplings [3]_, still bijective.
+        Whether the second half is also multiplied by a positive factor, which starts at 1: affine couplings [3]_. They are
+        bijective, too.
     smallest_scale : float, default=1e-7
-        What every factor is above, between 0 and 1. The default, theirs [1]_, may leave a bijection on paper alone: products of
-        factors near it exceed float32's precision, and ``inverse`` does not find the input any more.
+        Lower bound of the factors, between 0 and 1. With the default, which is theirs [1]_, products of small factors may
+        exceed the precision of float32, and ``inverse`` then does not return the input.
 
     Raises
     ------
     ValueError
-        When called, if ``n_components`` is not the width of the input, the input has one value alone, a size is not a
-        positive integer, or ``smallest_scale`` outside its range.
+        When called, if ``n_components`` is not the width of the input, the input has a single value, a size is not a positive
+        integer, or ``smallest_scale`` is outside its range.
 
     Examples
     --------
-    Thirty couplings of the half of an image, as in Tschannen et al. [1]_, and their start: a permutation.
+    Thirty couplings for half an image, as in Tschannen et al. [1]_, start as a permutation.
 
     >>> import torch
     >>> from skdim.nn.invertible import Couplings
@@ -199,7 +199,7 @@ class ResidualMLP(Configured):
     Raises
     ------
     ValueError
-        When called, if ``n_components`` is not the width of the input or ``n_hidden_layers`` not a positive integer.
+        When called, if ``n_components`` is not the width of the input or ``n_hidden_layers`` is not a positive integer.
 
     Examples
     --------

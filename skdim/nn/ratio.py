@@ -1,10 +1,10 @@
 r"""Networks for the log density ratio of two vectors, as MI estimation trains them.
 
-Their inputs are canonical variates. :class:`SeparableRatio` adds to the closed-form Gaussian log ratio what is left,
+Their inputs are canonical variates. :class:`SeparableRatio` learns what the closed-form Gaussian log ratio leaves,
 
 .. math:: f(x, y) = r_{Gauss}(x, y) + h(x)^\top k(y) / \sqrt w + a(x) + b(y) + o
 
-and :class:`JointRatio` is one network on both, for the sharp edges of low dimensions. :class:`StackedRatio` weighs several.
+:class:`JointRatio` is one network on both sides, for low dimensions, and :class:`StackedRatio` a weighted sum of several.
 
 References
 ----------
@@ -36,20 +36,20 @@ __all__ = [
 
 #: Leading axes that the radius is multiplied with.
 N_RADIAL = 8
-#: Inputs of no relevance keep this share of the most relevant one's scale, so that what they hold can still be found.
+#: Smallest scale of an input relative to the most relevant one, so that a network can still learn from it.
 SMALLEST_RELEVANCE = 0.03
-#: Factor on the first layer's weights at the start: standardised inputs ask for sharper functions than torch's default.
+#: Factor on the first layer's weights at the start: on standardised inputs, torch's default gives functions too smooth.
 FIRST_GAIN = 2.0
-#: About the units of a layer of a critic that scores pairs one by one.
+#: Units that a layer of a critic that scores pairs one by one is taken to have.
 WIDTH_OF_NAMED = 128
-#: Rows that weights of several networks are fitted to at least, and the largest weight that a sound fit has.
+#: Fewest rows that the weights of several networks are fitted to, and the largest weight that is accepted.
 FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0
 
 
 class RadialInputs(nn.Module):
     """Variates (n, d) -> inputs (n, p): the variates, the log of their squared norm, and its products with the leading ones.
 
-    Heavy tails and rotations by an angle that grows with the radius are simple functions of these and hard ones of the
+    Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs, and not of the
     variates alone.
 
     Parameters
@@ -57,7 +57,7 @@ class RadialInputs(nn.Module):
     x : Tensor of shape (n, d)
         Training rows, by which the log radius is standardised.
     radial : bool, default=True
-        False gives the variates alone.
+        False returns the variates alone.
     """
 
     mean: Tensor
@@ -104,7 +104,7 @@ class _Embedding(nn.Module):
 
 
 class SeparableRatio(nn.Module):
-    """A reference plus an inner product of two embeddings, which starts at zero: the network learns what is left.
+    """A reference plus an inner product of two embeddings, which starts at zero.
 
     Parameters
     ----------
@@ -152,12 +152,12 @@ class SeparableRatio(nn.Module):
         return self.reference(inputs_x, inputs_y) + left + self.offset  # inputs begin with the variates
 
     def relevance_of(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        r"""Return how much the scores of joint samples depend on each direction of the inputs, as matrices that scale them.
+        r"""Return matrices that scale the inputs of both sides by how much the scores of joint samples depend on them.
 
         .. math:: R = M^{1/2} / \|M^{1/2}\|, \quad M = E[\nabla f \, \nabla f^\top]
 
-        the average gradient outer product [1]_. A network trained anew on scaled inputs sees first what matters, and does not
-        fit the noise of the other directions. None where nothing matters.
+        M is the average gradient outer product [1]_. A new network on the scaled inputs learns first from the directions that
+        matter. None if the scores depend on no input.
         """
         inputs = [part.detach().requires_grad_() for part in (self.inputs_x(x), self.inputs_y(y))]
         with torch.enable_grad():
@@ -230,14 +230,14 @@ class ReferencedCritic(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         inputs_x, inputs_y = self.inputs_x(x), self.inputs_y(y)
-        # A network on pairs keeps its hidden layers for each: outside training a few rows at a time.
+        # A network on pairs holds its hidden layers for each pair: outside training, a few rows are scored at a time.
         parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(rows_at_once(len(y), WIDTH_OF_NAMED))
         scores = torch.cat([self.critic(part, inputs_y) for part in parts])
         return self.reference(inputs_x, inputs_y) + scores
 
 
 class StackedRatio(nn.Module):
-    """A weighted sum of networks and an offset: each network's share is chosen on rows that it was not trained on.
+    """A weighted sum of networks and an offset, chosen on rows that the networks were not trained on.
 
     Parameters
     ----------
@@ -263,8 +263,8 @@ class StackedRatio(nn.Module):
     ) -> None:
         """Choose weights and offset that minimise ``judge(scores)`` on these rows, by L-BFGS.
 
-        Each network alone, and the constant scores ``nothing``, are candidates too, and the only ones where rows are few or the
-        minimum lies far out.
+        Each network alone and the constant scores ``nothing`` are candidates, too. They are the only ones if there are few rows
+        or a weight of the minimum is too large.
         """
         with torch.no_grad():
             scores = torch.stack([member(x, y) for member in self.members])

@@ -13,10 +13,11 @@ import torch
 from scipy.special import ndtri
 from torch import Tensor
 
+from skdim._random import local_seed
 from skdim.exceptions import SmallSampleWarning, warn
 from skdim.feature_scores._margins import Floats, Margin
 from skdim.nn.columns import ColumnCritics, gaussian_scores, log_ratios
-from skdim.training.device import local_seed, one_thread
+from skdim.training.device import one_thread
 from skdim.training.distributed import refuse_several
 
 #: Cosines of the rank beside its normal score, which describe a position.

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skdim.nn.objectives.objective import Draws, Objective
+
 __all__ = ["CategoricalConditional", "ConditionalObjective", "GaussianConditional"]
 
 #: Log-variances are bounded softly to this range: a variance of 0 at a training row would make its density infinite.
@@ -103,7 +105,7 @@ class CategoricalConditional(nn.Module):
         return F.log_softmax(self.network(self.inputs(x)) + self.log_frequencies, dim=1)
 
 
-class ConditionalObjective(nn.Module):
+class ConditionalObjective(Objective):
     """What a step minimises: the mean negative log-likelihood of a batch (x, y), in nats.
 
     Parameters
@@ -116,9 +118,10 @@ class ConditionalObjective(nn.Module):
         super().__init__()
         self.critic = critic
 
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch and, detached, its parts."""
-        loss = -self.critic.joint(*views).mean()
+    @property
+    def networks(self) -> list[nn.Module]:
+        return []
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = -self.critic.joint(*X).mean()
         return loss, {"loss": loss.detach()}

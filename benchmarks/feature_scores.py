@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from sklearn.feature_selection import mutual_info_classif
 
 from skdim import mutual_info_features
-from skdim.data import load_mnist
+from skdim.datasets import load_mnist
 from skdim.discrete import information_gain
 from skdim.exceptions import ConstantInputWarning
 

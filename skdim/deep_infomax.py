@@ -103,7 +103,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     augment : {"auto", "auto+flip"}, object, callable or None, default="auto"
         The two views. "auto" crops, stretches and changes contrast and brightness of images, crops and scales sequences, and
         masks columns of tables; "auto+flip" also mirrors images. An object such as ``ImageAugmentation(scale=(0.6, 1.0))`` of
-        :mod:`skdim.views` configures it. A function takes a standardised batch (n, ...) and a torch.Generator, or the batch
+        :mod:`skdim.inputs.augmentation` configures it. A function takes a standardised batch (n, ...) and a torch.Generator, or the batch
         alone, and returns a view. None trains on the input itself.
     n_locations : int or None, default=8
         How many random locations of the map the local bound scores per step; None for all.

@@ -62,9 +62,9 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         - "quadrants" of an image; "channels" of an image or sequence; "luminance_chrominance" of an RGB image.
         - "layers": the middle and the last layer of one encoder of the whole sample.
         - "shift": a sequence (n, L) or (n, C, L) and itself a quarter of its length later; ``Shift(steps=5)`` of
-          :mod:`skdim.partitions` configures it.
+          :mod:`skdim.inputs.partitions` configures it.
         - "augment": two augmentations of the whole sample, as :class:`DeepInfoMaxTransformer` makes them; or an object of
-          :mod:`skdim.views`, or a function as its ``augment`` takes.
+          :mod:`skdim.inputs.augmentation`, or a function as its ``augment`` takes.
         - A list of ``(name, columns)`` or ``(name, columns, shape)``, at least two: groups of columns of a 2-D X. ``columns``
           as ColumnTransformer takes them: int, name, slice, list of ints or names, mask, or a callable of X. ``shape`` is
           (H, W) or (C, H, W) for an image, (L,) for a sequence, also (C, L) where the view's encoder is "conv1d"; without it

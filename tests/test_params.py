@@ -10,7 +10,7 @@ from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv
 from skdim.nn.objectives import PRIORS, Noise
-from skdim.partitions import Shift
+from skdim.inputs.partitions import Shift
 
 CONFIGURED = [
     *BOUNDS.values(),

@@ -21,7 +21,7 @@ from torch import nn
 from skdim import CPCTransformer
 from skdim.bounds import BOUNDS, Alpha, InfoNCE
 from skdim.nn.encoders import MLP, Conv
-from skdim.nn.predictive import NEGATIVES, Predictive
+from skdim.nn.objectives.predictive import NEGATIVES, Predictive
 from skdim.nn.sequences import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 
 

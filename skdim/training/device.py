@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from skdim.exceptions import DeviceWarning, warn
 
-__all__ = ["computing", "local_seed", "one_thread", "place", "resolve_device", "resolve_precision", "to_device"]
+__all__ = ["computing", "local_seed", "place", "resolve_device", "resolve_precision", "to_device"]
 
 #: Precisions by name.
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -191,14 +191,3 @@ def local_seed(seed: int, device: torch.device | None = None) -> Iterator[None]:
             with torch.cuda.device(cuda):
                 torch.cuda.manual_seed(seed)
         yield
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on tables this small a second one only waits, far longer where the machine is busy."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from skdim.exceptions import DeviceWarning, warn
 
-__all__ = ["PRECISIONS", "available_device", "computing", "one_thread", "place", "resolve_device", "resolve_precision"]
+__all__ = ["PRECISIONS", "available_device", "computing", "place", "resolve_device", "resolve_precision"]
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -182,14 +182,3 @@ def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
             ) from error
 
     return run
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on tables this small a second one only waits, far longer where the machine is busy."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)

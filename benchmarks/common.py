@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
 import skdim
-from skdim.data import load_fashion_mnist, load_mnist
+from skdim.datasets import load_fashion_mnist, load_mnist
 
 Clock: TypeAlias = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}

@@ -25,7 +25,7 @@ from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer
-from skdim.data import load_time_series
+from skdim.datasets import load_time_series
 
 NAMES = ["ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand", "JapaneseVowels", "OSULeaf"]
 FEATURES = ["last", "mean", "sequence"]

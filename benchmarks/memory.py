@@ -23,7 +23,7 @@ from common import record
 from sklearn.datasets import load_digits
 
 from skdim import DeepInfoMaxTransformer
-from skdim.training.stored import StoredArray
+from skdim.inputs.arrays import StoredArray
 
 BLOCK = 50_000
 

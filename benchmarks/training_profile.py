@@ -31,7 +31,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 from skdim import DeepInfoMaxTransformer
-from skdim.views import ImageAugmentation
+from skdim.inputs.augmentation import ImageAugmentation
 
 SIZES = (256, 512, 1024, 2048)
 

@@ -7,11 +7,19 @@ scikit-learn being needed below the estimators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import sys
+import types
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import fields
 from numbers import Integral
 from typing import Any, TypeVar
+
+import numpy as np
+from torch import nn
+
+from skdim.exceptions import PersistenceWarning, warn
 
 Self = TypeVar("Self", bound="Configured")
 Choice = TypeVar("Choice")
@@ -80,3 +88,69 @@ def choose(what: str, given: object, table: Mapping[str, type[Configured] | Conf
     for name in chosen.keys() - configured.get_params():
         raise ValueError(f"{name}={chosen[name]!r} would have no effect on {what}={given!r}, which does not have it.")
     return configured.set_params(**chosen)
+
+
+def same_parameter(a: Any, b: Any) -> bool:
+    """Whether two values of a parameter are equal, copies made by ``clone`` included.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdim._params import same_parameter
+    >>> same_parameter([np.ones(2000)], [np.ones(2000)]), same_parameter(np.ones(2), np.array([1.0, 2.0]))
+    (True, False)
+    """
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same_parameter, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same_parameter(a[name], b[name]) for name in a)
+    if isinstance(a, functools.partial):
+        return all(same_parameter(getattr(a, part), getattr(b, part)) for part in ("func", "args", "keywords"))
+    if hasattr(a, "equals"):  # a pandas or polars index
+        return bool(a.equals(b))
+    if hasattr(a, "__dict__") and not isinstance(a, (type, types.FunctionType, types.MethodType)):
+        return same_parameter(vars(a), vars(b))
+    return bool(a == b)
+
+
+def check_factories(estimator: Any, names: tuple[str, ...]) -> None:
+    """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
+    for name in names:
+        for part in _leaves(getattr(estimator, name)):
+            if isinstance(part, nn.Module) and name in ("encoder", "critic", "context"):
+                raise TypeError(
+                    f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
+                    "it: clone would copy its trained weights into every candidate of a search."
+                )
+            if callable(part) and not _is_importable(part):
+                warn(
+                    f"{name}={part!r} is not an importable class or function: the fitted estimator cannot be pickled. "
+                    "Define it at the top level of a module.",
+                    PersistenceWarning,
+                )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Yield what nested tuples and lists hold."""
+    if isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
+
+
+def _is_importable(part: Any) -> bool:
+    """Whether a class or function is found again under its module and name, as a saved model needs it."""
+    while isinstance(part, functools.partial):
+        part = part.func
+    target = part if hasattr(part, "__qualname__") else type(part)
+    found: Any = sys.modules.get(target.__module__)
+    for name in target.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is target

@@ -8,11 +8,13 @@ from numbers import Integral, Real
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
+from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
-from skdim.bounds import BOUNDS, Bound, InfoNCE
+from skdim.bounds import BOUNDS, Bound, InfoNCE, bound_for_codes
+from skdim.inputs.augmentation import TwoViews
+from skdim.inputs.samples import Standardizer
 from skdim.nn.critics import CRITICS, Separable, build_critic, shared_critic
 from skdim.nn.encoders import ENCODERS, Conv1d, build_encoder
 from skdim.nn.objectives import (
@@ -27,15 +29,12 @@ from skdim.nn.objectives import (
     Noise,
     NormalizedCode,
     NormalPrior,
+    Objective,
     PosteriorInfoMax,
     Prior,
     PriorMatching,
     Term,
 )
-from skdim.training.augment import choose_augmentation, two_views
-from skdim.training.batches import Batch
-from skdim.training.device import to_device
-from skdim.training.learner import Learner
 
 __all__ = ["DeepInfoMaxTransformer"]
 
@@ -104,7 +103,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     augment : {"auto", "auto+flip"}, object, callable or None, default="auto"
         The two views. "auto" crops, stretches and changes contrast and brightness of images, crops and scales sequences, and
         masks columns of tables; "auto+flip" also mirrors images. An object such as ``ImageAugmentation(scale=(0.6, 1.0))`` of
-        :mod:`skdim.views` configures it. A function takes a standardised batch (n, ...) and a torch.Generator, or the batch
+        :mod:`skdim.inputs.augmentation` configures it. A function takes a standardised batch (n, ...) and a torch.Generator, or the batch
         alone, and returns a view. None trains on the input itself.
     n_locations : int or None, default=8
         How many random locations of the map the local bound scores per step; None for all.
@@ -341,7 +340,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} configures a named encoder and would have no effect on "
                 f"encoder={self.encoder!r}."
             )
-        self._bound().check()
+        bound_for_codes(self.estimator)
         if self.posterior is not None:
             self._check_posterior()
         elif self.total_correlation_weight > 0:
@@ -396,9 +395,6 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         method = PRIOR_METHODS[self.prior_method]
         return None if method is None else method()
 
-    def _bound(self) -> Bound:
-        return BOUNDS[self.estimator]() if isinstance(self.estimator, str) else self.estimator
-
     def _critics(self) -> list[Any]:
         pair = self.critic if isinstance(self.critic, (tuple, list)) else (self.critic, self.critic)
         for critic in pair:
@@ -427,9 +423,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         )
         return ENCODERS[name](**sizes)
 
-    def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
-        if self.augment is not None:
-            choose_augmentation(self.augment, shape)  # what does not fit the shape is refused here, before training
+    def _build(self, standardize: Standardizer, training: bool) -> Objective:
+        shape = standardize.shape
+        two_views = None if self.augment is None else TwoViews(self.augment, shape)
         encoder = build_encoder(self._encoder_factory(shape), shape, self.n_components)
         terms = self._terms(encoder)
         prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
@@ -439,10 +435,10 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             posterior = GaussianPosterior(encoder.n_hidden, self.n_components)
         elif (noise := self._noise()) is not None:
             encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
-        return DeepInfoMax(encoder, terms, matching, self.prior_weight, self.n_locations, posterior)
+        return DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior)
 
     def _terms(self, encoder: nn.Module) -> dict[str, Term]:
-        bound, (global_critic, local_critic) = self._bound(), self._critics()
+        bound, (global_critic, local_critic) = bound_for_codes(self.estimator), self._critics()
         n_channels, n_locations = encoder.local_shape
         kinds = {
             "local": (LocalInfoMax, local_critic, n_channels),
@@ -475,23 +471,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return 1.0 if self.augment is not None and self._global_weight() + self.local_weight > 0 else 0.0
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
-        noise = self._noise()
-        lower, upper = objective.lower_bounds, objective.upper_bounds
+        noise, upper = self._noise(), objective.upper_bounds
         return {
-            "lower_bound_": float(sum(best[name] for name in lower)) if best else -math.inf,
+            **super()._result(objective, best),
             "upper_bound_": float(sum(best[name] for name in upper)) if best and upper else math.inf,
             "cap_": math.inf if noise is None else noise.cap(self.n_components),
         }
-
-    # ----------------------------------------------------------------------------------------------------------- views
-    def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
-        X = to_device(batch.X, learner.device)
-        return [X] if self.augment is None else two_views(self.augment, X, batch, learner, evaluation)
-
-    # ----------------------------------------------------------------------------------------------------------- score
-    def _score_block(self, batch: Batch) -> float:
-        learner = self._learner
-        objective = learner.objective
-        if "code" in objective.scored_terms:  # two views are all there is to relate
-            return objective.score(self._built_with._views(batch, learner, evaluation=True)).item()
-        return objective.score([to_device(batch.X, learner.device)]).item()

@@ -10,30 +10,30 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    check_array,
-    check_consistent_length,
-    check_is_fitted,
-    column_or_1d,
-)
-from torch import nn
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d
 
-from skdim.base import ROW_TILE, BaseInfoMax, InfoMaxTransformer
-from skdim.bounds import BOUNDS, METRIC_LOSSES, Bound
+from skdim._sklearn import Interval, StrOptions, check_feature_names_in
+from skdim.base import InfoMaxTransformer
+from skdim.bounds import BOUNDS, METRIC_LOSSES, Bound, bound_for_codes
 from skdim.exceptions import NotABoundWarning, warn
-from skdim.layout import Layout, arrays_of_views, check_names_of_view, find_layout, is_list_of_arrays
+from skdim.inputs.arrays import StoredArray, as_stored, each, is_stored
+from skdim.inputs.augmentation import TwoViews
+from skdim.inputs.batches import n_batches
+from skdim.inputs.layout import Layout, find_layout
+from skdim.inputs.partitions import PARTITIONS, Shift, is_group_list
+from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.validation import (
+    arrays_of_views,
+    check_names_of_view,
+    checked_as_read,
+    is_list_of_arrays,
+    validate_samples,
+)
 from skdim.nn.critics import CRITICS, build_critic, shared_critic
 from skdim.nn.encoders import ENCODERS, SMALLEST_SIDE, Conv1d, build_encoder
-from skdim.nn.multiview import NEGATIVES, LayerEncoder, MultiView, PairInfoMax, ViewBatch, ViewEncoders
-from skdim.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, is_group_list
-from skdim.training.augment import choose_augmentation, two_views
-from skdim.training.batches import Batch, Standardizer
-from skdim.training.device import to_device
+from skdim.nn.objectives import Objective
+from skdim.nn.objectives.multiview import NEGATIVES, LayerEncoder, MultiView, PairInfoMax, ViewEncoders
 from skdim.training.distributed import several
-from skdim.training.learner import Learner
-from skdim.training.stored import Stored, as_stored, is_stored
 
 __all__ = ["MultiViewInfoMaxTransformer"]
 
@@ -62,9 +62,9 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         - "quadrants" of an image; "channels" of an image or sequence; "luminance_chrominance" of an RGB image.
         - "layers": the middle and the last layer of one encoder of the whole sample.
         - "shift": a sequence (n, L) or (n, C, L) and itself a quarter of its length later; ``Shift(steps=5)`` of
-          :mod:`skdim.partitions` configures it.
+          :mod:`skdim.inputs.partitions` configures it.
         - "augment": two augmentations of the whole sample, as :class:`DeepInfoMaxTransformer` makes them; or an object of
-          :mod:`skdim.views`, or a function as its ``augment`` takes.
+          :mod:`skdim.inputs.augmentation`, or a function as its ``augment`` takes.
         - A list of ``(name, columns)`` or ``(name, columns, shape)``, at least two: groups of columns of a 2-D X. ``columns``
           as ColumnTransformer takes them: int, name, slice, list of ints or names, mask, or a callable of X. ``shape`` is
           (H, W) or (C, H, W) for an image, (L,) for a sequence, also (C, L) where the view's encoder is "conv1d"; without it
@@ -276,10 +276,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         "hidden_layer_sizes": [StrOptions({"auto"}), tuple, list],
         "output": [str],
     }
-    _training_parameters = BaseInfoMax._training_parameters | {"output"}
+    _training_parameters = InfoMaxTransformer._training_parameters | {"output"}
     _factories = ("encoder", "critic", "views", "optimizer")
-    _layout: Any  # a plain tuple in the saved state; see :class:`~skdim.layout.Layout`
-    _ensure_all_finite = "allow-nan"  # whole views may be missing; the layout refuses every other NaN
 
     # ------------------------------------------------------------------------------------------------------------ training
     @with_callbacks
@@ -303,17 +301,16 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, ``X`` or ``groups`` is not what it may be; the estimator is then as before the call.
+            If a parameter, ``X`` or ``groups`` is invalid. The estimator is left unchanged.
         DivergenceError
-            If training leaves the range of float32; likewise.
+            If training leaves the range of float32. The estimator is left unchanged.
 
         Warns
         -----
         NotABoundWarning
             If ``negatives`` void the bound.
         """
-        resume = self.warm_start and hasattr(self, "_learner")
-        return self._train(X, y, resume=resume, keep=self.warm_start, extras=self._extras(groups))
+        return self._fit(X, y, groups=groups)
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
@@ -336,36 +333,19 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, ``X`` or ``groups`` is not what it may be; the estimator is then as before the call.
+            If a parameter, ``X`` or ``groups`` is invalid. The estimator is left unchanged.
         DivergenceError
-            If training leaves the range of float32; likewise.
+            If training leaves the range of float32. The estimator is left unchanged.
 
         Warns
         -----
         NotABoundWarning
             If ``negatives`` void the bound.
         """
-        resume = hasattr(self, "_learner")
-        return self._train(X, y, resume=resume, keep=True, n_epochs=1, extras=self._extras(groups))
-
-    @staticmethod
-    def _extras(groups: Any) -> dict[str, Any] | None:
-        if groups is None:
-            return None
-        return {"groups": np.unique(column_or_1d(groups), return_inverse=True)[1]}
-
-    def _template(self) -> Any:
-        template = super()._template()
-        template._layout = self._layout
-        return template
-
-    def _learn_standardizer(self, X: Any, shape: tuple[int, ...], extras: dict[str, Any]) -> Standardizer:
-        layout = Layout(*self._layout)
-        mixing = LUMINANCE_CHROMINANCE if layout.kind == "luminance_chrominance" else None
-        return Standardizer.learn_groups(X, layout.scales(shape[0]), mixing)
+        return self._fit(X, y, partial=True, groups=groups)
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
-        bounds = [best[name] for name in objective.terms if name in best]  # a pair may be in no sample of an epoch
+        bounds = [best[name] for name in objective.bounds if name in best]  # a pair may be in no sample of an epoch
         kind = self._bound().kind if self.negatives == "batch" else "estimate"
         return {"lower_bound_": float(np.mean(bounds)) if bounds else -math.inf, "kind_": kind}
 
@@ -373,12 +353,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         bound = self._bound()
-        bound.check()
-        if bound.needs != "critic" or bound.auxiliary:
-            raise ValueError(
-                f"estimator={bound.name!r} needs more than a critic's scores of two codes. Allowed values are: "
-                f"{sorted({*BOUNDS, *METRIC_LOSSES})}, or a configured Bound of scores alone."
-            )
         if isinstance(self.views, (list, tuple)) and not is_group_list(self.views):
             raise ValueError(
                 f"A list of views holds (name, columns) or (name, columns, shape) with names of type str, got {self.views!r}."
@@ -390,8 +364,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             )
         self._check_encoders()
         if self.target_mi is not None:
-            if bound.name in METRIC_LOSSES:
-                raise ValueError(f"target_mi={self.target_mi} needs a bound; estimator={bound.name!r} is none.")
+            if not bound.measures_information:
+                raise ValueError(f"target_mi={self.target_mi} needs a bound; estimator={self.estimator!r} is none.")
             self._check_target(self.batch_size)
         if self.negatives != "batch":
             warn(
@@ -420,29 +394,26 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         cap = self._bound().cap(2 if self.negatives == "semi_hard" else k)
         if self.target_mi is not None and self.target_mi >= cap:
             raise ValueError(
-                f"target_mi={self.target_mi} cannot be reached: estimator={self._bound().name!r} is at most {cap:.3f} nats "
+                f"target_mi={self.target_mi} cannot be reached: estimator={self.estimator!r} is at most {cap:.3f} nats "
                 f"with negatives={self.negatives!r} in batches of {k} samples. Lower the target or raise batch_size."
             )
 
-    def _check_rows(self, X: Any, rows: Any, extras: dict[str, Any]) -> None:
-        layout = Layout(*self._layout)
-        if self.output not in ("concat", "mean", *layout.names):
-            self._raise_unknown_output(layout)
-        groups = extras.get("groups")
+    def _check_rows(self, samples: Samples, rows: Any) -> None:
+        layout, groups = samples.standardize.layout, samples.extras.get("groups")
+        assert layout is not None
+        self._check_output(layout)
         if (groups is None) == (self.negatives == "same_group"):
             needs = "needs the groups of the samples: pass groups to fit" if groups is None else "has no use for groups"
             raise ValueError(f"negatives={self.negatives!r} {needs}.")
-        # Batches are equal parts of at most batch_size.
-        smallest = len(rows) // max(1, min(math.ceil(len(rows) / self.batch_size), len(rows) // 2))
+        smallest = len(rows) // n_batches(len(rows), self.batch_size)
         if groups is not None:
-            check_consistent_length(X, groups)
             largest = int(np.bincount(groups[rows]).max())
             if largest < 2:
                 raise ValueError("negatives='same_group' needs groups of two samples or more, got none.")
             smallest = min(smallest, largest)
         if self.target_mi is not None:
             self._check_target(smallest)
-        self._check_missing_views(layout, layout.presence(X), rows)
+        self._check_missing_views(layout, samples.extras.get("present"), rows)
 
     def _check_missing_views(self, layout: Layout, present: Any, rows: Any) -> None:
         if present is None:
@@ -458,42 +429,71 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
                 names = layout.names[a], layout.names[b]
                 raise ValueError(f"At least two samples must have both views {names}, got {n_both}.")
 
-    def _validate_X(self, X: Any, *, reset: bool, min_samples: int = 1, needed: int | None = None) -> Any:
-        """Return X as an array; ``needed`` is the one view that samples must have, None for what the graph asks for."""
-        groups = None
+    def _samples(
+        self,
+        X: Any,
+        device: torch.device,
+        *,
+        reset: bool,
+        min_samples: int = 1,
+        groups: Any = None,
+        needed: int | None = None,
+    ) -> Samples:
+        """Return X standardised; ``needed`` is the one view that samples must have, None for what the graph asks for."""
         X = as_stored(X) if is_stored(X) else X
-        if isinstance(self.views, (list, tuple)):
-            groups = list(self.views)
-            if not is_list_of_arrays(X) and getattr(X, "ndim", 2) > 2:
-                raise ValueError(f"views={self.views!r} are groups of columns of a 2-D X, got X of shape {X.shape}.")
-        if is_list_of_arrays(X) and (self.views == "auto" or groups is not None):
-            if groups is not None:
-                raise ValueError("X is a list of arrays, which are the views; leave views='auto' with it.")
-            X, groups = arrays_of_views(X, self, min_samples)
-            if self.input_shape is not None:
-                raise ValueError(f"input_shape={self.input_shape!r} has no effect on a list of arrays.")
+        column_groups = self._column_groups(X)
+        if is_list_of_arrays(X) and (self.views == "auto" or column_groups is not None):
+            X, column_groups = arrays_of_views(X, self, min_samples)
             if not reset:
-                self._check_arrays(groups)
-        given = X
-        X = super()._validate_X(X, reset=reset, min_samples=min_samples)
-        if reset:
-            sequences = self._sequences(groups)
-            self._layout = tuple(find_layout(self.views, given, self.input_shape_, sequences, groups, self.graph))
-        layout = Layout(*self._layout)
+                self._check_arrays(column_groups)
+        given, finite = X, "allow-nan"  # whole views may be missing; the layout refuses every other NaN
+        if column_groups is None:
+            X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite=finite)
+            self._set_shape(X, reset)
+            layout = self._find_layout(given, column_groups) if reset else self._layout
+        else:
+            if reset:
+                self._set_shape(given if hasattr(given, "shape") else np.asarray(given), reset)
+            layout = self._find_layout(given, column_groups) if reset else self._layout
+            X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite=finite, columns=layout.used)
+        extras = {} if groups is None else {"groups": np.unique(column_or_1d(groups), return_inverse=True)[1]}
+        check_consistent_length(X, *extras.values())
         present = layout.presence(X)
         complete = present is None or (needed is not None and present[:, needed].all())
+        if present is not None:
+            extras["present"] = present
         if not complete and not layout.may_lack:
             raise ValueError(
                 f"Input X contains NaN: {(~present.all(1)).sum()} sample(s) lack a view. That is allowed with graph='full' and "
                 "named views, a list of column groups or of arrays, 'halves', 'quadrants' or 'channels'; not with views='auto' "
                 "of one array."
             )
-        return X
+        standardize = Standardizer.learn_views(X, layout) if reset else self._learner.standardize
+        return Samples(X, standardize, device, extras)
+
+    def _column_groups(self, X: Any) -> list[Any] | None:
+        """Return the groups of columns that the parameter ``views`` names, and refuse X where it has no such columns."""
+        if not isinstance(self.views, (list, tuple)):
+            return None
+        if is_list_of_arrays(X):
+            raise ValueError("X is a list of arrays, which are the views; leave views='auto' with it.")
+        if getattr(X, "ndim", 2) > 2:
+            raise ValueError(f"views={self.views!r} are groups of columns of a 2-D X, got X of shape {X.shape}.")
+        return list(self.views)
+
+    def _find_layout(self, given: Any, groups: list[Any] | None) -> Layout:
+        return find_layout(self.views, given, self.input_shape_, self._sequences(groups), groups, self.graph)
+
+    @property
+    def _layout(self) -> Layout:
+        layout = self._learner.standardize.layout
+        assert layout is not None
+        return layout
 
     def _check_arrays(self, groups: list[Any]) -> None:
         """Hold a list of arrays against the fitted one."""
         widths = [group[1].stop - group[1].start for group in groups]
-        fitted = [len(columns) for _, columns, _ in self._layout[0]]
+        fitted = [len(columns) for _, columns, _ in self._layout.views]
         if widths != fitted:
             raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted} in fit.")
 
@@ -515,11 +515,13 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def views_(self) -> list[Any]:
         """Name, columns and shape of each view."""
         check_is_fitted(self)
-        return [(name, columns.copy(), shape) for name, columns, shape in self._layout[0]]
+        layout = self._layout
+        used = np.arange(self.n_features_in_) if layout.used is None else layout.used
+        return [(name, used[columns], shape) for name, columns, shape in layout.views]
 
     # ----------------------------------------------------------------------------------------------------- what is trained
     def _bound(self) -> Bound:
-        return (BOUNDS | METRIC_LOSSES)[self.estimator]() if isinstance(self.estimator, str) else self.estimator
+        return bound_for_codes(self.estimator, BOUNDS | METRIC_LOSSES)
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (math.prod(input_shape),)
@@ -533,10 +535,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         sizes = self.hidden_layer_sizes
         return ENCODERS[spec](**({} if isinstance(sizes, str) else {"hidden_layer_sizes": tuple(sizes)}))
 
-    def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
-        layout, bound, width = Layout(*self._layout), self._bound(), self.n_components
-        if layout.kind == "augment":  # what does not fit the shape is refused here, before training
-            choose_augmentation(self._augment, layout.views[0][2])
+    def _build(self, standardize: Standardizer, training: bool) -> Objective:
+        layout, bound, width = standardize.layout, self._bound(), self.n_components
+        assert layout is not None
+        two_views = None
+        if layout.kind == "augment":
+            two_views = TwoViews("auto" if isinstance(self.views, str) else self.views, layout.shapes[0])
         factory = CRITICS[self.critic]() if isinstance(self.critic, str) else self.critic
         if self.shared_encoder:
             factory = shared_critic(factory)
@@ -547,7 +551,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             # What is measured alone has no target, and the batch as negatives, as score has.
             options = (self.negatives, self.target_mi) if in_graph else ("batch", None)
             pairs[pair] = PairInfoMax(bound, critic, *options)
-        return MultiView(self._build_encoders(layout), pairs, layout.names, self.graph)
+        return MultiView(self._build_encoders(layout), pairs, layout, self.graph, two_views)
 
     def _build_encoders(self, layout: Layout) -> ViewEncoders:
         n_views = len(layout.views)
@@ -567,47 +571,15 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             return LayerEncoder(encoders[0], self.n_components)
         return ViewEncoders(encoders, n_views)
 
-    # --------------------------------------------------------------------------------------------------------------- views
-    @property
-    def _augment(self) -> Any:
-        return "auto" if isinstance(self.views, str) else self.views
-
-    def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> ViewBatch:
-        layout = Layout(*self._layout)
-        X = to_device(batch.X, learner.device)
-        groups = torch.from_numpy(batch.extras["groups"]).to(X.device) if "groups" in batch.extras else None
-        if layout.kind != "augment":
-            return layout.batch(X, groups)
-        whole = X.reshape(-1, *layout.views[0][2])
-        return ViewBatch(two_views(self._augment, whole, batch, learner, evaluation), None, groups)
-
-    def _score_block(self, batch: Batch) -> float:
-        learner = self._learner
-        views = self._built_with._views(batch, learner, evaluation=True)
-        scores = learner.objective.score(views)
-        if not scores:
-            raise ValueError(
-                f"No pair of views is there in two samples of the {len(batch.X)} that are scored together."
-            )
-        return float(torch.stack(scores).mean())
-
     # ----------------------------------------------------------------------------------------------------------- transform
-    def _output_names(self) -> list[str]:
-        """Return the views whose codes the output holds."""
-        layout = Layout(*self._layout)
-        if self.output in layout.names:
-            return [self.output]
-        if self.output not in ("concat", "mean"):
-            self._raise_unknown_output(layout)
-        # Without augmentation the two views are the same sample, and one encoder gives one code.
-        return layout.names[:1] if layout.kind == "augment" and self._built_with.shared_encoder else layout.names
+    def _output(self) -> str:
+        self._check_output(self._layout)
+        return self.output
 
-    def _raise_unknown_output(self, layout: Layout) -> None:
-        raise ValueError(f"Unknown output {self.output!r}. Allowed values are: {['concat', 'mean', *layout.names]}.")
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.get_feature_names_out())
+    def _check_output(self, layout: Layout) -> None:
+        allowed = ["concat", "mean", *layout.names]
+        if self.output not in allowed:
+            raise ValueError(f"Unknown output {self.output!r}. Allowed values are: {allowed}.")
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return the names of the features: the view's, or "mean", with a number.
@@ -630,54 +602,56 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             If called before ``fit``.
         """
         check_is_fitted(self)
-        _check_feature_names_in(self, input_features, generate_names=False)
-        names = ["mean"] if self.output == "mean" else self._output_names()
-        width = self._built_with.n_components
+        check_feature_names_in(self, input_features, generate_names=False)
+        names = ["mean"] if self._output() == "mean" else self._learner.objective.output_views(self.output)
+        width = self._learner.objective.n_components
         return np.array([f"{name}_{i}" for name in names for i in range(width)], dtype=object)
 
-    def _validate_X_to_encode(self, X: Any) -> Any:
-        layout = Layout(*self._layout)
-        X = as_stored(X) if is_stored(X) else X
-        if self.output not in layout.names or layout.kind in ("layers", "augment", "luminance_chrominance"):
-            return self._validate_X(X, reset=False)
-        view = layout.views[layout.names.index(self.output)]
-        _, columns, shape = view
-        came = np.shape(X)[1:] if not is_list_of_arrays(X) else None
-        # The view alone: flat, or in its shape, an image also without its one channel.
-        if came in ((len(columns),), shape, shape[1:] if shape[0] == 1 else shape):
-            check_names_of_view(X, getattr(self, "feature_names_in_", None), view)
-            if isinstance(X, Stored):
-                return self._checked_as_read(X, min_samples=1, ensure_all_finite=True)
-            return check_array(X, dtype="numeric", allow_nd=True, estimator=self, input_name="X")
-        return self._validate_X(X, reset=False, needed=layout.names.index(self.output))
+    def transform(self, X: Any) -> Any:
+        """Encode samples.
 
-    def _encode_rows(self, X: Any, extras: dict[str, Any], width: int) -> Any:
-        layout = Layout(*self._layout)
-        if math.prod(X.shape[1:]) != self.n_features_in_:
-            return super()._encode_rows(X, extras, width)
-        present = layout.presence(X)
-        features = super()._encode_rows(X, extras, width)
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...), or list of arrays
+            Samples like the fitted ones. With a view's name as ``output``, they may have that view's columns alone.
+
+        Returns
+        -------
+        features : ndarray of float32 of shape (n_samples, n_features_out)
+            As the parameter ``output`` says. A row depends on its sample alone. NaN stands for the code of a missing view.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` is not numeric and like the fitted samples, or ``output`` is unknown.
+        NotFittedError
+            If called before ``fit``.
+        """
+        check_is_fitted(self)
+        samples = self._samples_to_encode(X)
+        features, present = self._encode(samples), samples.extras.get("present")
         if present is not None and self.output != "mean":
-            used = present[:, [layout.names.index(name) for name in self._output_names()]]
-            features[~np.repeat(used, self._built_with.n_components, axis=1)] = np.nan
+            objective, names = self._learner.objective, self._layout.names
+            used = present[:, [names.index(name) for name in objective.output_views(self.output)]]
+            features[~np.repeat(used, objective.n_components, axis=1)] = np.nan
         return features
 
-    @torch.inference_mode()
-    def _features_of(self, block: Any, extras: dict[str, Any]) -> Any:
-        layout, learner, names = Layout(*self._layout), self._learner, self._output_names()
-        if math.prod(block.shape[1:]) != self.n_features_in_:
-            block = layout.lift(block, layout.names.index(self.output), self.n_features_in_)
-        X = learner.standardize(block)
-        X = to_device(torch.cat([X, X.new_zeros(-len(X) % ROW_TILE, X.shape[1])]), learner.device)
-        batch, encoder = layout.batch(X), learner.objective.encoder
-        views = [view.nan_to_num() for view in batch.views]
-        if len(names) == len(views):
-            codes = torch.stack([code.global_ for code in encoder(views)], dim=1)
-        else:
-            used = [layout.names.index(name) for name in names]
-            codes = torch.stack([encoder.encode(view, views[view]).global_ for view in used], dim=1)
-        codes = codes[: len(block)]
-        if self.output == "mean":
-            there = codes.new_ones(codes.shape[:2]) if batch.present is None else batch.present[: len(block)].to(codes)
-            codes = (codes * there[..., None]).sum(1) / there.sum(1)[:, None]
-        return codes.flatten(1).cpu().numpy()
+    def _samples_to_encode(self, X: Any) -> Samples:
+        layout, learner, output = self._layout, self._learner, self._output()
+        if output not in layout.names or layout.kind in ("layers", "augment", "luminance_chrominance"):
+            return self._samples(X, learner.device, reset=False)
+        X = as_stored(X) if is_stored(X) else X
+        number = layout.names.index(output)
+        _, columns, shape = layout.views[number]
+        given = np.shape(X)[1:] if not is_list_of_arrays(X) else None
+        # The view alone: flat, or in its shape, an image also without its one channel.
+        if given not in ((len(columns),), shape, shape[1:] if shape[0] == 1 else shape):
+            return self._samples(X, learner.device, reset=False, needed=number)
+        check_names_of_view(X, getattr(self, "feature_names_in_", None), self.views_[number])
+        if not is_stored(X):
+            X = check_array(X, dtype="numeric", allow_nd=True, estimator=self, input_name="X")
+        width = len(learner.standardize.mean)
+        lifted = checked_as_read(self, as_stored(X)) if is_stored(X) else StoredArray(X)
+        return Samples(
+            each(lifted, lambda block: layout.lift(block, number, width)), learner.standardize, learner.device
+        )

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skdim._params import check_sizes
-from skdim.base import BaseInfoMax, as_before_on_error, check_factories
-from skdim.bounds import METRIC_LOSSES, MI_BOUNDS, Bound
+from skdim._params import check_factories, check_sizes
+from skdim._sklearn import draw_seed, unchanged_on_error
+from skdim.bounds import MI_BOUNDS, Bound
 from skdim.dependence import (
     BLOCK,
     FEWEST_TO_SPLIT,
@@ -43,8 +43,8 @@ from skdim.intervals import control_variate, normal_interval
 from skdim.nn.critics import CRITICS
 from skdim.sides import MARGINALS, Side
 from skdim.training.callbacks import EpochTasks
-from skdim.training.device import resolve_device
-from skdim.training.learner import available_device
+from skdim.training.device import available_device, resolve_device
+from skdim.training.fitting import TRAINING_CONSTRAINTS
 from skdim.training.state import STATE_VERSION, check_version
 
 __all__ = ["MIEstimator", "MIResult", "mutual_information"]
@@ -269,7 +269,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.verbose = verbose
 
     _parameter_constraints: dict[str, Any] = {
-        **{name: BaseInfoMax._parameter_constraints[name] for name in SHARED_PARAMETERS},
+        **{name: TRAINING_CONSTRAINTS[name] for name in SHARED_PARAMETERS},
         "estimator": [StrOptions({*MI_BOUNDS, *OTHER_ESTIMATORS}), Bound],
         "critic": [StrOptions({"auto", *CRITICS}), callable],
         "marginals": [StrOptions({name for name in MARGINALS if name}), None],
@@ -310,10 +310,10 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         DivergenceError
             If training leaves the range of float32; likewise.
         """
-        with as_before_on_error(self):
+        with unchanged_on_error(self):
             self._check_parameters()
             numbers, Y = self._validate(X, y, reset=True)
-            seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+            seed = draw_seed(self.random_state)
             settings = self._settings(seed)
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -353,7 +353,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         if (
             bound is not None
             and bound.needs == "conditional"
-            and (self.conditional is not None or bound.name != "club")
+            and (self.conditional is not None or not bound.learns_conditional)
         ):
             assert self.conditional is not None  # checked with the parameters
             return KnownConditional(self.conditional, bound)
@@ -553,7 +553,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         bound = self._bound()
         if bound is not None:
             bound.check()
-            if bound.name in METRIC_LOSSES:
+            if not bound.measures_information:
                 raise ValueError(
                     f"estimator={bound!r} is a loss of metric learning and measures no mutual information. Allowed are "
                     f"{sorted({*MI_BOUNDS, *OTHER_ESTIMATORS})}."
@@ -608,19 +608,14 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return _as_numbers(checked, discrete_X, "X"), _as_numbers(target, discrete_y, "y")
 
     def _epoch_tasks(self, X: Any, y: Any, root: Any, settings: Settings, model: Model) -> EpochTasks:
-        def begin() -> Any:
-            return root.subcontext("epoch").call_on_fit_task_begin(estimator=self, X=X, y=y)
+        def fitted(net: Any) -> dict[str, Any]:
+            return {"_model": model.in_training(net.module_.critic), "device_": str(settings.device)}
 
-        def end(context: Any, net: Any) -> bool:
-            def fitted() -> dict[str, Any]:
-                return {"_model": model.in_training(net.module_.critic), "device_": str(settings.device)}
+        def stops(stop: bool) -> bool:
+            settings.stopped |= stop
+            return stop
 
-            settings.stopped = bool(
-                context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes=fitted)
-            )
-            return settings.stopped
-
-        return EpochTasks(begin, end)
+        return EpochTasks(root, self, (X, y), fitted, stops)
 
     # ------------------------------------------------------------------------------------------------------------------ state
     def __getstate__(self) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.callback import with_callbacks
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
+from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
-from skdim.bounds import BOUNDS, Bound
+from skdim.bounds import BOUNDS, Bound, bound_for_codes
+from skdim.inputs.arrays import each
+from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.validation import validate_samples
 from skdim.nn.causal import (
     CONTEXTS,
     GRU,
@@ -23,11 +25,8 @@ from skdim.nn.causal import (
     StridedConv,
     build_causal_encoder,
 )
-from skdim.nn.predictive import NEGATIVES, Predictive
-from skdim.training.batches import Batch, Standardizer
-from skdim.training.device import to_device
-from skdim.training.learner import Learner
-from skdim.training.stored import each
+from skdim.nn.objectives import Objective
+from skdim.nn.objectives.predictive import NEGATIVES, Predictive
 
 __all__ = ["CPCTransformer"]
 
@@ -273,12 +272,11 @@ class CPCTransformer(InfoMaxTransformer):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, ``X`` or ``lengths`` is not what it may be; the estimator is then as before the call.
+            If a parameter, ``X`` or ``lengths`` is invalid. The estimator is left unchanged.
         DivergenceError
-            If training leaves the range of float32; likewise.
+            If training leaves the range of float32. The estimator is left unchanged.
         """
-        resume = self.warm_start and hasattr(self, "_learner")
-        return self._train(X, y, resume=resume, keep=self.warm_start, extras=_extras(lengths))
+        return self._fit(X, y, lengths=lengths)
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
@@ -301,12 +299,11 @@ class CPCTransformer(InfoMaxTransformer):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, ``X`` or ``lengths`` is not what it may be; the estimator is then as before the call.
+            If a parameter, ``X`` or ``lengths`` is invalid. The estimator is left unchanged.
         DivergenceError
-            If training leaves the range of float32; likewise.
+            If training leaves the range of float32. The estimator is left unchanged.
         """
-        resume = hasattr(self, "_learner")
-        return self._train(X, y, resume=resume, keep=True, n_epochs=1, extras=_extras(lengths))
+        return self._fit(X, y, partial=True, lengths=lengths)
 
     def fit_transform(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Learn from ``X`` and encode it; see :meth:`fit` and :meth:`transform`.
@@ -350,7 +347,8 @@ class CPCTransformer(InfoMaxTransformer):
         NotFittedError
             If called before ``fit``.
         """
-        return self._transform(X, _extras(lengths))
+        check_is_fitted(self)
+        return self._encode(self._samples(X, self._learner.device, reset=False, lengths=lengths))
 
     def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
         """Return the InfoNCE lower bound, in nats, of contexts on later latents, the mean over the steps.
@@ -376,12 +374,12 @@ class CPCTransformer(InfoMaxTransformer):
         NotFittedError
             If called before ``fit``.
         """
-        return self._score(X, _extras(lengths))
+        return self._score(X, lengths=lengths)
 
     # ------------------------------------------------------------------------------------------------- what is trained
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        self._bound().check()
+        bound_for_codes(self.estimator)
         if self.patch_size is None and self.patch_overlap != "auto":
             raise ValueError(f"patch_overlap={self.patch_overlap!r} has no effect with patch_size=None.")
         patches = self._patches()
@@ -398,9 +396,6 @@ class CPCTransformer(InfoMaxTransformer):
             raise ValueError(
                 "negatives='sequence' tells the anchors of a sequence from each other: n_anchors=1 leaves none."
             )
-
-    def _bound(self) -> Bound:
-        return BOUNDS[self.estimator]() if isinstance(self.estimator, str) else self.estimator
 
     def _patches(self) -> PatchGrid | None:
         if self.patch_size is None:
@@ -430,8 +425,8 @@ class CPCTransformer(InfoMaxTransformer):
             )
         return (1, *input_shape) if n_axes == 2 else input_shape
 
-    def _build(self, shape: tuple[int, ...], training: bool) -> nn.Module:
-        patches = self._patches()
+    def _build(self, standardize: Standardizer, training: bool) -> Objective:
+        shape, patches = standardize.shape, self._patches()
         if patches is None:
             factory = self._strided()
         else:
@@ -442,26 +437,28 @@ class CPCTransformer(InfoMaxTransformer):
         n_steps = min(self.n_steps, self._n_steps_of(*encoder.grid))
         if n_steps < 1:
             raise ValueError(_too_short(shape, encoder.grid, encoder.stride, 2 - n_steps))
-        return Predictive(encoder, self._bound(), self.n_components, n_steps, self.negatives, self.n_anchors)
+        return Predictive(
+            encoder, bound_for_codes(self.estimator), self.n_components, n_steps, self.negatives, self.n_anchors
+        )
 
     def _n_steps_of(self, n_times: int, n_columns: int) -> int:
         """Return how many steps a grid allows; a sequence that is its own negative needs two pairs for the last."""
         return n_times - 2 if self.negatives == "sequence" and n_columns == 1 else n_times - 1
 
     # -------------------------------------------------------------------------------------------------------- lengths
-    def _accepts(self, shape: tuple[int, ...]) -> bool:
-        if super()._accepts(shape):
-            return True
-        is_sequence = len(self._learner.standardize.shape) == 2
-        return is_sequence and len(shape) == 2 and shape[0] == self._learner.standardize.shape[0]
-
-    def _prepare(self, X: Any, extras: dict[str, Any], *, reset: bool) -> tuple[Any, dict[str, Any]]:
-        shape = self._network_shape(self.input_shape_) if reset else self._learner.standardize.shape
-        lengths = extras.get("lengths")
+    def _samples(
+        self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, lengths: Any = None
+    ) -> Samples:
+        X = validate_samples(self, X, reset=reset, min_samples=min_samples)
+        fitted = None if reset else self._learner.standardize.shape
+        # Stacked sequences may be longer or shorter than the fitted ones.
+        is_like = fitted is not None and len(fitted) == 2 and X.ndim == 3 and X.shape[1] == fitted[0]
+        self._set_shape(X, reset, [X.shape[1:]] if is_like else [])
+        shape = self._network_shape(self.input_shape_) if fitted is None else fitted
         if len(shape) == 3:
             if lengths is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
-            return X, {}
+            return Samples(X, Standardizer.learn(X, shape) if reset else self._learner.standardize, device)
         if X.ndim == 2:
             n_channels, n_times = shape[0], X.shape[1] // shape[0]
             X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))
@@ -472,7 +469,9 @@ class CPCTransformer(InfoMaxTransformer):
         stride = self._strided().stride_of(X.shape[2]) if reset else self._learner.objective.encoder.stride
         self._check_frames(X, lengths, stride, reset)
         is_padded = lengths is not None and lengths.min() < X.shape[2]
-        return X, {"lengths": lengths} if is_padded else {}
+        extras = {"lengths": lengths} if is_padded else {}
+        standardize = Standardizer.learn(X, X.shape[1:], extras.get("lengths")) if reset else self._learner.standardize
+        return Samples(X, standardize, device, extras)
 
     def _check_frames(self, X: Any, lengths: Any, stride: int, reset: bool) -> None:
         """Refuse sequences without a frame."""
@@ -484,21 +483,6 @@ class CPCTransformer(InfoMaxTransformer):
                 f"the {max(stride, 2) if reset else stride} samples that the encoder needs."
             )
 
-    def _learned_shape(self, X: Any) -> tuple[int, ...]:
-        shape = self._network_shape(self.input_shape_)
-        return tuple(X.shape[1:]) if len(shape) == 2 else shape
-
-    def _learn_standardizer(self, X: Any, shape: tuple[int, ...], extras: dict[str, Any]) -> Standardizer:
-        return Standardizer.learn(X, shape, extras.get("lengths"))
-
-    def _views(self, batch: Batch, learner: Learner, evaluation: bool) -> list[torch.Tensor]:
-        X, encoder = to_device(batch.X, learner.device), learner.objective.encoder
-        if "lengths" not in batch.extras:
-            return [X]
-        lengths = torch.from_numpy(batch.extras["lengths"]).to(learner.device)
-        is_padding = torch.arange(X.shape[2], device=X.device) >= lengths[:, None]
-        return [X.masked_fill(is_padding[:, None], 0.0), lengths // encoder.stride]
-
     # ------------------------------------------------------------------------------------------------- what is reported
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         accuracies = [best.get(f"accuracy_{k + 1}", np.nan) for k in range(objective.n_steps)]
@@ -509,45 +493,6 @@ class CPCTransformer(InfoMaxTransformer):
         """Steps that are predicted."""
         check_is_fitted(self)
         return int(self._learner.objective.n_steps)
-
-    def _encode(self, batch: Batch) -> torch.Tensor:
-        learner = self._learner
-        X, *rest = self._views(batch, learner, evaluation=True)
-        c = learner.objective.encoder(X).c
-        n_times = c.shape[1]
-        n_frames = rest[0] if rest else torch.full((len(c),), n_times, device=c.device)
-        if self.features == "last":
-            return c[torch.arange(len(c), device=c.device), n_frames - 1].mean(1)
-        is_own = (torch.arange(n_times, device=c.device) < n_frames[:, None])[:, :, None, None]
-        own = c.masked_fill(~is_own, 0.0)
-        if self.features == "mean":
-            return own.sum(1).mean(1) / n_frames[:, None]
-        n_fitted = learner.objective.encoder.grid[0]
-        if n_times > n_fitted:
-            raise ValueError(
-                f"features='sequence' has room for the {n_fitted} frames of the fitted sequences; these have {n_times}."
-            )
-        return nn.functional.pad(own.flatten(1), (0, (n_fitted - n_times) * own[0, 0].numel()))
-
-    @property
-    def _n_features_out(self) -> int:
-        n_times, n_columns = self._learner.objective.encoder.grid
-        width = self._learner.objective.W.shape[1]
-        widths = {"last": width, "mean": width, "sequence": n_times * n_columns * width}
-        if not isinstance(self.features, str) or self.features not in widths:
-            raise ValueError(f"Unknown features {self.features!r}. Allowed values are: {sorted(widths)}.")
-        return widths[self.features]
-
-    def _score_block(self, batch: Batch) -> float:
-        values = self._learner.objective.information(self._views(batch, self._learner, evaluation=True))
-        values = values[~values.isnan()]
-        if not len(values):
-            raise ValueError("No two sequences of X reach a second frame: there is nothing to predict.")
-        return float(values.mean().item())
-
-
-def _extras(lengths: Any) -> dict[str, Any] | None:
-    return None if lengths is None else {"lengths": lengths}
 
 
 def _pair(name: str, value: Any, least: int) -> tuple[int, int]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.utils import Bunch
 
-from skdim import data
-from skdim.data import load_fashion_mnist, load_mnist, read_idx
+from skdim import datasets as data
+from skdim.datasets import load_fashion_mnist, load_mnist, read_idx
 
 LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
 IDX_NAMES = {

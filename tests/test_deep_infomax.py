@@ -33,7 +33,7 @@ from skdim.nn.critics import CRITICS, Bilinear, Concat, Inner, Separable
 from skdim.nn.encoders import ENCODERS, MLP, Conv, Conv1d, ResNet
 from skdim.nn.objectives import PRIORS, NormalPrior, UniformPrior
 from skdim.training.batches import Batch
-from skdim.views import ImageAugmentation
+from skdim.inputs.augmentation import ImageAugmentation
 
 TRAIN, HELD_OUT = images(192), images(128, start=1000)
 

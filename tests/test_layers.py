@@ -125,6 +125,6 @@ def test_the_walk_sees_every_form_of_import(tmp_path):
     assert list(imports(path)) == [
         ("matplotlib.pyplot", False),
         ("skdim.bounds", False),
-        ("skdim.views", False),
+        ("skdim.inputs.augmentation", False),
         ("skdim.nn.critics", True),
     ]

@@ -26,7 +26,7 @@ from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
 from skdim.nn.critics import Separable
 from skdim.synthetic import FURTHER
-from skdim.training.device import local_seed
+from skdim._random import local_seed
 from skdim.training.state import STATE_VERSION
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")

@@ -7,12 +7,12 @@ from sklearn.base import BaseEstimator, clone
 
 from skdim._params import choose, look_up
 from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
+from skdim.inputs.partitions import Shift
 from skdim.nn.causal import CONTEXTS, PATCH_ENCODERS, StridedConv
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv, PooledConv
 from skdim.nn.invertible import Couplings, ResidualMLP
 from skdim.nn.objectives import PRIORS, Noise
-from skdim.partitions import Shift
 
 CONFIGURED = [
     *BOUNDS.values(),

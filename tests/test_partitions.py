@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skdim.partitions import (
+from skdim.inputs.partitions import (
     LUMINANCE_CHROMINANCE,
     PARTITIONS,
     Shift,

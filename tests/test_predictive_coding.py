@@ -22,7 +22,7 @@ from skdim import CPCTransformer
 from skdim.bounds import BOUNDS, Alpha, InfoNCE
 from skdim.nn.causal import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 from skdim.nn.encoders import MLP, Conv
-from skdim.nn.predictive import NEGATIVES, Predictive
+from skdim.nn.objectives.predictive import NEGATIVES, Predictive
 
 
 def waves(n=160, length=24, seed=0):

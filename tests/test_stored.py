@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
 from skdim.training import stored
 from skdim.training.batches import Batches, Standardizer
-from skdim.training.stored import Beside, StoredArray, is_stored
+from skdim.inputs.arrays import Beside, StoredArray, is_stored
 
 
 class OnDisk:

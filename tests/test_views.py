@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 
-from skdim.views import ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
+from skdim.inputs.augmentation import ImageAugmentation, SequenceAugmentation, TableAugmentation, sample_uniform
 
 STILL = {"contrast": 0.0, "brightness": 0.0}
 

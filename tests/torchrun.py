@@ -13,7 +13,7 @@ import torch
 from helpers import DropoutEncoder, arrays, images, noise, table, tiny, tiny_mi, tiny_table
 
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
-from skdim.nn.multiview import ViewBatch
+from skdim.nn.objectives.multiview import ViewBatch
 from skdim.training import distributed
 from skdim.training.batches import Batches
 from skdim.training.distributed import join, write_once

@@ -22,7 +22,7 @@ from protocol import Table, arguments_of
 from skdim.bounds import BOUNDS
 from skdim.nn.critics import Concat, build_critic
 from skdim.synthetic import gaussian_mutual_information, shared_noise
-from skdim.training.device import local_seed
+from skdim._random import local_seed
 
 BATCH = 128
 STEPS, N_EVALUATED = 8_000, 4_000

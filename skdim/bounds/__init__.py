@@ -5,12 +5,13 @@ the rest the product of the marginals. Trailing axes (the locations of a feature
 samples; every function gives the mean over them of the bound at each. Where the conditional is known, log p(y_j | x_i) takes
 the critic's place.
 
-A :class:`Bound` joins such a function to what a reader must know of it: its ``kind``, its ``cap``, its ``optimal_critic``,
-what it ``needs``, and the loss whose gradient trains it. Losses of deep metric learning join them: they are reported by
-InfoNCE.
+A :class:`Bound` adds to such a function what a reader must know of it: its ``kind``, its ``cap``, its ``optimal_critic``
+and what it ``needs``. Its :class:`Criterion` trains a critic. Losses of deep metric learning are reported by InfoNCE.
 """
 
-from skdim.bounds._base import Bound
+from collections.abc import Mapping
+
+from skdim.bounds._base import Bound, Criterion
 from skdim.bounds._conditional import CLUB, TNCE, L1Out, club, gaussian, l1out, tnce
 from skdim.bounds._exponential import DV, FLO, NWJ, TUBA, UBA, dv, flo, nwj, tuba, uba
 from skdim.bounds._jensen_shannon import DIME, JSD, SMILE, dime, jsd, smile
@@ -34,12 +35,14 @@ __all__ = [
     "UBA",
     "Alpha",
     "Bound",
+    "Criterion",
     "InfoNCE",
     "L1Out",
     "NPair",
     "NPairOVO",
     "Triplet",
     "alpha",
+    "bound_for_codes",
     "club",
     "dime",
     "dv",
@@ -66,3 +69,45 @@ BOUNDS: dict[str, type[Bound]] = {bound.name: bound for bound in (InfoNCE, JSD, 
 MI_BOUNDS: dict[str, type[Bound]] = BOUNDS | {
     bound.name: bound for bound in (UBA, TUBA, MLCPC, SMILE, DIME, FLO, TNCE, L1Out, CLUB)
 }
+
+
+def bound_for_codes(estimator: str | Bound, names: Mapping[str, type[Bound]] = BOUNDS) -> Bound:
+    """Return the bound that the parameter ``estimator`` of a transformer stands for.
+
+    Parameters
+    ----------
+    estimator : str or Bound
+        A name, or a configured bound.
+    names : mapping of str to type, default=BOUNDS
+        The bounds by name.
+
+    Returns
+    -------
+    Bound
+
+    Raises
+    ------
+    ValueError
+        If the bound cannot train codes: it needs a known conditional, learns a second function, or bounds from above.
+
+    Examples
+    --------
+    >>> from skdim.bounds import bound_for_codes
+    >>> bound_for_codes("alpha")
+    Alpha(alpha=0.01)
+    """
+    bound = names[estimator]() if isinstance(estimator, str) else estimator
+    bound.check()
+    obstacle = ""
+    if bound.needs == "conditional":
+        obstacle = "it takes the known log p(y | x) in place of a critic"
+    elif bound.auxiliary:
+        obstacle = f"it learns a second function, {bound.auxiliary}"
+    elif bound.kind == "upper":
+        obstacle = "an upper bound cannot be maximised"
+    if obstacle:
+        raise ValueError(
+            f"estimator={estimator!r} cannot train codes: {obstacle}. Allowed values are: {sorted(names)}, or a configured "
+            "Bound of a critic's scores alone."
+        )
+    return bound

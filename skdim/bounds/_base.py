@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skdim._params import Configured
 
@@ -47,42 +47,68 @@ def log_mean_exp_marginal(scores: Tensor) -> Tensor:
 
 
 class Bound(Configured):
-    """What stands behind an MI estimator's name.
+    """An MI estimator: the function of a score tensor, and what a reader must know of it.
+
+    Nothing outside this package compares a bound's ``name``: the attributes below say how a bound is used. A subclass with
+    another :meth:`value` is reported, and trained, by that value.
 
     Attributes
     ----------
     name : str
         The value of the parameter ``estimator``.
     kind : {"lower", "upper", "estimate"}
-        What :meth:`value` is to the mutual information, in expectation over fresh samples; an estimate may err to either
+        What :meth:`value` is to the mutual information, in expectation over fresh samples. An estimate may err to either
         side.
+    measures_information : bool
+        False for a loss of metric learning, whose value is the InfoNCE bound of its scores.
     needs : {"critic", "conditional"}
         What the scores are: a critic's f(x_i, y_j) of any scale, or the known log p(y_j | x_i).
+    learns_conditional : bool
+        Whether ``MIEstimator`` learns the conditional where none is given.
     auxiliary : str
-        Keyword of the second learned function that :meth:`value` and :meth:`loss` take, "" for none: "log_baseline", a
-        function of y, or "u", a function of x and y, each given at the joint samples, shape (K, ...).
+        Keyword of the second learned function that :meth:`value` takes, "" for none: "log_baseline", a function of y, or
+        "u", a function of x and y. Each is given at the joint samples, shape (K, ...).
     optimal_critic : str
         The critic at which the bound is tight; r is the log density ratio log p(x, y) / (p(x) p(y)).
+    anchors : tuple of {"x", "y"}
+        The sides whose samples each compete over all candidates of the other side. A trained critic is known up to a
+        function of its anchors.
     offset : float
-        The constant score at which the bound is 0; critics start there.
+        The constant score at which the bound is 0. Critics start there.
     symmetric : bool
         Whether exchanging x and y leaves the value unchanged.
     loss_is_value : bool
         Whether :meth:`loss` is the negative of :meth:`value`.
+    averages_exponentials : bool
+        Whether the value rests on a mean of e^f that a few pairs can dominate.
     takes_reference : bool
-        Whether ``MIEstimator`` may start its critic from the closed-form Gaussian log-ratio, whose quadratic tails make e^f
-        large. False where one large e^f rules the gradient or is clipped, and where there is no critic.
+        Whether ``MIEstimator`` may start its critic from the closed-form Gaussian log ratio, whose quadratic tails make e^f
+        large. False where one large e^f dominates the gradient or is clipped, and where there is no critic.
     """
 
     name: ClassVar[str]
     kind: ClassVar[str] = "lower"
+    measures_information: ClassVar[bool] = True
     needs: ClassVar[str] = "critic"
+    learns_conditional: ClassVar[bool] = False
     auxiliary: ClassVar[str] = ""
     optimal_critic: ClassVar[str]
+    anchors: ClassVar[tuple[str, ...]] = ("x", "y")
     offset: ClassVar[float] = 0.0
     symmetric: ClassVar[bool] = True
     loss_is_value: ClassVar[bool] = True
+    averages_exponentials: ClassVar[bool] = False
     takes_reference: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "value" not in vars(cls):
+            return
+        # A shortcut of the parent computes the parent's value: a class with another value uses the general rule.
+        derived = ("symmetric_value", "contributions", "contributions_by_parts", "criterion")
+        for method in (*derived, "loss") if cls.loss_is_value else derived:
+            if method not in vars(cls):
+                setattr(cls, method, vars(Bound)[method])
 
     def check(self) -> None:
         """Raise a ``ValueError`` if a parameter is outside its range."""
@@ -95,22 +121,163 @@ class Bound(Configured):
         """Return the bound in nats."""
         raise NotImplementedError
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
-        """Return the scalar that training minimises; ``log_average`` is read and updated by ``dv`` only."""
+    def loss(self, scores: Tensor) -> Tensor:
+        """Return the scalar that training minimises."""
         return -self.value(scores)
 
     def symmetric_value(self, scores: Tensor) -> Tensor:
-        """Return the bound in nats, an asymmetric critic's bound as the mean over both choices of the anchor."""
+        """Return the bound in nats; an asymmetric critic's bound is the mean over both choices of the anchor."""
         return self._mean_over_anchors(self.value, scores)
 
-    def symmetric_loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
-        """Return the loss, an asymmetric one's mean over both choices of the anchor."""
-        if type(self).loss is Bound.loss:
+    def symmetric_loss(self, scores: Tensor) -> Tensor:
+        """Return the loss; an asymmetric one is the mean over both choices of the anchor."""
+        if self.loss_is_value:
             return -self.symmetric_value(scores)
-        return self._mean_over_anchors(lambda scores: self.loss(scores, log_average), scores)
+        return self._mean_over_anchors(self.loss, scores)
 
     def _mean_over_anchors(self, function: Callable[[Tensor], Tensor], scores: Tensor) -> Tensor:
         # A known log p(y | x) is the log ratio up to a function of y: its anchor cannot be chosen.
         if self.symmetric or self.needs == "conditional":
             return function(scores)
         return (function(scores) + function(scores.transpose(0, 1))) / 2
+
+    def criterion(
+        self, x_features: int | None = None, y_features: int | None = None, both_anchors: bool = True
+    ) -> Criterion:
+        """Return the module that trains a critic under this bound.
+
+        Parameters
+        ----------
+        x_features, y_features : int or None, default=None
+            Widths of x and y. A bound with an ``auxiliary`` function needs them.
+        both_anchors : bool, default=True
+            Whether an asymmetric bound is averaged over both choices of the anchor.
+
+        Returns
+        -------
+        Criterion
+        """
+        if not self.auxiliary:
+            return Criterion(self, both_anchors)
+        if x_features is None or y_features is None:
+            raise ValueError(f"estimator={self.name!r} learns a second function and needs the widths of x and y.")
+        return AuxiliaryCriterion(self, x_features, y_features)
+
+    def contributions(self, scores: Tensor, value: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        r"""Return the bound and each row's contribution to it, to first order.
+
+        A row i enters through its joint score and through the marginal pairs in its row and column. With the gradient D of
+        the value, the influence of weighing row i is :math:`f_{ii} + K \sum_{j \ne i} (D_{ij} + D_{ji})`, up to a constant.
+
+        Parameters
+        ----------
+        scores : Tensor of shape (K, K)
+            Scores of K joint samples.
+        value : callable (scores) -> Tensor or None, default=None
+            The bound in nats; None is :meth:`symmetric_value`.
+
+        Returns
+        -------
+        value : Tensor, a scalar in nats
+        per_row : Tensor of float64 of shape (K,)
+            Contributions whose mean is the value and whose variance gives its standard error.
+        """
+        scores = scores.detach().requires_grad_()
+        with torch.enable_grad():
+            result = (value or self.symmetric_value)(scores)
+            (gradient,) = torch.autograd.grad(result, scores)
+        off_diagonal = gradient - torch.diag(gradient.diagonal())
+        influence = scores.detach().diagonal() + len(scores) * (off_diagonal.sum(0) + off_diagonal.sum(1))
+        return result.detach(), (influence + (result.detach() - influence.mean())).double()
+
+    def contributions_by_parts(self, scores_of: Callable[[slice], Tensor], k: int) -> tuple[Tensor, Tensor] | None:
+        """Return :meth:`contributions` of ``k`` joint samples whose scores are never held at once, or None.
+
+        Parameters
+        ----------
+        scores_of : callable (rows) -> Tensor of shape (n_rows, k)
+            Scores of some x with all y.
+        k : int
+            Number of joint samples.
+        """
+        return None
+
+
+class Criterion(nn.Module):
+    """The loss that trains a critic under a bound, and the bound's value.
+
+    Parameters
+    ----------
+    bound : Bound
+        The MI estimator.
+    both_anchors : bool, default=True
+        Whether an asymmetric bound is averaged over both choices of the anchor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.bounds import InfoNCE
+    >>> loss, value = InfoNCE().criterion()(50 * torch.eye(8))
+    >>> round(loss.item(), 4), round(value.item(), 4)                      # log 8
+    (-2.0794, 2.0794)
+    """
+
+    #: Whether the loss over all locations is the mean of the losses over parts of them.
+    splits = True
+
+    def __init__(self, bound: Bound, both_anchors: bool = True) -> None:
+        super().__init__()
+        self.bound = bound
+        self.both_anchors = both_anchors
+
+    def forward(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the loss of scores (K, K, ...) and, detached, the bound in nats.
+
+        ``x`` (K, x_features) and ``y`` (K, y_features) are read by a bound with an auxiliary function.
+        """
+        loss = self.loss(scores, x, y)
+        if self.bound.loss_is_value:
+            return loss, -loss.detach()
+        with torch.no_grad():
+            return loss, self.value(scores, x, y)
+
+    def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """Return the scalar that training minimises."""
+        return self.bound.symmetric_loss(scores) if self.both_anchors else self.bound.loss(scores)
+
+    def value(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """Return the bound in nats."""
+        return self.bound.symmetric_value(scores) if self.both_anchors else self.bound.value(scores)
+
+
+class AuxiliaryCriterion(Criterion):
+    """The criterion of a bound with a second learned function, whose network is trained with the critic.
+
+    Parameters
+    ----------
+    bound : Bound
+        A bound with ``auxiliary``.
+    x_features, y_features : int
+        Widths of x and y.
+    """
+
+    splits = False
+
+    def __init__(self, bound: Bound, x_features: int, y_features: int) -> None:
+        super().__init__(bound)
+        self.of_y_only = bound.auxiliary == "log_baseline"
+        n_inputs = y_features + (0 if self.of_y_only else x_features)
+        self.auxiliary = nn.Sequential(
+            nn.Linear(n_inputs, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1)
+        )
+        nn.init.zeros_(self.auxiliary[-1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(self.auxiliary[-1].bias)  # type: ignore[arg-type]
+
+    def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        return -self.value(scores, x, y)
+
+    def value(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        assert x is not None
+        assert y is not None
+        inputs = y if self.of_y_only else torch.cat([x, y], dim=1)
+        return self.bound.value(scores, **{self.bound.auxiliary: self.auxiliary(inputs).squeeze(1)})

@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skdim.bounds._base import Bound, check_scores, joint_scores
+from skdim.bounds._base import Bound, check_scores, diagonal_mask, joint_scores
 from skdim.bounds._exponential import uba
 from skdim.bounds._softmax import infonce
 
@@ -170,6 +171,7 @@ class TNCE(Bound):
     name: ClassVar[str] = "tnce"
     needs: ClassVar[str] = "conditional"
     optimal_critic: ClassVar[str] = "log p(y | x), or r + c(y) for any function c of y"
+    anchors: ClassVar[tuple[str, ...]] = ("y",)
     symmetric: ClassVar[bool] = False
 
     def cap(self, k: int) -> float:
@@ -177,6 +179,9 @@ class TNCE(Bound):
 
     def value(self, scores: Tensor) -> Tensor:
         return tnce(scores)
+
+    def contributions(self, scores: Tensor, value: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        return _shifted(scores.diagonal() - torch.logsumexp(scores, 0), tnce(scores))
 
 
 @dataclass
@@ -194,10 +199,15 @@ class L1Out(Bound):
     kind: ClassVar[str] = "upper"
     needs: ClassVar[str] = "conditional"
     optimal_critic: ClassVar[str] = "log p(y | x)"
+    anchors: ClassVar[tuple[str, ...]] = ("y",)
     symmetric: ClassVar[bool] = False
 
     def value(self, scores: Tensor) -> Tensor:
         return l1out(scores)
+
+    def contributions(self, scores: Tensor, value: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        others = scores.masked_fill(diagonal_mask(scores), -math.inf)
+        return _shifted(scores.diagonal() - torch.logsumexp(others, 0), l1out(scores))
 
 
 @dataclass
@@ -214,7 +224,19 @@ class CLUB(Bound):
     name: ClassVar[str] = "club"
     kind: ClassVar[str] = "upper"
     needs: ClassVar[str] = "conditional"
+    learns_conditional: ClassVar[bool] = True
     optimal_critic: ClassVar[str] = "log p(y | x)"
+    anchors: ClassVar[tuple[str, ...]] = ("y",)
 
     def value(self, scores: Tensor) -> Tensor:
         return club(scores)
+
+    def contributions(self, scores: Tensor, value: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        joint = scores.diagonal()
+        others = (scores.sum(0) + scores.sum(1) - 2 * joint) / (len(scores) - 1)
+        return _shifted(joint - others + others.mean() / 2, club(scores))
+
+
+def _shifted(per_row: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a value and the rows' contributions, moved such that their mean is the value."""
+    return value, (per_row + (value - per_row.mean())).double()

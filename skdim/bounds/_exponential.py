@@ -24,6 +24,7 @@ from torch import Tensor
 
 from skdim.bounds._base import (
     Bound,
+    Criterion,
     check_auxiliary,
     check_scores,
     diagonal_mask,
@@ -219,9 +220,8 @@ class DV(Bound):
     --------
     >>> import torch
     >>> from skdim.bounds import DV
-    >>> log_average = torch.tensor(float("nan"))           # not started
-    >>> scores = torch.zeros(3, 3)
-    >>> DV().loss(scores, log_average).item(), log_average.item()
+    >>> criterion = DV().criterion()
+    >>> criterion(torch.zeros(3, 3))[1].item(), criterion.log_average.item()
     (0.0, 0.0)
     """
 
@@ -229,6 +229,7 @@ class DV(Bound):
     name: ClassVar[str] = "dv"
     kind: ClassVar[str] = "estimate"
     optimal_critic: ClassVar[str] = "r + c, for any constant c"
+    averages_exponentials: ClassVar[bool] = True
 
     def check(self) -> None:
         if not 0 <= self.momentum < 1:
@@ -237,14 +238,33 @@ class DV(Bound):
     def value(self, scores: Tensor) -> Tensor:
         return dv(scores)
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
-        if log_average is None:
+    def criterion(
+        self, x_features: int | None = None, y_features: int | None = None, both_anchors: bool = True
+    ) -> Criterion:
+        return MovingAverageCriterion(self)
+
+
+class MovingAverageCriterion(Criterion):
+    """The criterion of :class:`DV`: in training mode the gradient is divided by a moving average of E[e^f]."""
+
+    log_average: Tensor
+    bound: DV
+    splits = False
+
+    def __init__(self, bound: DV) -> None:
+        super().__init__(bound)
+        self.register_buffer("log_average", torch.tensor(math.nan))  # before the first step
+
+    def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        if not self.training:
             return -dv(scores)
         log_mean = log_mean_exp_marginal(check_scores(scores)).mean()
         average = log_mean.detach()
-        if self.momentum > 0 and not torch.isnan(log_average):
-            average = torch.logaddexp(log_average + math.log(self.momentum), average + math.log1p(-self.momentum))
-        log_average.copy_(average)
+        if self.bound.momentum > 0:
+            old, new = math.log(self.bound.momentum), math.log1p(-self.bound.momentum)
+            mean = torch.logaddexp(self.log_average + old, average + new)
+            average = torch.where(self.log_average.isnan(), average, mean)
+        self.log_average.copy_(average)
         # d log E = dE / E for the batch's E; the ratio puts the moving average in E's place.
         ratio = torch.exp(log_mean.detach() - average)
         gradient = ratio * log_mean - joint_scores(scores).mean()
@@ -265,6 +285,7 @@ class NWJ(Bound):
     name: ClassVar[str] = "nwj"
     optimal_critic: ClassVar[str] = "1 + r"
     offset: ClassVar[float] = 1.0
+    averages_exponentials: ClassVar[bool] = True
 
     def value(self, scores: Tensor) -> Tensor:
         return nwj(scores)
@@ -306,13 +327,12 @@ class TUBA(Bound):
     name: ClassVar[str] = "tuba"
     auxiliary: ClassVar[str] = "log_baseline"
     optimal_critic: ClassVar[str] = "r + log a(y), for any baseline a"
+    anchors: ClassVar[tuple[str, ...]] = ("y",)
     symmetric: ClassVar[bool] = False
+    averages_exponentials: ClassVar[bool] = True
 
     def value(self, scores: Tensor, log_baseline: Tensor | None = None) -> Tensor:
         return tuba(scores, check_auxiliary("log_baseline", log_baseline, scores))
-
-    def loss(self, scores: Tensor, log_average: Tensor | None = None, log_baseline: Tensor | None = None) -> Tensor:
-        return -self.value(scores, log_baseline)
 
 
 @dataclass
@@ -330,10 +350,9 @@ class FLO(Bound):
     name: ClassVar[str] = "flo"
     auxiliary: ClassVar[str] = "u"
     optimal_critic: ClassVar[str] = "r + c(x), for any function c of the anchor, with u = -r"
+    anchors: ClassVar[tuple[str, ...]] = ("x",)
     symmetric: ClassVar[bool] = False
+    averages_exponentials: ClassVar[bool] = True
 
     def value(self, scores: Tensor, u: Tensor | None = None) -> Tensor:
         return flo(scores, check_auxiliary("u", u, scores))
-
-    def loss(self, scores: Tensor, log_average: Tensor | None = None, u: Tensor | None = None) -> Tensor:
-        return -self.value(scores, u)

@@ -176,12 +176,13 @@ class JSD(Bound):
     name: ClassVar[str] = "jsd"
     optimal_critic: ClassVar[str] = "r"
     loss_is_value: ClassVar[bool] = False
+    averages_exponentials: ClassVar[bool] = True
     takes_reference: ClassVar[bool] = True  # softplus is linear in a large score; only the report averages e^f
 
     def value(self, scores: Tensor) -> Tensor:
         return nwj(scores + 1)
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor) -> Tensor:
         return -jsd(scores)
 
 
@@ -206,6 +207,7 @@ class SMILE(Bound):
     kind: ClassVar[str] = "estimate"
     optimal_critic: ClassVar[str] = "r"
     loss_is_value: ClassVar[bool] = False
+    averages_exponentials: ClassVar[bool] = True
 
     def check(self) -> None:
         _check_tau(self.tau)
@@ -213,7 +215,7 @@ class SMILE(Bound):
     def value(self, scores: Tensor) -> Tensor:
         return smile(scores, self.tau)
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor) -> Tensor:
         return -jsd(scores)
 
 
@@ -237,5 +239,5 @@ class DIME(Bound):
     def value(self, scores: Tensor) -> Tensor:
         return dime(scores)
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor) -> Tensor:
         return -jsd(scores)

@@ -131,6 +131,7 @@ class _MetricLoss(Bound):
     """A loss of metric learning, reported by the InfoNCE bound of its scores."""
 
     optimal_critic: ClassVar[str] = "not MI: any critic that ranks the joint sample first"
+    measures_information: ClassVar[bool] = False
     symmetric: ClassVar[bool] = False
     loss_is_value: ClassVar[bool] = False
 
@@ -167,7 +168,7 @@ class Triplet(_MetricLoss):
         if not self.margin > 0:
             raise ValueError(f"margin of Triplet must be positive, got {self.margin!r}.")
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor) -> Tensor:
         return triplet(scores, self.margin)
 
 
@@ -185,7 +186,7 @@ class NPair(_MetricLoss):
 
     name: ClassVar[str] = "npair"
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor) -> Tensor:
         return npair(scores)
 
 
@@ -203,7 +204,7 @@ class NPairOVO(_MetricLoss):
 
     name: ClassVar[str] = "npair_ovo"
 
-    def loss(self, scores: Tensor, log_average: Tensor | None = None) -> Tensor:
+    def loss(self, scores: Tensor) -> Tensor:
         return npair_ovo(scores)
 
 

@@ -10,6 +10,7 @@ References
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skdim.bounds._base import Bound, check_scores, diagonal_mask, joint_scores, log_mean_exp_marginal
+
+#: Rows of x that are scored against all y at once where the scores of all pairs are too many to hold.
+ROWS_BY_PART = 256
 
 
 def infonce(scores: Tensor) -> Tensor:
@@ -197,10 +201,32 @@ class InfoNCE(Bound):
         return infonce(scores)
 
     def symmetric_value(self, scores: Tensor) -> Tensor:
-        if type(self).value is not InfoNCE.value:
-            return super().symmetric_value(scores)
         scores, x, y = _in_order_of_memory(scores)  # once for both
         return (_infonce(scores, x, y) + _infonce(scores, y, x)) / 2
+
+    def contributions(self, scores: Tensor, value: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Return the bound over both anchors and the rows' contributions: each row has denominators of its own."""
+        by_row, by_column = torch.logsumexp(scores, 1), torch.logsumexp(scores, 0)
+        own = scores.diagonal() - (by_row + by_column) / 2 + math.log(len(scores))
+        as_candidate = torch.exp(scores - by_row[:, None]).sum(0) + torch.exp(scores - by_column[None]).sum(1)
+        return own.mean(), (own - (as_candidate / 2 - 1)).double()  # candidates' shares have mean 1: the mean stays
+
+    def contributions_by_parts(self, scores_of: Callable[[slice], Tensor], k: int) -> tuple[Tensor, Tensor] | None:
+        parts = [slice(start, min(start + ROWS_BY_PART, k)) for start in range(0, k, ROWS_BY_PART)]
+        joint, by_row, by_column, as_candidate = [], [], None, None
+        for rows in parts:
+            scores = scores_of(rows)
+            joint.append(scores.diagonal(rows.start))
+            by_row.append(torch.logsumexp(scores, 1))
+            columns, shares = torch.logsumexp(scores, 0), torch.exp(scores - by_row[-1][:, None]).sum(0)
+            by_column = columns if by_column is None else torch.logaddexp(by_column, columns)
+            as_candidate = shares if as_candidate is None else as_candidate + shares
+        assert by_column is not None
+        assert as_candidate is not None
+        for rows in parts:
+            as_candidate[rows] += torch.exp(scores_of(rows) - by_column).sum(1)
+        own = torch.cat(joint) - (torch.cat(by_row) + by_column) / 2 + math.log(k)
+        return own.mean(), (own - (as_candidate / 2 - 1)).double()
 
 
 @dataclass

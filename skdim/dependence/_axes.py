@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skdim._random import local_seed
 from skdim.dependence._model import FEWEST_TRAINING_ROWS, Array, Model, Rows, Settings, part
 from skdim.gaussian import CanonicalAxes, canonical_axes
 from skdim.nn.conditional import ConditionalObjective
@@ -15,7 +16,6 @@ from skdim.nn.ratio import (
     RadialInputs,
 )
 from skdim.sides import Side
-from skdim.training.device import local_seed
 from skdim.training.state import load_module, module_state
 
 

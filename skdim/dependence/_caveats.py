@@ -56,7 +56,7 @@ def caveats(
             "estimator='dime', an estimate without a cap.",
             SaturationWarning,
         )
-    if bound is not None and _averages_exponentials(bound):
+    if bound is not None and bound.averages_exponentials:
         m = min(n_test, N_REFERENCE)
         n_pairs = diagnostics.get("effective_pairs", 1.0) * m * (m - 1)
         is_ruled = n_pairs < RULED_BY_FEW * m and not bound.auxiliary  # with one, another function is averaged
@@ -73,7 +73,3 @@ def caveats(
             f"log n = {math.log(n_test):.1f} with confidence.",
             SmallSampleWarning,
         )
-
-
-def _averages_exponentials(bound: Bound) -> bool:
-    return bound.name == "jsd" or (bound.needs == "critic" and not bound.takes_reference)

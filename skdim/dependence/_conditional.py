@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
+from skdim._random import local_seed
 from skdim.bounds import Bound
 from skdim.dependence._axes import OnAxes
 from skdim.dependence._model import (
@@ -32,7 +33,6 @@ from skdim.nn.ratio import (
     RadialInputs,
 )
 from skdim.sides import Side
-from skdim.training.device import local_seed
 
 
 class LearnedConditional(OnAxes):
@@ -111,21 +111,8 @@ def _fit_density(y: Array, y_valid: Array, seed: int) -> GaussianMixture | None:
 
 def _conditional(bound: Bound, scores: Tensor) -> tuple[float, Array]:
     """Return a conditional bound's value and the rows' contributions."""
-    if bound.name == "club":  # linear in the scores
-        k = len(scores)
-        joint = scores.diagonal()
-        others = (scores.sum(0) + scores.sum(1) - 2 * joint) / (k - 1)
-        value = float(bound.value(scores))
-        per_row = joint - others + others.mean() / 2
-        return value, (per_row + (value - per_row.mean())).double().cpu().numpy()
-    value = float(bound.value(scores))
-    by_column = torch.logsumexp(scores if bound.name == "tnce" else _without_diagonal(scores), 0)
-    per_row = scores.diagonal() - by_column
-    return value, (per_row + (value - per_row.mean())).double().cpu().numpy()
-
-
-def _without_diagonal(scores: Tensor) -> Tensor:
-    return scores.masked_fill(torch.eye(len(scores), dtype=torch.bool, device=scores.device), -math.inf)
+    value, per_row = bound.contributions(scores)
+    return float(value), per_row.cpu().numpy()
 
 
 class KnownConditional(Model):

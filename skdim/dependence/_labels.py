@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skdim._random import local_seed
 from skdim.dependence._axes import OnAxes
 from skdim.dependence._model import HIDDEN, Array, Evaluation, Model, Rows, Settings, part
 from skdim.discrete import discrete_mutual_information, entropy
@@ -18,7 +19,6 @@ from skdim.nn.ratio import (
     RadialInputs,
 )
 from skdim.sides import Side
-from skdim.training.device import local_seed
 
 
 class LearnedLabels(OnAxes):

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from skdim.bounds import Bound, infonce
-from skdim.training.pairs import PairBatches, train_pairs
+from skdim.inputs.batches import Batches, TensorSamples
+from skdim.nn.objectives import Objective
+from skdim.training.callbacks import BestEpoch
+from skdim.training.trainer import Trainer, make_optimizer
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -93,7 +96,7 @@ class Settings:
 
     def train(
         self,
-        objective: nn.Module,
+        objective: Objective,
         tensors: Sequence[Tensor],
         train: Rows,
         held_out_loss: Callable[[nn.Module], float],
@@ -106,23 +109,22 @@ class Settings:
             return 0.0
         every = every if len(train) > 2 * self.batch_size else 5
         start = held_out_loss(objective)
-        history, _ = train_pairs(
-            objective,
-            PairBatches(tensors, train, self.batch_size, self.seed + stage),
-            held_out_loss,
-            max_epochs=self.epochs(len(train), share),
-            patience=max(every, math.ceil(share * self.patience)),
-            every=every,
-            tol=0.0,
-            decay=self.decay,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
+        epochs, patience = self.epochs(len(train), share), max(every, math.ceil(share * self.patience))
+        best = BestEpoch(lambda module: {"loss": held_out_loss(module)}, patience, every=every, decay=self.decay)
+        trainer = Trainer(
+            optimizer=make_optimizer(self.optimizer, objective, self.learning_rate, self.weight_decay),
+            max_epochs=epochs,
+            generator=torch.Generator().manual_seed(self.seed + stage),
+            best=best,
             callbacks=self.callbacks,
             verbose=self.verbose,
+            what="MIEstimator",
         )
+        history = trainer.train(objective, Batches(TensorSamples(tensors), train, self.batch_size, self.seed + stage))
         n_before = len(self.history)
-        self.history += [{"epoch": n_before + number, "network": stage, **row} for number, row in enumerate(history, 1)]
+        self.history += [
+            {"epoch": n_before + number, "network": stage, **row} for number, row in enumerate(history.epochs, 1)
+        ]
         return start - held_out_loss(objective)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skdim._random import local_seed
+from skdim.bounds import Criterion
 from skdim.dependence._axes import OnAxes
 from skdim.dependence._mixture import GAIN_OF_MIXTURE, SIZES, Mixture, best_mixture
 from skdim.dependence._model import (
@@ -48,11 +50,7 @@ from skdim.nn.ratio import (
     StackedRatio,
 )
 from skdim.sides import Side
-from skdim.training.device import local_seed
 from skdim.training.state import load_module, module_state
-
-#: Rows of x that are scored against all y at once, where these are very many.
-ROWS_BY_PART = 256
 
 
 class LearnedRatio(OnAxes):
@@ -67,10 +65,9 @@ class LearnedRatio(OnAxes):
         assert settings.bound is not None
         self.bound = settings.bound
         self.kind = self.bound.kind
-        # Over both anchors, but for the bounds that train one: their critic is free up to a function of it.
-        self.anchors = {"flo": ("x",), "tuba": ("y",)}.get(self.bound.name, ("x", "y"))
+        self.anchors = self.bound.anchors
         self.members: list[str] = []
-        self.auxiliary: nn.Module | None = None
+        self.criterion: Criterion | None = None
         self.mixture: Mixture | None = None
         self.reference: tuple[Tensor, Tensor]
 
@@ -120,8 +117,8 @@ class LearnedRatio(OnAxes):
 
     def _judge(self, critic: nn.Module) -> Callable[[Tensor], Tensor]:
         """Return what is minimised on rows not trained on: the bound where it is one, else the loss."""
-        objective = RatioObjective(critic, self.bound)
-        return (lambda scores: -objective.value(scores)) if self.bound.kind == "lower" else objective.loss
+        bound = self.bound
+        return (lambda scores: -bound.symmetric_value(scores)) if bound.kind == "lower" else bound.symmetric_loss
 
     def in_training(self, critic: nn.Module) -> LearnedRatio:
         now = copy.copy(self)
@@ -178,12 +175,10 @@ class LearnedRatio(OnAxes):
         """Return a trained network, and what training gained on the validation rows."""
         with local_seed(self.settings.seed + stage):
             network = self._network(kind, x[train], y[train], relevance).to(self.settings.device)
-            if self.bound.auxiliary:
-                auxiliary = _Auxiliary(self.bound.auxiliary, x.shape[1], y.shape[1])
-                self.auxiliary = auxiliary.to(self.settings.device)
+            self.criterion = self.bound.criterion(x.shape[1], y.shape[1]).to(self.settings.device)
         self.members.append(kind)
         is_joint = kind == "joint"
-        objective = RatioObjective(network, self.bound, self.auxiliary, N_SHIFTS if is_joint else None)
+        objective = RatioObjective(network, self.criterion, N_SHIFTS if is_joint else None).eval()
         judges = valid[: N_JUDGES_JOINT if is_joint else N_JUDGES]
         judge_x, judge_y = x[judges], y[judges]
 
@@ -192,8 +187,8 @@ class LearnedRatio(OnAxes):
             # By the bound itself where it is a bound, else by the loss: an estimate is not better for being larger.
             scores = module.critic(judge_x, judge_y)  # type: ignore[operator]
             if self.bound.kind == "lower" and not is_joint:
-                return -float(module.value(scores, judge_x, judge_y))  # type: ignore[operator]
-            return float(module.loss(scores, judge_x, judge_y))  # type: ignore[operator]
+                return -float(module.criterion.value(scores, judge_x, judge_y))  # type: ignore[union-attr, operator]
+            return float(module.criterion.loss(scores, judge_x, judge_y))  # type: ignore[union-attr, operator]
 
         gain = self.settings.train(objective, [x, y], train, held_out_loss, stage, share, every=4 if is_joint else 2)
         return network.eval(), gain
@@ -234,23 +229,26 @@ class LearnedRatio(OnAxes):
 
     @torch.no_grad()
     def evaluate(self, X: Any, Y: Any, scores: Tensor | None = None) -> Evaluation:
-        by_parts = self.bound.name == "infonce" and len(X) > BLOCK and not self._scores_pairs_one_by_one()
-        cap = self.bound.cap(len(X) if by_parts else min(rows.stop - rows.start for rows in blocks(len(X))))
+        bound, in_parts = self.bound, len(X) > BLOCK and not self._scores_pairs_one_by_one()
         if not self.members:  # nothing was learned: every bound is 0 at its constant
-            return Evaluation(0.0, np.zeros(len(X)), cap)
+            return Evaluation(0.0, np.zeros(len(X)), self._cap(len(X)))
         x, y = self.x(X), self.y(Y)
-        if by_parts:
-            return Evaluation(*_infonce_by_parts(self.critic, x, y), cap)
-        objective = RatioObjective(self.critic, self.bound, self.auxiliary)
+        whole = bound.contributions_by_parts(lambda rows: self.critic(x[rows], y), len(x)) if in_parts else None
+        if whole is not None:
+            return Evaluation(float(whole[0]), whole[1].cpu().numpy(), bound.cap(len(X)))
+        assert self.criterion is not None
+        criterion = self.criterion.eval()
 
         def of_block(rows: slice) -> tuple[float, Array]:
             block = self.critic(x[rows], y[rows]) if scores is None else scores[rows, rows]
-            if self.bound.name == "infonce":
-                return _infonce_contributions(block)
-            return contributions(block, lambda block: objective.value(block, x[rows], y[rows]))
+            value, per_row = bound.contributions(block, lambda block: criterion.value(block, x[rows], y[rows]))
+            return float(value), per_row.cpu().numpy()
 
         value, per_row = over_blocks(len(x), of_block)
-        return Evaluation(value, per_row, cap)
+        return Evaluation(value, per_row, self._cap(len(X)))
+
+    def _cap(self, n: int) -> float:
+        return self.bound.cap(min(rows.stop - rows.start for rows in blocks(n)))
 
     def _scores_pairs_one_by_one(self) -> bool:
         """Whether all pairs of very many rows would take long."""
@@ -269,7 +267,7 @@ class LearnedRatio(OnAxes):
 
     def bounded(self, scores: Tensor) -> float:
         if math.isfinite(self.bound.cap(2)):
-            return float(RatioObjective(self.critic, self.bound).value(scores))
+            return float(self.bound.symmetric_value(scores))
         return super().bounded(scores)
 
     def known(self, X: Any, Y: Any) -> Array | None:
@@ -288,8 +286,8 @@ class LearnedRatio(OnAxes):
         state |= {f"reference/{name}": part.cpu().numpy() for name, part in zip("xy", self.reference, strict=True)}
         if self.mixture is not None:
             state |= {f"mixture/{name}": array for name, array in self.mixture._asdict().items()}
-        if self.auxiliary is not None:
-            state |= {f"auxiliary/{name}": array for name, array in module_state(self.auxiliary).items()}
+        if self.criterion is not None:
+            state |= {f"criterion/{name}": array for name, array in module_state(self.criterion).items()}
         return state
 
     @classmethod
@@ -303,72 +301,13 @@ class LearnedRatio(OnAxes):
         model._load(state)
         x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(settings.device) for name in "xy")
         model.reference = x, y
-        if model.bound.auxiliary:
+        if model.members:
             widths = (model.axes.weights_x.shape[1], model.axes.weights_y.shape[1])
             with local_seed(0):
-                model.auxiliary = _Auxiliary(model.bound.auxiliary, *widths).to(settings.device)
-            load_module(model.auxiliary, part(state, "auxiliary/"))
+                model.criterion = model.bound.criterion(*widths).to(settings.device).eval()
+            load_module(model.criterion, part(state, "criterion/"))
         return model
 
     def _build(self) -> nn.Module:
         x, y = (torch.zeros(2, weights.shape[1]) for weights in (self.axes.weights_x, self.axes.weights_y))
         return StackedRatio([self._network(kind, x, y) for kind in self.members])
-
-
-class _Auxiliary(nn.Module):
-    """The second learned function of a bound at joint samples: of y for "log_baseline", of x and y for "u"."""
-
-    def __init__(self, name: str, x_features: int, y_features: int) -> None:
-        super().__init__()
-        self.of_y_only = name == "log_baseline"
-        n_inputs = y_features + (0 if self.of_y_only else x_features)
-        self.network = nn.Sequential(nn.Linear(n_inputs, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
-        nn.init.zeros_(self.network[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.network[-1].bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        result: Tensor = self.network(y if self.of_y_only else torch.cat([x, y], dim=1)).squeeze(1)
-        return result
-
-
-def contributions(scores: Tensor, value: Callable[[Tensor], Tensor]) -> tuple[float, Array]:
-    r"""Return a bound's value and each row's contribution, to first order.
-
-    A row i enters through its joint score and through the marginal pairs in its row and column. With the gradient D of the
-    value, the influence of weighing row i is :math:`f_{ii} + K \sum_{j \ne i} (D_{ij} + D_{ji})`, up to a constant.
-    """
-    scores = scores.detach().requires_grad_()
-    with torch.enable_grad():
-        result = value(scores)
-        (gradient,) = torch.autograd.grad(result, scores)
-    off_diagonal = gradient - torch.diag(gradient.diagonal())
-    influence = scores.detach().diagonal() + len(scores) * (off_diagonal.sum(0) + off_diagonal.sum(1))
-    influence = influence + (result.detach() - influence.mean())
-    return float(result.detach()), influence.double().cpu().numpy()
-
-
-def _infonce_contributions(scores: Tensor) -> tuple[float, Array]:
-    """Return InfoNCE over both anchors and the rows' contributions: each row has denominators of its own as well."""
-    k = len(scores)
-    by_row, by_column = torch.logsumexp(scores, 1), torch.logsumexp(scores, 0)
-    own = scores.diagonal() - (by_row + by_column) / 2 + math.log(k)
-    as_candidate = torch.exp(scores - by_row[:, None]).sum(0) + torch.exp(scores - by_column[None]).sum(1)
-    per_row = own - (as_candidate / 2 - 1)  # candidates' shares have mean 1: the mean stays
-    return float(own.mean()), per_row.double().cpu().numpy()
-
-
-def _infonce_by_parts(critic: nn.Module, x: Tensor, y: Tensor) -> tuple[float, Array]:
-    """Return what :func:`_infonce_contributions` does for the scores of all pairs, which are never held at once."""
-    k = len(x)
-    parts = [slice(start, start + ROWS_BY_PART) for start in range(0, k, ROWS_BY_PART)]
-    joint, by_row, as_candidate = x.new_empty(k), x.new_empty(k), x.new_zeros(k)
-    by_column = x.new_full((k,), -math.inf)
-    for rows in parts:
-        scores = critic(x[rows], y)
-        joint[rows], by_row[rows] = scores.diagonal(rows.start), torch.logsumexp(scores, 1)
-        by_column = torch.logaddexp(by_column, torch.logsumexp(scores, 0))
-        as_candidate += torch.exp(scores - by_row[rows, None]).sum(0)
-    for rows in parts:
-        as_candidate[rows] += torch.exp(critic(x[rows], y) - by_column).sum(1)
-    own = joint - (by_row + by_column) / 2 + math.log(k)
-    return float(own.mean()), (own - (as_candidate / 2 - 1)).double().cpu().numpy()

@@ -19,9 +19,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from skdim._random import local_seed
 from skdim.evaluation._networks import Supervised, train
 from skdim.nn.layers import mlp
-from skdim.training.device import local_seed, resolve_device
+from skdim.training.device import resolve_device
 
 #: Prior variance of a logit, which makes C: weights of variance C on d standardised features give logits of variance C d.
 LOGIT_VARIANCE = 10.0
@@ -149,9 +150,9 @@ class Perceptron(ClassifierMixin, BaseEstimator):
 
         @torch.no_grad()
         def held_out_loss(module: nn.Module) -> float:
-            return float(module([x[valid], labels[valid]])[0])
+            return float(module([x[valid], labels[valid]], {})[0])
 
-        train(classify, [x, labels], rest, held_out_loss, STEPS, self.seed)
+        train(classify, [x, labels], rest, held_out_loss, STEPS, self.seed, "probe_ladder")
         self._network = network.eval()
         return self
 

@@ -18,14 +18,17 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, va
 from torch import Tensor, nn
 
 from skdim._params import check_sizes
+from skdim._random import local_seed
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, Rows, check_features, draw_seed
 from skdim.evaluation._networks import train
 from skdim.exceptions import ConstantInputWarning, warn
+from skdim.inputs.batches import Rows as BatchRows
 from skdim.intervals import control_variate, normal_interval
 from skdim.nn.layers import mlp
+from skdim.nn.objectives import Draws, Objective
 from skdim.nn.ratio import RadialInputs
-from skdim.training.device import local_seed, resolve_device
+from skdim.training.device import resolve_device
 
 #: Shares of the rows that choose the epoch, and that the value is taken from.
 VALIDATION_FRACTION, TEST_FRACTION = 0.15, 0.2
@@ -254,7 +257,7 @@ def _cross_fitted(u: Array, rng: np.random.Generator) -> Array:
     return result
 
 
-class _Discriminator(nn.Module):
+class _Discriminator(Objective):
     """The log ratio h of whitened rows to rows of independent columns; starts at 0.
 
     Parameters
@@ -275,13 +278,17 @@ class _Discriminator(nn.Module):
         scores: Tensor = self.network(self.inputs(w)).squeeze(1)
         return scores
 
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    @property
+    def networks(self) -> list[nn.Module]:
+        return []
+
+    def draw(self, rows: BatchRows, generator: torch.Generator | None) -> Draws:
+        return {"order": torch.rand(rows.n, *rows.shape, generator=generator)}
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the logistic loss of telling whitened rows from the scores of rows whose columns are permuted."""
-        w, u = views
-        order = torch.rand(u.shape, generator=generator).argsort(dim=0).to(u.device)
-        loss = self.loss(w, u.gather(0, order))
+        w, u = X
+        loss = self.loss(w, u.gather(0, draws["order"].argsort(dim=0)))
         return loss, {"loss": loss.detach()}
 
     def loss(self, w: Tensor, independent: Tensor) -> Tensor:
@@ -311,7 +318,7 @@ def _trained(
         return float(module.loss(whitened[valid], judges))  # type: ignore[operator]
 
     if n_steps:
-        train(discriminator, [whitened, scores], rest, held_out_loss, n_steps, seed)
+        train(discriminator, [whitened, scores], rest, held_out_loss, n_steps, seed, "neural_dependency")
     discriminator.eval()
 
     @torch.no_grad()

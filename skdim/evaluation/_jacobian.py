@@ -20,8 +20,7 @@ from skdim.base import InfoMaxTransformer
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array
 from skdim.nn.encoders import Code
-from skdim.nn.multiview import ViewEncoders
-from skdim.training.batches import Batch
+from skdim.nn.objectives.multiview import ViewEncoders
 
 #: Numbers in the Jacobians that are held at once: 16 MiB in float32, and the encoder's layers take many times as much.
 NUMBERS_AT_ONCE = 2**22
@@ -186,12 +185,7 @@ def _of_transformer(transformer: InfoMaxTransformer, X: Any) -> tuple[Callable[[
             f"{type(transformer).__name__} has several encoders. Pass one of encoder_.encoders, with samples as that one takes "
             "them."
         )
-    transformer = copy.deepcopy(transformer)
-    learner = transformer._learner
-    learner.objective.eval().requires_grad_(False)
-    X, _ = transformer._prepare(transformer._validate_X(X, reset=False), {}, reset=False)
-    samples = learner.standardize(X).to(learner.device)
-    return lambda x: transformer._encode(Batch(x, np.arange(len(x)), 0)), samples
+    return transformer.feature_map(), transformer.standardized(X)
 
 
 def _as_tensor(features: Any) -> Tensor:

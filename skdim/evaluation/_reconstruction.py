@@ -19,11 +19,12 @@ from sklearn.utils._param_validation import Interval, RealNotInt, validate_param
 from torch import Tensor, nn
 
 from skdim._params import check_sizes
+from skdim._random import local_seed
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array, check_features, draw_seed
 from skdim.evaluation._networks import Supervised, train
 from skdim.nn.layers import mlp
-from skdim.training.device import local_seed, resolve_device
+from skdim.training.device import resolve_device
 
 #: Weights of the scales, from fine to coarse: Wang, Simoncelli & Bovik 2003, Section 3.2.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -270,9 +271,9 @@ def _trained_decoder(
 
     @torch.no_grad()
     def held_out_loss(module: nn.Module) -> float:
-        return float(module([z[valid], x[valid]])[0])
+        return float(module([z[valid], x[valid]], {})[0])
 
-    train(decoder, [z, x], rest, held_out_loss, n_steps, seed)
+    train(decoder, [z, x], rest, held_out_loss, n_steps, seed, "reconstruction_similarity")
     network.eval()
 
     @torch.no_grad()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from skdim.nn.gaussian import log_density, log_density_of_pairs
 from skdim.nn.layers import mlp
+from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.ratio import RadialInputs
 
 __all__ = ["CategoricalConditional", "ConditionalObjective", "GaussianConditional"]
@@ -90,7 +91,7 @@ class CategoricalConditional(nn.Module):
         return F.log_softmax(self.network(self.inputs(x)) + self.log_frequencies, dim=1)
 
 
-class ConditionalObjective(nn.Module):
+class ConditionalObjective(Objective):
     """The loss of a conditional: its mean negative log-likelihood of a batch (x, y), in nats.
 
     Parameters
@@ -103,9 +104,10 @@ class ConditionalObjective(nn.Module):
         super().__init__()
         self.critic = critic
 
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch and, detached, its parts."""
-        loss = -self.critic.joint(*views).mean()
+    @property
+    def networks(self) -> list[nn.Module]:
+        return []
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = -self.critic.joint(*X).mean()
         return loss, {"loss": loss.detach()}

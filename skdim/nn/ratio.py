@@ -21,9 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skdim.bounds import Bound
+from skdim.bounds import Criterion
+from skdim.inputs.batches import Rows
 from skdim.nn.gaussian import rows_at_once
 from skdim.nn.layers import constant, mlp
+from skdim.nn.objectives.objective import Draws, Objective
 
 __all__ = [
     "JointRatio",
@@ -293,57 +295,40 @@ class StackedRatio(nn.Module):
         self.offset.copy_(constant.detach())
 
 
-class RatioObjective(nn.Module):
+class RatioObjective(Objective):
     """What a step minimises: the loss of the bound on a batch's scores, over both anchors where they differ.
 
     Parameters
     ----------
     critic : nn.Module
         (x, y) -> scores.
-    bound : Bound
-        The MI estimator.
-    auxiliary : nn.Module or None
-        The second function of a bound that has one: (x, y) -> (n,).
-    n_shifts : int or None
+    criterion : Criterion
+        Of the MI estimator.
+    n_shifts : int or None, default=None
         With a number, the critic is a :class:`JointRatio` that is trained by the Jensen-Shannon objective on so many
         shuffles of the batch: all pairs of a joint network cost too much.
     """
 
-    log_average: Tensor
-
-    def __init__(
-        self, critic: nn.Module, bound: Bound, auxiliary: nn.Module | None = None, n_shifts: int | None = None
-    ) -> None:
+    def __init__(self, critic: nn.Module, criterion: Criterion, n_shifts: int | None = None) -> None:
         super().__init__()
         self.critic = critic
-        self.bound = bound
-        self.auxiliary = auxiliary
+        self.criterion = criterion
         self.n_shifts = n_shifts
-        self.register_buffer("log_average", torch.tensor(float("nan")))
 
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch (x, y) and, detached, its parts."""
-        x, y = views
-        if self.n_shifts is not None and isinstance(self.critic, JointRatio):
-            shifts = 1 + torch.randperm(len(x) - 1, generator=generator)[: self.n_shifts]
-            joint, marginal = self.critic.shuffled(x, y, shifts.to(x.device))
+    @property
+    def networks(self) -> list[nn.Module]:
+        return []
+
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        if self.n_shifts is None:
+            return {}
+        return {"shifts": 1 + torch.randperm(rows.n - 1, generator=generator)[: self.n_shifts]}
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        x, y = X
+        if "shifts" in draws:
+            joint, marginal = self.critic.shuffled(x, y, draws["shifts"])  # type: ignore[operator]
             loss = F.softplus(-joint).mean() + F.softplus(marginal).mean()
         else:
-            loss = self.loss(self.critic(x, y), x, y, self.log_average)
+            loss = self.criterion.loss(self.critic(x, y), x, y)
         return loss, {"loss": loss.detach()}
-
-    def loss(
-        self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None, log_average: Tensor | None = None
-    ) -> Tensor:
-        """Return the bound's loss on scores (K, K)."""
-        if self.auxiliary is None:
-            return self.bound.symmetric_loss(scores, log_average)
-        return self.bound.loss(scores, log_average, **{self.bound.auxiliary: self.auxiliary(x, y)})
-
-    def value(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
-        """Return the bound in nats."""
-        if self.auxiliary is None:
-            return self.bound.symmetric_value(scores)
-        return self.bound.value(scores, **{self.bound.auxiliary: self.auxiliary(x, y)})

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, PrintLog
 from torch import Tensor
 
 from skdim.exceptions import DivergenceError
 
-__all__ = ["DivergenceGuard", "EarlyStopping", "EpochTasks", "StopTraining"]
+__all__ = ["BestEpoch", "DivergenceGuard", "EpochLog", "EpochTasks", "StopTraining"]
 
 #: 1 / eps of float32: beyond it a weight no longer feels an update of size 1.
 LARGEST_WEIGHT = 1 / torch.finfo(torch.float32).eps
 
+#: Bounds that fit into a line of the log beside each other.
+MOST_LOGGED = 4
+
 
 class StopTraining(Exception):  # noqa: N818 - it ends a loop, it is no error
-    """Raised after an epoch to end training there."""
+    """Raised before an epoch to end training there."""
 
 
 class DivergenceGuard(Callback):
@@ -52,35 +56,73 @@ class DivergenceGuard(Callback):
         )
 
 
-class EarlyStopping(Callback):
-    """Stop when the held-out loss has not improved by ``tol`` for ``patience`` epochs; leave the best epoch's weights.
+class BestEpoch(Callback):
+    """Judge epochs on held-out rows, stop when they no longer improve, and keep the best one's weights.
 
     Parameters
     ----------
+    judge : callable (objective) -> dict of str to float
+        Values of an objective in eval mode on held-out rows; the least "loss" is best.
     patience : int
         Epochs without improvement that are waited for.
-    tol : float
-        Smallest improvement that counts, in nats.
+    tol : float, default=0.0
+        Smallest improvement of the loss that starts the waiting anew.
+    every : int, default=1
+        Epochs between two judgements.
+    decay : float or None, default=None
+        Share of an exponential average of the weights that is kept at each step. The average is judged and kept in place of
+        the weights, and its start is judged too: nothing learned is a candidate. None judges the weights themselves.
     """
 
-    def __init__(self, patience: int, tol: float) -> None:
+    def __init__(
+        self,
+        judge: Callable[[Any], dict[str, float]],
+        patience: int,
+        tol: float = 0.0,
+        every: int = 1,
+        decay: float | None = None,
+    ) -> None:
+        self.judge = judge
         self.patience = patience
         self.tol = tol
+        self.every = every
+        self.decay = decay
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.best_loss_, self.best_epoch_, self.waited_ = math.inf, 0, 0
+        self.best_loss_, self.best_epoch_, self.waited_, self.judged_ = math.inf, 0, 0, 0
         self.best_state_: dict[str, Tensor] = {}
+        self.judged_module_ = net.module_
+        if self.decay is not None:
+            self.judged_module_ = copy.deepcopy(net.module_).eval().requires_grad_(False)
+            self.pairs_ = list(self.judged_module_.parameters()), list(net.module_.parameters())
+            self._keep(self.judge(self.judged_module_)["loss"], 0)
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.decay is not None:
+            with torch.no_grad():
+                torch._foreach_lerp_(*self.pairs_, 1 - self.decay)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        loss = net.history[-1]["valid_loss"]
-        self.waited_ = 0 if loss < self.best_loss_ - self.tol else self.waited_ + 1
-        if loss < self.best_loss_:
-            self.best_loss_, self.best_epoch_ = loss, len(net.history)
-            self.best_state_ = {name: value.clone() for name, value in net.module_.state_dict().items()}
-        if self.waited_ >= self.patience:
-            raise StopTraining
+        if len(net.history) % self.every == 0:
+            self._judge(net)
+            net.stops |= self.waited_ >= self.patience
+
+    def _judge(self, net: Any) -> None:
+        values = self.judge(self.judged_module_)
+        self.judged_ = len(net.history)
+        net.record("valid_", values)
+        self.waited_ = 0 if values["loss"] < self.best_loss_ - self.tol else self.waited_ + self.every
+        self._keep(values["loss"], self.judged_)
+
+    def _keep(self, loss: float, epoch: int) -> None:
+        is_start = epoch == 0
+        if loss < self.best_loss_ or is_start:
+            self.best_loss_, self.best_epoch_ = math.inf if math.isnan(loss) else loss, epoch
+            self.best_state_ = {name: value.clone() for name, value in self.judged_module_.state_dict().items()}
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        if self.judged_ < len(net.history):  # the last epoch, or another callback ended training
+            self._judge(net)
         if self.best_state_:
             net.module_.load_state_dict(self.best_state_)
 
@@ -90,19 +132,54 @@ class EpochTasks(Callback):
 
     Parameters
     ----------
-    begin : callable () -> context
-        Opens the callback context of an epoch.
-    end : callable (context, net) -> bool
-        Calls the callbacks' end hooks and returns whether to stop.
+    root : object
+        The callback context of the fit.
+    estimator : scikit-learn estimator
+        What is fitted.
+    data : tuple of (X, y)
+        What it is fitted on.
+    fitted : callable (net) -> dict
+        Attributes of the estimator as it would be fitted now.
+    any_rank : callable (bool) -> bool, default=bool
+        Whether any of the processes that train together says so.
     """
 
-    def __init__(self, begin: Callable[[], Any], end: Callable[[Any, Any], bool]) -> None:
-        self.begin = begin
-        self.end = end
+    def __init__(
+        self,
+        root: Any,
+        estimator: Any,
+        data: tuple[Any, Any],
+        fitted: Callable[[Any], dict[str, Any]],
+        any_rank: Callable[[bool], bool] = bool,
+    ) -> None:
+        self.root = root
+        self.task = {"estimator": estimator, "X": data[0], "y": data[1]}
+        self.fitted = fitted
+        self.any_rank = any_rank
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        self.context_ = self.begin()
+        self.context_ = self.root.subcontext("epoch").call_on_fit_task_begin(**self.task)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if self.end(self.context_, net):
-            raise StopTraining
+        stops = self.context_.call_on_fit_task_end(**self.task, reconstruction_attributes=lambda: self.fitted(net))
+        net.stops |= self.any_rank(bool(stops))
+
+
+class EpochLog(PrintLog):
+    """A line per epoch: the loss and, where they are few, the bounds.
+
+    Parameters
+    ----------
+    bounds : sequence of str
+        Names of the parts that are bounds in nats.
+    """
+
+    def __init__(self, bounds: Sequence[str]) -> None:
+        super().__init__()
+        self.bounds = bounds
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        shown = {"loss", *self.bounds} if len(self.bounds) <= MOST_LOGGED else {"loss"}
+        names = {name: name.removeprefix("train_").removeprefix("valid_") for name in net.recorded_}
+        self.keys_ignored_ |= {name for name, part in names.items() if part not in shown}
+        super().on_epoch_end(net, **kwargs)

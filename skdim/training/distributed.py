@@ -26,8 +26,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -152,11 +150,12 @@ class Ranks:
         self.counts = [0] * self.size
 
     # ------------------------------------------------------------------------------------------------------------ batches
-    def share(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return this rank's rows of a batch, which is the one that codes are gathered of until the next call."""
-        shares = np.array_split(rows, self.size)
-        self.counts = [len(part) for part in shares]
-        return shares[self.rank]
+    def share(self, n: int) -> slice:
+        """Return this rank's part of a batch of ``n`` rows, of which codes are gathered until the next call."""
+        least, more = divmod(n, self.size)
+        self.counts = [least + (rank < more) for rank in range(self.size)]
+        start = sum(self.counts[: self.rank])
+        return slice(start, start + self.counts[self.rank])
 
     def gather(self, X: Tensor, n_views: int = 1) -> Tensor:
         """Return what all ranks hold of the present batch, in its order.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import nn
 
-from skdim.exceptions import DeviceWarning, warn
-from skdim.training.batches import Standardizer
-from skdim.training.device import place, resolve_device
+from skdim._random import local_seed
+from skdim.inputs.layout import Layout
+from skdim.inputs.samples import Samples, Standardizer
+from skdim.nn.objectives.objective import Objective
+from skdim.training.device import available_device, place
 from skdim.training.state import (
     STATE_VERSION,
     check_version,
@@ -20,9 +22,13 @@ from skdim.training.state import (
     load_optimizer,
     module_state,
     optimizer_state,
+    part,
 )
 
-__all__ = ["Learner", "available_device"]
+__all__ = ["Learner"]
+
+Build: TypeAlias = Callable[[Standardizer, bool], Objective]
+MakeOptimizer: TypeAlias = Callable[[Objective], torch.optim.Optimizer]
 
 
 @dataclass
@@ -31,7 +37,7 @@ class Learner:
 
     Parameters
     ----------
-    objective : nn.Module
+    objective : Objective
         Encoder, critics and prior, on ``device``.
     standardize : Standardizer
         Rows -> tensors.
@@ -47,13 +53,47 @@ class Learner:
         Likewise.
     """
 
-    objective: nn.Module
+    objective: Objective
     standardize: Standardizer
     device: torch.device
     seed: int
     epoch: int = 0
     optimizer: torch.optim.Optimizer | None = None
     generator: torch.Generator | None = None
+
+    @classmethod
+    def new(cls, build: Build, make_optimizer: MakeOptimizer, samples: Samples, seed: int) -> Learner:
+        """Return a learner with the first weights of a seed."""
+        with local_seed(seed):
+            objective = place(build(samples.standardize, True), samples.device)
+        generator = torch.Generator().manual_seed(seed)
+        return cls(objective, samples.standardize, samples.device, seed, 0, make_optimizer(objective), generator)
+
+    def resumed(self, build: Build, make_optimizer: MakeOptimizer) -> Learner:
+        """Return a copy that can train; what the last fit dropped starts anew."""
+        learner = self.from_state(self.state(), build, make_optimizer)
+        if learner.generator is None:
+            seed = learner.seed + learner.epoch
+            with local_seed(seed):
+                learner.objective.adversary = place(build(learner.standardize, True), learner.device).adversary
+            learner.generator = torch.Generator().manual_seed(seed)
+            learner.optimizer = make_optimizer(learner.objective)
+        return learner
+
+    def drop_what_training_needs(self) -> None:
+        """Drop the optimizer, the generator and the adversary, which a finished fit does not need."""
+        self.optimizer = self.generator = self.objective.adversary = None
+
+    def facts(self, samples: Samples) -> dict[str, float]:
+        """Return what processes that train together must have in common."""
+        return {
+            "the number of rows of X": len(samples),
+            "the number of values of a sample": math.prod(samples.X.shape[1:]),
+            "the mean of X": float(self.standardize.mean.sum()),
+            "the scale of X": float(self.standardize.scale.sum()),
+            "the seed": self.seed,
+            "the number of weights": sum(parameter.numel() for parameter in self.objective.parameters()),
+        }
 
     def state(self) -> dict[str, Any]:
         """Return a flat dictionary of arrays and JSON values."""
@@ -66,8 +106,8 @@ class Learner:
             "standardize/mean": self.standardize.mean,
             "standardize/scale": self.standardize.scale,
         }
-        if self.standardize.mixing is not None:
-            state["standardize/mixing"] = self.standardize.mixing
+        if self.standardize.layout is not None:
+            state |= {f"layout/{name}": part for name, part in self.standardize.layout.state().items()}
         state |= {f"objective/{name}": array for name, array in module_state(self.objective).items()}
         if self.optimizer is not None and self.generator is not None:
             moments = optimizer_state(self.optimizer, self.objective)
@@ -79,8 +119,8 @@ class Learner:
     def from_state(
         cls,
         state: Mapping[str, Any],
-        build: Callable[[tuple[int, ...], bool], nn.Module],
-        make_optimizer: Callable[[nn.Module], torch.optim.Optimizer],
+        build: Build,
+        make_optimizer: MakeOptimizer,
     ) -> Learner:
         """Build the objective and copy the arrays into it.
 
@@ -88,9 +128,9 @@ class Learner:
         ----------
         state : mapping
             From :meth:`state`.
-        build : callable (shape, training) -> nn.Module
-            Builds the objective for inputs of this shape, with what only training needs if ``training``.
-        make_optimizer : callable (module) -> Optimizer
+        build : callable (standardize, training) -> Objective
+            Builds the objective for inputs like these, with what only training needs if ``training``.
+        make_optimizer : callable (objective) -> Optimizer
             Builds the optimizer.
 
         Raises
@@ -99,33 +139,21 @@ class Learner:
             If a later version of skdim wrote the state.
         """
         check_version(state)
-        shape = tuple(state["shape"])
         continues = "generator" in state
         device = available_device(state["device"])
-        objective = place(build(shape, continues), device).eval()
-        load_module(objective, _part(state, "objective/"))
         # Arrays are copied: they may be read-only memory maps of the file.
-        statistics = {name: np.array(array) for name, array in _part(state, "standardize/").items()}
-        learner = cls(objective, Standardizer(shape, **statistics), device, state["seed"], state["epoch"])
+        statistics = {name: np.array(array) for name, array in part(state, "standardize/").items()}
+        layout = part(state, "layout/")
+        standardize = Standardizer(
+            tuple(state["shape"]), **statistics, layout=Layout.from_state(layout) if layout else None
+        )
+        with local_seed(0):  # the weights are overwritten by the saved ones
+            objective = place(build(standardize, continues), device).eval()
+        load_module(objective, part(state, "objective/"))
+        learner = cls(objective, standardize, device, state["seed"], state["epoch"])
         if continues:
             learner.optimizer = make_optimizer(objective)
-            load_optimizer(learner.optimizer, objective, _part(state, "optimizer/"))
+            load_optimizer(learner.optimizer, objective, part(state, "optimizer/"))
             learner.generator = torch.Generator()
             learner.generator.set_state(torch.from_numpy(np.array(state["generator"])))
         return learner
-
-
-def _part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def available_device(device: str) -> torch.device:
-    """Return the device a saved model was fitted on, or the CPU with a warning where this machine lacks it."""
-    try:
-        return resolve_device(device)
-    except ValueError:
-        warn(
-            f"This model was fitted on {device!r}, which this machine does not have: it is loaded on the CPU.",
-            DeviceWarning,
-        )
-        return torch.device("cpu")

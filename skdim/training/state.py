@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["STATE_VERSION", "check_version", "load_module", "load_optimizer", "module_state", "optimizer_state"]
+__all__ = ["STATE_VERSION", "check_version", "load_module", "load_optimizer", "module_state", "optimizer_state", "part"]
 
 STATE_VERSION = 1
 
@@ -24,6 +24,11 @@ def check_version(state: Mapping[str, Any]) -> None:
         raise ValueError(
             f"This model was saved in state version {state['version']}; this skdim reads up to {STATE_VERSION}: update it."
         )
+
+
+def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Return the entries of a state under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def _array(tensor: Tensor) -> np.ndarray[Any, Any]:

@@ -6,7 +6,7 @@ import torch
 from skdim.bounds import JSD, InfoNCE, infonce, jsd, nwj
 from skdim.nn.critics import Cosine, Inner, Separable, build_critic, shared_critic
 from skdim.nn.encoders import MLP, build_encoder
-from skdim.nn.multiview import MultiView, PairInfoMax, ViewBatch, ViewEncoders, semi_hard
+from skdim.nn.objectives.multiview import MultiView, PairInfoMax, ViewBatch, ViewEncoders, semi_hard
 
 
 def numbers(*shape, seed=0):

@@ -1,9 +1,9 @@
 """Objectives: codes -> loss and named bounds."""
 
-from skdim.nn.objectives._deep_infomax import EVALUATION_SEED, DeepInfoMax
-from skdim.nn.objectives._noise import PRIOR_METHODS, AdditiveNoise, Noise, NormalizedCode
-from skdim.nn.objectives._objective import Objective
-from skdim.nn.objectives._posterior import (
+from skdim.nn.objectives.deep_infomax import DeepInfoMax
+from skdim.nn.objectives.noise import PRIOR_METHODS, AdditiveNoise, Noise, NormalizedCode
+from skdim.nn.objectives.objective import Draws, Objective, drawn
+from skdim.nn.objectives.posterior import (
     VARIANCE_CEILING,
     VARIANCE_FLOOR,
     Gaussian,
@@ -11,11 +11,10 @@ from skdim.nn.objectives._posterior import (
     StochasticCode,
     total_correlation,
 )
-from skdim.nn.objectives._priors import PRIORS, NormalPrior, Prior, PriorMatching, UniformPrior
-from skdim.nn.objectives._terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
+from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching, UniformPrior
+from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
 
 __all__ = [
-    "EVALUATION_SEED",
     "PRIORS",
     "PRIOR_METHODS",
     "VARIANCE_CEILING",
@@ -23,6 +22,7 @@ __all__ = [
     "AdditiveNoise",
     "CodeInfoMax",
     "DeepInfoMax",
+    "Draws",
     "Gaussian",
     "GaussianPosterior",
     "GlobalInfoMax",
@@ -37,5 +37,6 @@ __all__ = [
     "StochasticCode",
     "Term",
     "UniformPrior",
+    "drawn",
     "total_correlation",
 ]

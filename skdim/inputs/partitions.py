@@ -72,7 +72,7 @@ def halves(shape: tuple[int, ...]) -> list[View]:
 
     Examples
     --------
-    >>> from skdim.partitions import halves
+    >>> from skdim.inputs.partitions import halves
     >>> [(name, columns.tolist()) for name, columns, _ in halves((1, 2, 2))]
     [('top', [0, 1]), ('bottom', [2, 3])]
     """
@@ -92,7 +92,7 @@ def quadrants(shape: tuple[int, ...]) -> list[View]:
 
     Examples
     --------
-    >>> from skdim.partitions import quadrants
+    >>> from skdim.inputs.partitions import quadrants
     >>> [name for name, _, _ in quadrants((1, 28, 28))]
     ['top_left', 'top_right', 'bottom_left', 'bottom_right']
     """
@@ -108,7 +108,7 @@ def channels(shape: tuple[int, ...]) -> list[View]:
 
     Examples
     --------
-    >>> from skdim.partitions import channels
+    >>> from skdim.inputs.partitions import channels
     >>> [(name, part) for name, _, part in channels((3, 8, 8))]
     [('channel0', (1, 8, 8)), ('channel1', (1, 8, 8)), ('channel2', (1, 8, 8))]
     """
@@ -127,7 +127,7 @@ def luminance_chrominance(shape: tuple[int, ...]) -> list[View]:
 
     Examples
     --------
-    >>> from skdim.partitions import luminance_chrominance
+    >>> from skdim.inputs.partitions import luminance_chrominance
     >>> [(name, part) for name, _, part in luminance_chrominance((3, 8, 8))]
     [('luminance', (1, 8, 8)), ('chrominance', (2, 8, 8))]
     """
@@ -154,7 +154,7 @@ class Shift(Configured):
 
     Examples
     --------
-    >>> from skdim.partitions import Shift
+    >>> from skdim.inputs.partitions import Shift
     >>> [(name, columns.tolist()) for name, columns, _ in Shift(steps=2)((1, 5))]
     [('now', [0, 1, 2]), ('later', [2, 3, 4])]
     """
@@ -242,7 +242,7 @@ def column_groups(groups: Sequence[Any], X: Any, n_columns: int, sequences: Sequ
     Examples
     --------
     >>> import numpy as np
-    >>> from skdim.partitions import column_groups
+    >>> from skdim.inputs.partitions import column_groups
     >>> groups = [("image", slice(0, 64), (8, 8)), ("table", [64, 65])]
     >>> [(name, len(columns), shape) for name, columns, shape in column_groups(groups, np.zeros((5, 66)), 66)]
     [('image', 64, (1, 8, 8)), ('table', 2, (2,))]

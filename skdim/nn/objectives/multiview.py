@@ -15,40 +15,42 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skdim.bounds import Bound, InfoNCE
+from skdim.inputs.augmentation import TwoViews
+from skdim.inputs.batches import Rows
+from skdim.inputs.layout import Layout
 from skdim.nn.critics import Critic
 from skdim.nn.encoders import Code
-from skdim.nn.objectives import CodeInfoMax, Objective
+from skdim.nn.objectives.objective import Draws, Objective
+from skdim.nn.objectives.terms import CodeInfoMax
 
-__all__ = ["NEGATIVES", "LayerEncoder", "MultiView", "PairInfoMax", "ViewBatch", "ViewEncoders", "semi_hard"]
+__all__ = ["NEGATIVES", "LayerEncoder", "MultiView", "PairInfoMax", "ViewEncoders", "semi_hard"]
 
 #: Where the negatives of a joint sample come from.
 NEGATIVES = ("batch", "same_group", "semi_hard")
 
 
-class ViewBatch(NamedTuple):
-    """The views of n samples.
+class PairRows(NamedTuple):
+    """The rows of a batch that the bound of a pair of views is taken on.
 
     Attributes
     ----------
-    views : list of Tensor of shape (n, ...)
-        Standardised inputs, a missing one of any value.
-    present : Tensor of bool of shape (n, n_views), or None
-        Which views each sample has; None where it has all.
-    groups : Tensor of int of shape (n,), or None
-        The group of each sample.
+    both : Tensor of int or None
+        The rows that have both views; None where all have.
+    members : list of Tensor of int or None
+        The rows of each group, among those; None where the batch is one group.
     """
 
-    views: list[Tensor]
-    present: Tensor | None = None
-    groups: Tensor | None = None
+    both: Tensor | None
+    members: list[Tensor] | None
 
 
 class ViewEncoders(nn.Module):
@@ -65,7 +67,7 @@ class ViewEncoders(nn.Module):
     --------
     >>> import torch
     >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.multiview import ViewEncoders
+    >>> from skdim.nn.objectives.multiview import ViewEncoders
     >>> encoders = ViewEncoders([build_encoder(MLP(), (3,), 4), build_encoder(MLP(), (5,), 4)], 2)
     >>> [tuple(code.global_.shape) for code in encoders([torch.zeros(2, 3), torch.zeros(2, 5)])]
     [(2, 4), (2, 4)]
@@ -103,7 +105,7 @@ class LayerEncoder(ViewEncoders):
     --------
     >>> import torch
     >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.multiview import LayerEncoder
+    >>> from skdim.nn.objectives.multiview import LayerEncoder
     >>> X = torch.zeros(2, 3)
     >>> [tuple(code.global_.shape) for code in LayerEncoder(build_encoder(MLP(), (3,), 4), 4)([X, X])]
     [(2, 4), (2, 4)]
@@ -143,7 +145,7 @@ def semi_hard(scores: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> from skdim.nn.multiview import semi_hard
+    >>> from skdim.nn.objectives.multiview import semi_hard
     >>> semi_hard(torch.tensor([[2.0, 1.0, 3.0], [1.0, 0.0, 2.0], [5.0, 4.0, 6.0]]))[0, 1].tolist()
     [1.0, 1.0, 5.0]
     """
@@ -179,7 +181,7 @@ class PairInfoMax(CodeInfoMax):
     >>> import torch
     >>> from skdim.bounds import InfoNCE
     >>> from skdim.nn.critics import Inner, build_critic
-    >>> from skdim.nn.multiview import PairInfoMax
+    >>> from skdim.nn.objectives.multiview import PairInfoMax
     >>> term = PairInfoMax(InfoNCE(), build_critic(Inner(), 3, 3), target=1.5)
     >>> [part.item() for part in term.of_codes(torch.zeros(8, 3), torch.zeros(8, 3))]
     [1.5, 0.0]
@@ -190,19 +192,14 @@ class PairInfoMax(CodeInfoMax):
         self.negatives = negatives
         self.target = target
 
-    def of_codes(self, x: Tensor, y: Tensor, groups: Tensor | None = None) -> tuple[Tensor, Tensor] | None:
-        """Return the loss and, detached, the bound in nats; None where no sample has a negative."""
-        parts = self._comparisons(self.critic(x, y), groups)
-        if not parts:
-            return None
+    def of_codes(self, x: Tensor, y: Tensor, members: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Return the loss and, detached, the bound in nats; ``members`` are the rows of each group."""
+        parts = self._comparisons(self.critic(x, y), members)
         total = sum(share for share, _ in parts)
-        log_average = self.log_average if self.training else None
         loss, value = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for share, scores in parts:
-            part = self.bound.symmetric_loss(scores, log_average)
-            with torch.no_grad():
-                worth = -part if self.bound.loss_is_value else self.bound.symmetric_value(scores)
-            loss, value = loss + share / total * part, value + share / total * worth
+            part_loss, part_value = self.criterion(scores)
+            loss, value = loss + share / total * part_loss, value + share / total * part_value
         if self.target is not None:
             gap = value - self.target
             # |I - t|, with the gradient that the estimator is trained by.
@@ -213,13 +210,12 @@ class PairInfoMax(CodeInfoMax):
         """Return InfoNCE in nats with the batch as negatives, the mean over both choices of the anchor."""
         return InfoNCE().symmetric_value(self.critic(x, y))
 
-    def _comparisons(self, scores: Tensor, groups: Tensor | None) -> list[tuple[float, Tensor]]:
+    def _comparisons(self, scores: Tensor, members: list[Tensor] | None) -> list[tuple[float, Tensor]]:
         """Return the score tensors whose bounds are averaged, with their shares."""
         if self.negatives == "semi_hard":
             return [(0.5, semi_hard(scores)), (0.5, semi_hard(scores.T))]
-        if self.negatives == "same_group" and groups is not None:
-            members = (torch.nonzero(groups == group).squeeze(1) for group in groups.unique())
-            return [(float(len(rows)), scores[rows][:, rows]) for rows in members if len(rows) > 1]
+        if members is not None:
+            return [(float(len(rows)), scores[rows][:, rows]) for rows in members]
         return [(1.0, scores)]
 
 
@@ -234,30 +230,28 @@ class MultiView(Objective):
         Inputs -> codes.
     pairs : dict of (int, int) to PairInfoMax
         All pairs of views.
-    names : list of str
-        The views' names.
-    graph : {"core", "full"}
+    layout : Layout
+        The views of flat samples.
+    graph : {"core", "full"}, default="full"
         Which pairs are maximised: those with the first view, or all.
-
-    Examples
-    --------
-    >>> from skdim.bounds import InfoNCE
-    >>> from skdim.nn.critics import Inner, build_critic
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.multiview import MultiView, PairInfoMax, ViewEncoders
-    >>> encoders = ViewEncoders([build_encoder(MLP(), (3,), 4) for _ in range(3)], 3)
-    >>> pairs = {ab: PairInfoMax(InfoNCE(), build_critic(Inner(), 4, 4)) for ab in [(0, 1), (0, 2), (1, 2)]}
-    >>> list(MultiView(encoders, pairs, ["image", "sound", "text"], "core").terms)
-    ['image-sound', 'image-text']
+    two_views : TwoViews or None, default=None
+        Makes the views of whole samples by augmentation; None splits the samples as the layout says.
     """
 
     def __init__(
-        self, encoder: ViewEncoders, pairs: dict[tuple[int, int], PairInfoMax], names: list[str], graph: str = "full"
+        self,
+        encoder: ViewEncoders,
+        pairs: dict[tuple[int, int], PairInfoMax],
+        layout: Layout,
+        graph: str = "full",
+        two_views: TwoViews | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.prior = None
-        self.names = names
+        self.layout = layout
+        self.two_views = two_views
+        self.n_draws = 0 if two_views is None else two_views.n_draws
+        self.pairs = list(combinations(range(len(layout.views)), 2))
         of_graph = [pair for pair in pairs if graph == "full" or pair[0] == 0]
         self.terms = nn.ModuleDict({self.name(pair): pairs[pair] for pair in of_graph})
         self.others = nn.ModuleDict({self.name(pair): term for pair, term in pairs.items() if pair not in of_graph})
@@ -266,71 +260,129 @@ class MultiView(Objective):
     def networks(self) -> list[nn.Module]:
         return list(self.encoder.encoders)
 
+    @property
+    def bounds(self) -> list[str]:
+        return list(self.terms)
+
     def name(self, pair: tuple[int, int]) -> str:
         """Return the name of a pair of views."""
-        return f"{self.names[pair[0]]}-{self.names[pair[1]]}"
+        return f"{self.layout.names[pair[0]]}-{self.layout.names[pair[1]]}"
 
-    def forward(self, batch: ViewBatch, generator: torch.Generator | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _term(self, pair: tuple[int, int]) -> PairInfoMax:
+        name = self.name(pair)
+        return (self.terms if name in self.terms else self.others)[name]  # type: ignore[return-value]
+
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
+        present, groups = rows.extras.get("present"), rows.extras.get("groups")
+        if present is not None and not present.all():
+            # Batch statistics need two rows, and so does a pair.
+            least = 1 if generator is None else 2
+            of_view = [np.flatnonzero(column) for column in present.T]
+            draws["of_view"] = [torch.from_numpy(part if len(part) >= least else part[:0]) for part in of_view]
+        else:
+            present = None
+        draws["pairs"] = {}
+        for pair in self.pairs:
+            both = np.arange(rows.n) if present is None else np.flatnonzero(present[:, pair].all(1))
+            members = None
+            if groups is not None and self._term(pair).negatives == "same_group":
+                _, codes = np.unique(groups[both], return_inverse=True)
+                of_group = [np.flatnonzero(codes == code) for code in range(codes.max(initial=-1) + 1)]
+                members = [torch.from_numpy(part) for part in of_group if len(part) > 1]
+            if len(both) > 1 and (members is None or members):
+                chosen = None if present is None else torch.from_numpy(both)
+                draws["pairs"][self.name(pair)] = PairRows(chosen, members)
+        return draws
+
+    def views(self, X: Tensor, draws: Draws) -> list[Tensor]:
+        if self.two_views is None:
+            return self.layout.split(X)
+        whole = X.reshape(-1, *self.layout.shapes[0])
+        return self.two_views(whole, draws["uniform"], draws.get("generator"))
+
+    def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises, and its parts by name, detached: "loss", and each pair's bound in nats."""
-        codes = self.codes(batch)
-        if batch.groups is not None:
-            batch = batch._replace(groups=self.gather(batch.groups))
+        codes = self.codes(X, draws)
         losses: list[Tensor] = []
         measured: list[Tensor] = []
         parts: dict[str, Tensor] = {}
-        for pair in combinations(range(len(self.names)), 2):
+        for pair in self.pairs:
             name = self.name(pair)
-            x, y, groups = self._both(codes, batch, pair)
-            if len(x) < 2:
+            if name not in draws["pairs"]:
                 continue
-            steers = name in self.terms
-            term: PairInfoMax = (self.terms if steers else self.others)[name]  # type: ignore[assignment]
-            result = term.of_codes(x, y, groups) if steers else term.of_codes(x.detach(), y.detach(), groups)
-            if result is None:
-                continue
-            (losses if steers else measured).append(result[0])
-            if steers:
-                parts[name] = result[1]
+            rows: PairRows = draws["pairs"][name]
+            x, y = self._both(codes, pair, rows)
+            if name in self.terms:
+                loss, parts[name] = self._term(pair).of_codes(x, y, rows.members)
+                losses.append(loss)
+            else:
+                measured.append(self._term(pair).of_codes(x.detach(), y.detach(), rows.members)[0])
         # A batch may hold no pair at all; the step then changes nothing.
         objective = torch.stack(losses).mean() if losses else 0 * next(self.parameters()).sum()
         loss = objective + torch.stack(measured).sum() if measured else objective
         return loss, {"loss": objective.detach(), **parts}
 
-    def evaluate(self, batch: ViewBatch) -> dict[str, Tensor]:
-        """Return the parts of the objective; call without gradient."""
-        return self(batch)[1]
+    def score(self, X: Tensor, draws: Draws) -> Tensor:
+        """Return InfoNCE in nats, the mean over the pairs of views that two samples or more have."""
+        codes = self.codes(X, draws)
+        of_pairs = [(pair, draws["pairs"].get(self.name(pair))) for pair in self.pairs]
+        scores = [
+            self._term(pair).infonce(*self._both(codes, pair, rows)) for pair, rows in of_pairs if rows is not None
+        ]
+        if not scores:
+            raise ValueError(f"No pair of views is present in two samples of the {len(X)} that are scored together.")
+        return torch.stack(scores).mean()
 
-    def score(self, batch: ViewBatch) -> list[Tensor]:
-        """Return InfoNCE in nats of every pair of views that two samples or more have."""
-        codes = self.codes(batch)
-        scores = []
-        for pair in combinations(range(len(self.names)), 2):
-            x, y, _ = self._both(codes, batch, pair)
-            if len(x) > 1:
-                name = self.name(pair)
-                term: PairInfoMax = (self.terms if name in self.terms else self.others)[name]  # type: ignore[assignment]
-                scores.append(term.infonce(x, y))
-        return scores
-
-    def codes(self, batch: ViewBatch) -> list[Tensor]:
+    def codes(self, X: Tensor, draws: Draws) -> list[Tensor]:
         """Return the views' codes (n, n_components); rows of missing views are 0, and have met no encoder."""
-        if batch.present is None:
-            return [self.gather(code.global_) for code in self.encoder(batch.views)]
+        views = self.views(X, draws)
+        if "of_view" not in draws:
+            return [self.gather(code.global_) for code in self.encoder(views)]
         codes = []
-        for view, X in enumerate(batch.views):
-            rows = torch.nonzero(batch.present[:, view]).squeeze(1)
-            code = X.new_zeros(len(X), self.encoder.encoders[0].n_components)  # type: ignore[call-overload]
-            # Batch statistics need two rows, and so does a pair.
-            if len(rows) > 1 or (len(rows) and not self.training):
-                code = code.index_copy(0, rows, self.encoder.encode(view, X[rows]).global_)
+        for view, (part, rows) in enumerate(zip(views, draws["of_view"], strict=True)):
+            code = part.new_zeros(len(part), self.n_components)
+            if len(rows):
+                code = code.index_copy(0, rows, self.encoder.encode(view, part[rows]).global_)
             codes.append(code)
         return codes
 
     @staticmethod
-    def _both(codes: list[Tensor], batch: ViewBatch, pair: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the codes of the samples that have both views, and their groups."""
+    def _both(codes: list[Tensor], pair: tuple[int, int], rows: PairRows) -> tuple[Tensor, Tensor]:
+        """Return the codes of the samples that have both views."""
         x, y = codes[pair[0]], codes[pair[1]]
-        if batch.present is None:
-            return x, y, batch.groups
-        rows = torch.nonzero(batch.present[:, pair].all(1)).squeeze(1)
-        return x[rows], y[rows], None if batch.groups is None else batch.groups[rows]
+        return (x, y) if rows.both is None else (x[rows.both], y[rows.both])
+
+    # ---------------------------------------------------------------------------------------------------------- features
+    @property
+    def n_components(self) -> int:
+        """Width of each view's code."""
+        return int(self.encoder.encoders[0].n_components)  # type: ignore[arg-type]
+
+    def output_views(self, name: str) -> list[str]:
+        """Return the views whose codes an output holds."""
+        if name in self.layout.names:
+            return [name]
+        # Without augmentation the two views are the same sample, and one encoder gives one code.
+        is_one = self.layout.kind == "augment" and len(self.encoder.encoders) == 1
+        return self.layout.names[:1] if is_one else self.layout.names
+
+    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
+        views = [view.nan_to_num() for view in self.layout.split(X)]
+        names = self.output_views(name)
+        if len(names) == len(views):
+            codes = torch.stack([code.global_ for code in self.encoder(views)], dim=1)
+        else:
+            used = [self.layout.names.index(view) for view in names]
+            codes = torch.stack([self.encoder.encode(view, views[view]).global_ for view in used], dim=1)
+        if name == "mean":
+            present = rows.extras.get("present")
+            weights = codes.new_ones(codes.shape[:2]) if present is None else torch.from_numpy(present).to(codes)
+            codes = (codes * weights[..., None]).sum(1) / weights.sum(1)[:, None]
+        return codes.flatten(1)
+
+    def widths(self) -> Mapping[str, int]:
+        return {
+            name: self.n_components * (1 if name == "mean" else len(self.output_views(name)))
+            for name in ("concat", "mean", *self.layout.names)
+        }

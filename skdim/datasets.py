@@ -77,7 +77,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     Two images of one row of three pixels: type 8 (uint8), three axes, their lengths, the pixels.
 
     >>> import tempfile, pathlib
-    >>> from skdim.data import read_idx
+    >>> from skdim.datasets import read_idx
     >>> header = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (2, 1, 3))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "images-idx3-ubyte")
@@ -130,7 +130,7 @@ def load_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from skdim.data import load_mnist
+    >>> from skdim.datasets import load_mnist
     >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.savez(f"{folder}/mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
@@ -170,7 +170,7 @@ def load_fashion_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch
     --------
     >>> import tempfile
     >>> import numpy as np
-    >>> from skdim.data import load_fashion_mnist
+    >>> from skdim.datasets import load_fashion_mnist
     >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     np.savez(f"{folder}/fashion_mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
@@ -270,7 +270,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[list[np.ndarray], np.ndarray]
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from skdim.data import read_ts
+    >>> from skdim.datasets import read_ts
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "two.ts")
     ...     _ = path.write_text("@classLabel true\n@data\n1,2,3:4,5,6:left\n7,8:9,0:right\n")
@@ -325,7 +325,7 @@ def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None)
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> from skdim.data import load_time_series
+    >>> from skdim.datasets import load_time_series
     >>> with tempfile.TemporaryDirectory() as home:
     ...     pathlib.Path(home, "Two").mkdir()
     ...     for part in ("TRAIN", "TEST"):

@@ -17,20 +17,19 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from skdim.inputs.augmentation import EVALUATION_SEED, TwoViews
+from skdim.inputs.batches import Rows
 from skdim.nn.encoders import Code
-from skdim.nn.objectives._noise import NormalizedCode
-from skdim.nn.objectives._objective import Objective
-from skdim.nn.objectives._posterior import AnyCode, StochasticCode
-from skdim.nn.objectives._priors import PriorMatching
-from skdim.nn.objectives._terms import PosteriorInfoMax, Term
-
-#: Seed of the views, and of the codes' noise, that held-out bounds and scores are taken on.
-EVALUATION_SEED = 0
+from skdim.nn.objectives.noise import NormalizedCode
+from skdim.nn.objectives.objective import Draws, Objective
+from skdim.nn.objectives.posterior import AnyCode, StochasticCode
+from skdim.nn.objectives.prior import PriorMatching
+from skdim.nn.objectives.terms import PosteriorInfoMax, Term
 
 
 class DeepInfoMax(Objective):
@@ -42,21 +41,24 @@ class DeepInfoMax(Objective):
         Inputs -> :class:`~skdim.nn.encoders.Code`.
     terms : dict of str to Term
         The weighted bounds by name: "global", "local", "code"; "tnce" in place of "global" with a known posterior.
-    prior : PriorMatching or None
+    two_views : TwoViews or None, default=None
+        Makes the two views of each sample; None leaves the sample as its only view.
+    prior : PriorMatching or None, default=None
         Prior matching.
-    prior_weight : float
+    prior_weight : float, default=0.0
         Its weight gamma.
-    n_locations : int or None
+    n_locations : int or None, default=None
         How many random locations the local term scores per step; None for all.
-    posterior : nn.Module or None
-        Code -> :class:`Gaussian`, whose samples take the code's place in every term and in the prior; None leaves the code as
-        it is.
+    posterior : nn.Module or None, default=None
+        Code -> :class:`Gaussian`, whose samples replace the code in every term and in the prior; None leaves the code as it
+        is.
     """
 
     def __init__(
         self,
         encoder: nn.Module,
         terms: dict[str, Term],
+        two_views: TwoViews | None = None,
         prior: PriorMatching | None = None,
         prior_weight: float = 0.0,
         n_locations: int | None = None,
@@ -65,7 +67,9 @@ class DeepInfoMax(Objective):
         super().__init__()
         self.encoder = encoder
         self.terms = nn.ModuleDict(terms)
-        self.prior = prior
+        self.two_views = two_views
+        self.n_draws = 0 if two_views is None else two_views.n_draws
+        self.adversary = prior
         self.prior_weight = prior_weight
         self.n_locations = n_locations
         self.posterior = posterior
@@ -75,7 +79,7 @@ class DeepInfoMax(Objective):
         return [self.encoder.encoder if isinstance(self.encoder, NormalizedCode) else self.encoder]
 
     @property
-    def lower_bounds(self) -> list[str]:
+    def bounds(self) -> list[str]:
         """Names of the parts that add up to the reported lower bound: TNCE is of I(X; Y) itself, the others of parts of X."""
         return ["tnce"] if "tnce" in self.terms else list(self.terms)
 
@@ -84,51 +88,64 @@ class DeepInfoMax(Objective):
         """Names of the parts that bound I(X; Y) from above."""
         return ["l1out"] if "tnce" in self.terms else []
 
-    def forward(
-        self, views: Sequence[Tensor], generator: torch.Generator | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what a step minimises for a batch, given as one view or two, and its parts by name, detached.
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        n_views = 1 if self.two_views is None else 2
+        shape = n_views * rows.n, int(self.encoder.n_components)
+        fixed = torch.Generator().manual_seed(EVALUATION_SEED) if generator is None else generator
+        draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
+        if self.posterior is not None:
+            draws["noise"] = torch.randn(shape, generator=fixed)
+        if generator is None:
+            return draws
+        n_places = int(self.encoder.local_shape[1])
+        if "local" in self.terms and self.n_locations is not None and self.n_locations < n_places:
+            draws["locations"] = torch.randperm(n_places, generator=generator)[: self.n_locations]
+        if self.adversary is not None:
+            draws["prior"] = self.adversary.prior.sample(shape, generator)
+        return draws
+
+    def views(self, X: Tensor, draws: Draws) -> list[Tensor]:
+        return [X] if self.two_views is None else self.two_views(X, draws["uniform"], draws.get("generator"))
+
+    def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what a step minimises for a batch, and its parts by name, detached.
 
         The parts are "loss" (the objective), each term's bound in nats, with a known posterior "l1out" and, where it has
         weight, "total_correlation", and with a prior "prior" and "discriminator".
         """
-        code = self._encode(views, generator)
+        views = self.views(X, draws)
+        code = self._encode(views, draws)
         codes = self._split(code, len(views))
         parts: dict[str, Tensor] = {}
         objectives: list[Tensor] = []
         for name, term in self._named_terms():
             x = codes
             if name in ("local", "global"):
-                chosen = self._choose_locations(code, generator) if name == "local" else None
-                x = self._with_maps(codes, code.local, chosen)
-            losses, values = zip(*(term(a, b) for a, b in self._directions(x, name)), strict=True)
+                x = self._with_maps(codes, code.local, draws.get("locations") if name == "local" else None)
+            losses, values = zip(*(term(a, b) for a, b in self._directions(x, term)), strict=True)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
         penalty, further = self._further_bounds(codes)
         parts |= further
         loss = objective = sum(objectives, penalty)
-        if self.prior is not None:
+        if self.adversary is not None:
             global_ = torch.cat([code.global_ for code in codes])
-            prior_loss = self.prior.encoder_loss(global_)
-            discriminator_loss = self.prior.discriminator_loss(global_, generator)
+            prior_loss = self.adversary.encoder_loss(global_)
+            discriminator_loss = self.adversary.discriminator_loss(global_, draws["prior"])
             objective = objective + self.prior_weight * prior_loss
             # One backward pass serves both players: L_D does not reach the encoder, L_E not the discriminator.
             loss = objective + discriminator_loss
             parts |= {"prior": prior_loss.detach(), "discriminator": discriminator_loss.detach()}
         return loss, {"loss": objective.detach(), **parts}
 
-    def evaluate(self, views: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return the bounds over all locations, and as "loss" what they add to the objective; call without gradient."""
-        codes = self._evaluated(views)
-        parts: dict[str, Tensor] = {"loss": torch.zeros((), device=views[0].device)}
+    def evaluate(self, X: Tensor, draws: Draws) -> dict[str, Tensor]:
+        """Return the bounds over all locations, and as "loss" what they add to the objective."""
+        codes = self._evaluated(self.views(X, draws), draws)
+        parts: dict[str, Tensor] = {"loss": torch.zeros((), device=X.device)}
         for name, term in self._named_terms():
-            pairs = self._directions(codes, name)
-            losses, values = (
-                _mean([term.evaluate(function, *pair) for pair in pairs])
-                for function in (term.bound.symmetric_loss, term.bound.symmetric_value)
-            )
-            parts[name] = values
-            parts["loss"] = parts["loss"] + term.weight * losses
+            losses, values = zip(*(term.evaluate(a, b) for a, b in self._directions(codes, term)), strict=True)
+            parts[name] = _mean(values)
+            parts["loss"] = parts["loss"] + term.weight * _mean(losses)
         penalty, further = self._further_bounds(codes)
         return {**parts, **further, "loss": parts["loss"] + penalty}
 
@@ -141,9 +158,9 @@ class DeepInfoMax(Objective):
         names = [name for name, term in self._named_terms() if term.weight > 0] or list(self.terms)
         return [name for name in names if name != "code"] or names
 
-    def score(self, views: Sequence[Tensor]) -> Tensor:
-        """Return the sum of the scored terms' InfoNCE, of one view, or of two for code-to-code; call without gradient."""
-        codes = self._evaluated(views)
+    def score(self, X: Tensor, draws: Draws) -> Tensor:
+        """Return the sum of the scored terms' InfoNCE, of the sample itself, or of its two views for code-to-code."""
+        codes = self._evaluated(self.views(X, draws) if "code" in self.scored_terms else [X], draws)
         scores = [term.score(codes[0], codes[-1]) for name, term in self._named_terms() if name in self.scored_terms]
         return torch.stack(scores).sum()
 
@@ -162,18 +179,18 @@ class DeepInfoMax(Objective):
             penalty = term.total_correlation_weight * means["total_correlation"]
         return penalty, {name: value.detach() for name, value in means.items()}
 
-    def _encode(self, views: Sequence[Tensor], generator: torch.Generator | None) -> AnyCode:
+    def _encode(self, views: Sequence[Tensor], draws: Draws) -> AnyCode:
         """Return the views' codes; the maps, which are large, are gathered where they are used, and as much as is used."""
         code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
         code = code._replace(global_=self.gather(code.global_, len(views)))
         if self.posterior is None:
             return code
         posterior = self.posterior(code._replace(hidden=self.gather(code.hidden, len(views))))
-        return StochasticCode(code.local, code.hidden, posterior.sample(generator), *posterior)
+        sample = posterior.sample(draws["noise"][: len(posterior.mean)])
+        return StochasticCode(code.local, code.hidden, sample, *posterior)
 
-    def _evaluated(self, views: Sequence[Tensor]) -> list[AnyCode]:
-        """Return the views' codes, stochastic ones under the fixed noise."""
-        code = self._encode(views, torch.Generator().manual_seed(EVALUATION_SEED))
+    def _evaluated(self, views: Sequence[Tensor], draws: Draws) -> list[AnyCode]:
+        code = self._encode(views, draws)
         return self._with_maps(self._split(code, len(views)), code.local)
 
     @staticmethod
@@ -182,29 +199,32 @@ class DeepInfoMax(Objective):
         parts = zip(*(part.chunk(n_views) for part in code[1:]), strict=True)
         return [type(code)(code.local[:0], *part) for part in parts]
 
-    def _with_maps(self, codes: list[AnyCode], maps: Tensor, chosen: Tensor | None = None) -> list[AnyCode]:
-        """Return the views' codes with their maps of the whole batch, at the chosen places or at all."""
+    def _with_maps(self, codes: list[AnyCode], maps: Tensor, locations: Tensor | None = None) -> list[AnyCode]:
+        """Return the views' codes with their maps of the whole batch, at some locations or at all."""
         # Places before channels, as convolutions keep them in memory: indexed and split otherwise, the gradient comes back in
         # another layout, and every layer below pays for it.
         maps = maps.transpose(1, 2)
-        maps = maps if chosen is None else maps.index_select(1, chosen)
+        maps = maps if locations is None else maps.index_select(1, locations)
         of_views = self.gather(maps, len(codes)).chunk(len(codes))
         return [code._replace(local=part.transpose(1, 2)) for code, part in zip(codes, of_views, strict=True)]
 
-    def _choose_locations(self, code: AnyCode, generator: torch.Generator | None) -> Tensor | None:
-        n_locations = code.local.shape[2]
-        if self.n_locations is None or self.n_locations >= n_locations:
-            return None
-        return torch.randperm(n_locations, generator=generator)[: self.n_locations].to(code.local.device)
-
-    def _directions(self, codes: list[AnyCode], name: str) -> list[tuple[AnyCode, AnyCode]]:
+    @staticmethod
+    def _directions(codes: list[AnyCode], term: Term) -> list[tuple[AnyCode, AnyCode]]:
         """Return a term's (code, features) pairs: of one view with itself, of two views with each other both ways.
 
         Codes under an exchangeable critic have the same scores both ways, transposed, and so the same bound: once is enough.
         """
         x, y = codes[0], codes[-1]
-        one_way = len(codes) == 1 or (name == "code" and getattr(self.terms[name].critic, "exchangeable", False))
-        return [(x, y)] if one_way else [(x, y), (y, x)]
+        return [(x, y)] if len(codes) == 1 or term.exchangeable else [(x, y), (y, x)]
+
+    # ---------------------------------------------------------------------------------------------------------- features
+    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
+        code: Code = self.encoder(X)
+        return {"global": code.global_, "hidden": code.hidden, "local": code.local}[name].flatten(1)
+
+    def widths(self) -> Mapping[str, int]:
+        n_channels, n_places = self.encoder.local_shape
+        return {"global": self.encoder.n_components, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from skdim._params import Configured
 from skdim.nn.encoders import Code
-from skdim.nn.objectives._posterior import Gaussian
+from skdim.nn.objectives.posterior import Gaussian
 
 
 @dataclass

@@ -20,6 +20,8 @@ Rows = npt.NDArray[np.int64]
 #: Bytes that are read at once, and bytes of the blocks among which rows are shuffled. A disk gives its full rate from a few
 #: hundred kilobytes on, and 64 blocks to a buffer mix rows that are sorted by class.
 BLOCK_BYTES, BUFFER_BYTES = 2**20, 2**26
+#: Rows that are read at once where a whole array is passed over; bounds the memory of everything but the result.
+ROWS_AT_ONCE = 1024
 #: Blocks of a buffer, where the source's own chunks are large.
 LEAST_BLOCKS = 2
 
@@ -88,7 +90,7 @@ class StoredArray(Stored):
     Examples
     --------
     >>> import numpy as np
-    >>> from skdim.training.stored import StoredArray
+    >>> from skdim.inputs.arrays import StoredArray
     >>> X = StoredArray(np.arange(12).reshape(6, 2))
     >>> X[np.array([4, 0])].tolist()
     [[8, 9], [0, 1]]
@@ -169,7 +171,7 @@ class StoredSamples(Stored):
     Examples
     --------
     >>> import torch
-    >>> from skdim.training.stored import StoredSamples
+    >>> from skdim.inputs.arrays import StoredSamples
     >>> from torch.utils.data import TensorDataset
     >>> StoredSamples(TensorDataset(torch.arange(6).reshape(3, 2), torch.zeros(3)))[1:].tolist()
     [[2, 3], [4, 5]]
@@ -215,7 +217,7 @@ class Beside:
     Examples
     --------
     >>> import numpy as np
-    >>> from skdim.training.stored import Beside
+    >>> from skdim.inputs.arrays import Beside
     >>> Beside([np.zeros((4, 2, 2)), np.ones((4, 1))])[1:2].tolist()
     [[0.0, 0.0, 0.0, 0.0, 1.0]]
     """

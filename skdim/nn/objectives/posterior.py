@@ -52,9 +52,8 @@ class Gaussian(NamedTuple):
     mean: Tensor
     log_variance: Tensor
 
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+    def sample(self, noise: Tensor) -> Tensor:
         """Return y = mean + sd * noise, (n, n_components): the gradient passes to both (Kingma & Welling 2014 [2]_)."""
-        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.mean + (self.log_variance / 2).exp() * noise
 
     def log_density(self, y: Tensor) -> Tensor:

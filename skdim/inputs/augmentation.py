@@ -12,10 +12,12 @@ References
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +25,23 @@ import torch
 from torch import Tensor
 
 from skdim._params import Configured
+from skdim._random import local_seed
 
-__all__ = ["Augmentation", "ImageAugmentation", "SequenceAugmentation", "TableAugmentation", "sample_uniform"]
+__all__ = [
+    "EVALUATION_SEED",
+    "Augment",
+    "Augmentation",
+    "ImageAugmentation",
+    "SequenceAugmentation",
+    "TableAugmentation",
+    "TwoViews",
+    "choose_augmentation",
+    "sample_uniform",
+]
 
 
+#: Seed of the views, and of the codes' noise, that held-out bounds and scores are taken on.
+EVALUATION_SEED = 0
 #: The Weyl increment of SplitMix64 [1]_.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -66,7 +81,7 @@ def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) 
 
     Examples
     --------
-    >>> from skdim.views import sample_uniform
+    >>> from skdim.inputs.augmentation import sample_uniform
     >>> bool((sample_uniform(0, 3, [7, 8], 4)[1] == sample_uniform(0, 3, [8], 4)[0]).all())
     True
     """
@@ -122,7 +137,7 @@ class ImageAugmentation(Configured):
     Examples
     --------
     >>> import torch
-    >>> from skdim.views import ImageAugmentation
+    >>> from skdim.inputs import ImageAugmentation
     >>> augment = ImageAugmentation(scale=(1.0, 1.0), ratio=1.0, contrast=0.0, brightness=0.0)
     >>> X = torch.arange(64.0).reshape(1, 1, 8, 8)
     >>> torch.allclose(augment(X, torch.full((1, augment.n_draws((1, 8, 8))), 0.5)), X)
@@ -169,7 +184,7 @@ class SequenceAugmentation(Configured):
     Examples
     --------
     >>> import torch
-    >>> from skdim.views import SequenceAugmentation
+    >>> from skdim.inputs import SequenceAugmentation
     >>> SequenceAugmentation()(torch.ones(2, 3, 50), torch.full((2, 3), 0.5)).shape
     torch.Size([2, 3, 50])
     """
@@ -198,7 +213,7 @@ class TableAugmentation(Configured):
     Examples
     --------
     >>> import torch
-    >>> from skdim.views import TableAugmentation
+    >>> from skdim.inputs import TableAugmentation
     >>> TableAugmentation(masked=0.5)(torch.ones(1, 2), torch.tensor([[0.4, 0.6]])).tolist()
     [[0.0, 1.0]]
     """
@@ -210,3 +225,67 @@ class TableAugmentation(Configured):
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
         return X.masked_fill((draws < self.masked).reshape(X.shape), 0.0)
+
+
+Augment: TypeAlias = str | Augmentation | Callable[..., Tensor]
+
+
+def choose_augmentation(augment: Augment, shape: tuple[int, ...]) -> Augmentation | Callable[..., Tensor]:
+    """Return the augmentation that "auto" or "auto+flip" stands for with inputs of this shape, or the user's.
+
+    Raises
+    ------
+    ValueError
+        If the augmentation does not fit the shape.
+    """
+    if not isinstance(augment, str):
+        return augment
+    if augment == "auto":
+        return {1: TableAugmentation, 2: SequenceAugmentation, 3: ImageAugmentation}[len(shape)]()
+    if len(shape) != 3:
+        raise ValueError("augment='auto+flip' flips images; this input is a table or a sequence: use augment='auto'.")
+    return ImageAugmentation(flip=True)
+
+
+class TwoViews:
+    """Two augmentations of each sample.
+
+    Parameters
+    ----------
+    augment : str, Augmentation or callable
+        What makes a view. A callable takes a batch and a torch.Generator, or the batch alone.
+    shape : tuple of int
+        Shape of one sample.
+    """
+
+    def __init__(self, augment: Augment, shape: tuple[int, ...]) -> None:
+        self.augmentation = choose_augmentation(augment, shape)
+        #: Whether a view is a function of the sample and its random numbers, and not the user's.
+        self.is_seeded = isinstance(self.augmentation, Augmentation)
+        n_draws = self.augmentation.n_draws(shape) if isinstance(self.augmentation, Augmentation) else 0
+        self.n_draws = 2 * n_draws
+
+    def draw(self, first_row: int, generator: torch.Generator | None) -> dict[str, torch.Generator]:
+        """Return what a user's function draws from: another sequence for each step, and for each process's rows."""
+        if self.is_seeded:
+            return {}
+        seed = EVALUATION_SEED if generator is None else int(torch.randint(2**31, (), generator=generator))
+        return {"generator": torch.Generator().manual_seed(seed + first_row)}
+
+    def __call__(self, X: Tensor, uniform: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Return both views of ``X`` (n, ...), from ``uniform`` (n, n_draws) or by the user's function."""
+        if self.is_seeded:
+            half = self.n_draws // 2
+            return [self.augmentation(X, uniform[:, :half]), self.augmentation(X, uniform[:, half:])]
+        return [_call(self.augmentation, X, generator) for _ in range(2)]
+
+
+def _call(augment: Callable[..., Tensor], X: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Return the view of a user's function of (X, generator), or of X alone, for which the global generator is seeded."""
+    try:
+        inspect.signature(augment).bind(X, generator)
+    except TypeError:
+        seed = int(torch.randint(2**31, (), generator=generator))
+        with local_seed(seed, X.device):
+            return augment(X)
+    return augment(X, generator)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, vjp
 
 from skdim._params import Configured, check_sizes
 
@@ -40,7 +40,7 @@ class Prior(Configured):
         if not self.penalty >= 0:
             raise ValueError(f"penalty of {type(self).__name__} must be at least 0, got {self.penalty!r}.")
 
-    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
         """Return prior samples."""
         raise NotImplementedError
 
@@ -61,7 +61,7 @@ class UniformPrior(Prior):
     [[0.5, 0.5]]
     """
 
-    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
         return torch.rand(shape, generator=generator)
 
     def squash(self, codes: Tensor) -> Tensor:
@@ -80,7 +80,7 @@ class NormalPrior(Prior):
     [[1.0, 1.0]]
     """
 
-    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    def sample(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
         return torch.randn(shape, generator=generator)
 
     def squash(self, codes: Tensor) -> Tensor:
@@ -131,13 +131,12 @@ class PriorMatching(nn.Module):
             features = size
         self.discriminator = nn.Sequential(*layers, nn.Linear(features, 1))
 
-    def discriminator_loss(self, codes: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return L_D; its gradient reaches the discriminator only."""
-        samples = self.prior.sample(tuple(codes.shape), generator).to(codes)
-        both = torch.cat([samples, self.prior.squash(codes.detach())]).requires_grad_()
-        logits = self.discriminator(both)
+    def discriminator_loss(self, codes: Tensor, samples: Tensor) -> Tensor:
+        """Return L_D of codes and as many prior samples; its gradient reaches the discriminator only."""
+        both = torch.cat([samples, self.prior.squash(codes.detach())])
+        logits, slope_of = vjp(self.discriminator, both)
         is_prior, is_code = logits.chunk(2)
-        (slope,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
+        (slope,) = slope_of(torch.ones_like(logits))
         # The mean over both halves is half the sum of the two means.
         gradient_penalty = slope.square().sum(1).mean()
         return F.softplus(-is_prior).mean() + F.softplus(is_code).mean() + self.prior.penalty * gradient_penalty

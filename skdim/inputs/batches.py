@@ -1,0 +1,224 @@
+"""Batches of rows in random order, with the random numbers that their views are made from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from skdim.inputs.augmentation import EVALUATION_SEED, sample_uniform
+
+__all__ = ["Batch", "Batches", "Rows", "TensorSamples", "evaluation_batch", "n_batches"]
+
+RowNumbers = npt.NDArray[np.int64]
+
+#: Random numbers that are made, and moved to the device, at once.
+NUMBERS_AT_ONCE = 2**18
+
+
+class Rows(NamedTuple):
+    """The rows of a batch, as far as what a step draws depends on them.
+
+    Attributes
+    ----------
+    n : int
+        Number of rows, over all processes.
+    own : slice
+        The rows that this process holds.
+    shape : tuple of int
+        Shape of one sample.
+    extras : mapping of str to ndarray of shape (n, ...)
+        What else is known of each row, such as the length of a padded sequence.
+    """
+
+    n: int
+    own: slice
+    shape: tuple[int, ...]
+    extras: Mapping[str, npt.NDArray[Any]]
+
+
+class Batch(NamedTuple):
+    """What a step takes, before the objective draws the rest.
+
+    Attributes
+    ----------
+    X : Tensor or tuple of Tensor
+        This process's samples, on the device.
+    uniform : Tensor of shape (n_own, n_draws)
+        Numbers in [0, 1) that are a function of (seed, epoch, row).
+    rows : Rows
+        All rows of the batch.
+    """
+
+    X: Any
+    uniform: Tensor
+    rows: Rows
+
+
+class Source(Protocol):
+    """Samples that batches are read from."""
+
+    extras: Mapping[str, npt.NDArray[Any]]
+    device: torch.device
+
+    def __len__(self) -> int: ...
+
+    def read(self, rows: RowNumbers) -> Any:
+        """Return some samples as tensors on the device."""
+        ...
+
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of one sample."""
+        ...
+
+    def shuffled(self, rows: RowNumbers, rng: np.random.Generator) -> RowNumbers:
+        """Return rows in a random order that they can be read in."""
+        ...
+
+
+class Sharing(Protocol):
+    """Processes that share every batch."""
+
+    def share(self, n: int) -> slice:
+        """Return this process's part of a batch of ``n`` rows, which becomes the present batch."""
+        ...
+
+
+class TensorSamples:
+    """Rows of several tensors, which are views already.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor of shape (n, ...)
+        Of one length, on one device.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.tensors = tensors
+        self.extras: Mapping[str, npt.NDArray[Any]] = {}
+        self.device = tensors[0].device
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def read(self, rows: RowNumbers) -> tuple[Tensor, ...]:
+        part = torch.from_numpy(rows)
+        return tuple(tensor[part] for tensor in self.tensors)
+
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.tensors[0].shape[1:])
+
+    def shuffled(self, rows: RowNumbers, rng: np.random.Generator) -> RowNumbers:
+        return rng.permutation(rows)
+
+
+def n_batches(n_rows: int, batch_size: int) -> int:
+    """Return how many batches an epoch has: equal parts of at most ``batch_size``, and never a row without negatives.
+
+    Examples
+    --------
+    >>> from skdim.inputs.batches import n_batches
+    >>> n_batches(100, 64), n_batches(3, 2)
+    (2, 1)
+    """
+    return max(1, min(math.ceil(n_rows / batch_size), n_rows // 2))
+
+
+class Batches:
+    """Batches of rows in random order, anew each epoch, as a function of (seed, epoch).
+
+    Parameters
+    ----------
+    samples : Source
+        Read a batch at a time. Rows of one of the "groups", where there are such extras, come side by side, the groups in
+        random order: negatives of the own group are then in the same batch.
+    rows : ndarray of int
+        The rows to use.
+    batch_size : int
+        Largest batch.
+    seed : int or None
+        Seed of the order and of the random numbers. None keeps the rows in order and takes the evaluation seed.
+    epoch : int, default=0
+        The first epoch's number.
+    n_draws : int, default=0
+        Random numbers per row.
+    ranks : Sharing or None, default=None
+        The processes that share every batch; this one reads its part of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skdim.inputs.batches import Batches, TensorSamples
+    >>> batches = Batches(TensorSamples([torch.arange(7.0)]), np.arange(7), batch_size=3, seed=0)
+    >>> [len(batch.X[0]) for batch in batches]
+    [3, 2, 2]
+    """
+
+    def __init__(
+        self,
+        samples: Source,
+        rows: RowNumbers,
+        batch_size: int,
+        seed: int | None,
+        epoch: int = 0,
+        n_draws: int = 0,
+        ranks: Sharing | None = None,
+    ) -> None:
+        self.samples = samples
+        self.rows = rows
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = epoch
+        self.n_draws = n_draws
+        self.ranks = ranks
+
+    def __len__(self) -> int:
+        return n_batches(len(self.rows), self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        seed, epoch = (EVALUATION_SEED, 0) if self.seed is None else (self.seed, self.epoch)
+        parts = np.array_split(self._ordered(), len(self))
+        n_at_once = max(1, NUMBERS_AT_ONCE // max(1, self.n_draws * len(parts[0])))
+        for start in range(0, len(parts), n_at_once):
+            block = parts[start : start + n_at_once]
+            own = [part[self._share(part)] for part in block]
+            uniform = _uniform(seed, epoch, np.concatenate(own), self.n_draws, self.samples.device)
+            for part, numbers in zip(block, uniform.split([len(mine) for mine in own]), strict=True):
+                yield _batch(self.samples, part, self._share(part), numbers)
+        self.epoch += 1
+
+    def _share(self, part: RowNumbers) -> slice:
+        return slice(0, len(part)) if self.ranks is None else self.ranks.share(len(part))
+
+    def _ordered(self) -> RowNumbers:
+        """Return the rows in this epoch's order."""
+        rng = np.random.default_rng([self.seed, self.epoch]) if self.seed is not None else None
+        rows = self.rows if rng is None else self.samples.shuffled(self.rows, rng)
+        if "groups" not in self.samples.extras:
+            return rows
+        groups = np.unique(self.samples.extras["groups"], return_inverse=True)[1]
+        place = np.arange(len(groups)) if rng is None else rng.permutation(groups.max() + 1)
+        return rows[np.argsort(place[groups[rows]], kind="stable")]
+
+
+def evaluation_batch(samples: Source, rows: RowNumbers, n_draws: int = 0) -> Batch:
+    """Return some rows as one batch, with the random numbers of the evaluation seed."""
+    uniform = _uniform(EVALUATION_SEED, 0, rows, n_draws, samples.device)
+    return _batch(samples, rows, slice(0, len(rows)), uniform)
+
+
+def _uniform(seed: int, epoch: int, rows: RowNumbers, n_draws: int, device: torch.device) -> Tensor:
+    if not n_draws:
+        return torch.empty(len(rows), 0, device=device)
+    return torch.from_numpy(sample_uniform(seed, epoch, rows, n_draws)).to(device)
+
+
+def _batch(samples: Source, rows: RowNumbers, own: slice, uniform: Tensor) -> Batch:
+    extras = {name: values[rows] for name, values in samples.extras.items()}
+    return Batch(samples.read(rows[own]), uniform, Rows(len(rows), own, samples.shape(), extras))

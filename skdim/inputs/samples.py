@@ -1,0 +1,146 @@
+"""Arrays -> standardised float tensors: the only place where data changes its type, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from skdim.inputs.arrays import ROWS_AT_ONCE, shuffled
+from skdim.inputs.layout import Layout
+
+__all__ = ["Samples", "Standardizer", "to_device"]
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass
+class Standardizer:
+    """Rows of an array -> float tensors of mean 0 and variance 1 per channel (per column of a table).
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,).
+    mean, scale : ndarray of float64 of shape (C,)
+        Learned by :meth:`learn` or :meth:`learn_views`.
+    layout : Layout or None, default=None
+        The views that flat samples hold. Its ``mixing`` is applied to the channels first.
+    """
+
+    shape: tuple[int, ...]
+    mean: npt.NDArray[np.float64]
+    scale: npt.NDArray[np.float64]
+    layout: Layout | None = None
+
+    @classmethod
+    def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
+        """Learn mean and scale block by block; a constant channel keeps its scale of 1.
+
+        Of a sequence the first ``lengths[i]`` samples count; the rest is padding.
+        """
+        scaler = StandardScaler()
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            block = np.asarray(X[start : start + ROWS_AT_ONCE], dtype=np.float64).reshape(-1, *shape)
+            values = np.moveaxis(block, 1, -1)
+            if lengths is not None:
+                values = values[np.arange(shape[1]) < lengths[start : start + ROWS_AT_ONCE, None]]
+            scaler.partial_fit(values.reshape(-1, shape[0]))
+        return cls(shape, scaler.mean_, scaler.scale_)
+
+    @classmethod
+    def learn_views(cls, X: Array, layout: Layout) -> Standardizer:
+        """Learn the mean and the scale of each channel, or each column of a table, of flat samples; NaN is ignored."""
+        groups, mixing = layout.scales(int(np.prod(X.shape[1:]))), layout.mixing
+        scaler = StandardScaler()
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            block = torch.from_numpy(np.array(X[start : start + ROWS_AT_ONCE], dtype=np.float64)).reshape(
+                -1, len(groups)
+            )
+            scaler.partial_fit(_mixed(block, mixing).numpy())
+        # The law of total variance, each column weighed by the values that it has.
+        weight = np.broadcast_to(np.asarray(scaler.n_samples_seen_, dtype=np.float64), groups.shape)
+        total = np.bincount(groups, weight)
+        mean = np.bincount(groups, weight * scaler.mean_) / total
+        squares = np.bincount(groups, weight * (scaler.var_ + (scaler.mean_ - mean[groups]) ** 2))
+        variance = squares / total
+        # As scikit-learn's StandardScaler: what varies by rounding errors alone is constant, and keeps its scale of 1.
+        eps = np.finfo(np.float64).eps
+        constant = variance <= total * eps * variance + (total * mean * eps) ** 2
+        scale = np.where(constant, 1.0, np.sqrt(variance))
+        return cls((len(groups),), mean[groups], scale[groups], layout)
+
+    def __call__(self, block: Array) -> Tensor:
+        """Return the standardised float32 tensor of some rows."""
+        # In float64, so that bytes, 0 to 255 and 0 to 1 give the same bits, and values beyond float32 may come. A copy: the
+        # user's array is never written to.
+        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
+        if values.ndim != len(self.shape) + 1:  # stacked sequences may be longer or shorter than the fitted ones
+            values = values.reshape(-1, *self.shape)
+        values = _mixed(values, None if self.layout is None else self.layout.mixing)
+        mean, scale = self._per_channel
+        values -= mean
+        values /= scale
+        return values.to(torch.float32)  # what float32 cannot hold is inf, and is refused where it matters
+
+    @cached_property
+    def _per_channel(self) -> tuple[Tensor, Tensor]:
+        shape = (-1,) + (1,) * (len(self.shape) - 1)
+        return torch.from_numpy(self.mean).reshape(shape), torch.from_numpy(self.scale).reshape(shape)
+
+
+def _mixed(values: Tensor, mixing: npt.NDArray[np.float64] | None) -> Tensor:
+    """Return flat samples with their channels mixed."""
+    if mixing is None:
+        return values
+    channels = values.reshape(len(values), len(mixing), -1)
+    return (torch.from_numpy(mixing) @ channels).flatten(1)
+
+
+def to_device(X: Tensor, device: torch.device) -> Tensor:
+    """Move a batch to the device; to CUDA from pinned memory, so that nothing waits for the copy."""
+    if device.type == "cuda" and X.device.type == "cpu":
+        return X.pin_memory().to(device, non_blocking=True)
+    return X.to(device)
+
+
+@dataclass
+class Samples:
+    """Validated rows -> standardised tensors on the device.
+
+    Parameters
+    ----------
+    X : array of shape (n, ...) or Stored
+        Read a batch at a time; may be memory-mapped. Samples outside memory are shuffled by blocks.
+    standardize : Standardizer
+        Turns rows into tensors.
+    device : torch.device
+        Where the tensors go.
+    extras : mapping of str to ndarray of shape (n, ...)
+        What else is known of each row.
+    """
+
+    X: Any
+    standardize: Standardizer
+    device: torch.device
+    extras: Mapping[str, Array] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def read(self, rows: npt.NDArray[np.int64] | slice) -> Tensor:
+        return to_device(self.standardize(self.X[rows]), self.device)
+
+    def shape(self) -> tuple[int, ...]:
+        shape = self.standardize.shape
+        return shape if self.X.ndim != len(shape) + 1 else tuple(self.X.shape[1:])
+
+    def shuffled(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        return shuffled(self.X, rows, rng)

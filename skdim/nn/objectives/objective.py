@@ -1,0 +1,114 @@
+"""The contract of everything that a trainer trains: tensors -> a loss and named values.
+
+A step is one function of tensors, ``objective(X, draws) -> (loss, values)``. Nothing in it reads a number on the host, draws
+in Python, or has a shape that depends on data: what is random, and which rows go where, is drawn before the step by
+:meth:`Objective.draw`. So the same step runs eagerly, compiled, and in several processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from skdim.inputs.batches import Batch, Rows
+
+__all__ = ["Draws", "Objective", "drawn"]
+
+#: Tensors by name, on the host or on the device; also lists of them, and the generator of a user's augmentation.
+Draws: TypeAlias = dict[str, Any]
+
+
+class Objective(nn.Module):
+    """What is trained: encoders and critics, and the loss of their scores.
+
+    A subclass overrides :meth:`forward` and what else its estimator needs; :class:`~skdim.training.trainer.Trainer` knows the
+    methods below and nothing else. Codes pass through :meth:`gather` before they are compared, and nothing else is of single
+    rows: so several processes can share a batch, each encoding its rows.
+
+    Attributes
+    ----------
+    n_draws : int
+        Uniform numbers that the views of one sample are made from.
+    adversary : nn.Module or None
+        What plays against the rest, under an optimizer group of its own, and is not kept after training.
+    """
+
+    n_draws: int = 0
+    adversary: nn.Module | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adversary = None
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """Networks of one tensor that may be compiled or compute in another precision; the rest of a step is in float32."""
+        return [self.encoder]  # type: ignore[list-item]
+
+    @property
+    def bounds(self) -> list[str]:
+        """Names of the parts that are values of the training bound, in nats."""
+        return []
+
+    def gather(self, codes: Tensor, n_views: int = 1) -> Tensor:
+        """Return the codes of the whole batch (n_views * n, ...), view after view, from those of this process's rows."""
+        return codes
+
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        """Return, on the host, what a step draws besides the uniform numbers of views, and which rows it compares.
+
+        Parameters
+        ----------
+        rows : Rows
+            The rows of the whole batch.
+        generator : torch.Generator or None
+            Source of random numbers; None draws what held-out values and scores are taken on.
+
+        Returns
+        -------
+        Draws
+        """
+        return {}
+
+    def views(self, X: Any, draws: Draws) -> Any:
+        """Return the views of standardised samples: the samples themselves, unless a subclass makes more of them."""
+        return X
+
+    def forward(self, X: Any, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what a step minimises for a batch and, detached, its parts by name: "loss", and bounds in nats."""
+        raise NotImplementedError
+
+    def evaluate(self, X: Any, draws: Draws) -> dict[str, Tensor]:
+        """Return the parts of the objective on held-out samples; call in eval mode and without gradient."""
+        return self(X, draws)[1]
+
+    def score(self, X: Any, draws: Draws) -> Tensor:
+        """Return the InfoNCE bound of the codes in nats, a scalar; call in eval mode and without gradient."""
+        raise NotImplementedError
+
+    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
+        """Return the features of that name, (n, n_features_out); call in eval mode and without gradient."""
+        raise NotImplementedError
+
+    def widths(self) -> Mapping[str, int]:
+        """Return the width of the features of each name."""
+        raise NotImplementedError
+
+
+def drawn(objective: Objective, batch: Batch, generator: torch.Generator | None) -> Draws:
+    """Return all draws of a batch, on its device."""
+    return {"uniform": batch.uniform} | _moved(objective.draw(batch.rows, generator), batch.uniform.device)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _moved(part, device) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [_moved(part, device) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else parts
+    return value

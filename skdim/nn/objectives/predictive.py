@@ -1,0 +1,264 @@
+r"""The objective of contrastive predictive coding: contexts predict later latents, one step at a time.
+
+.. math::
+
+    f_k(x_{t+k}, c_t) = z_{t+k}^\top W_k c_t, \qquad
+    L_k = -E\Bigl[\log \frac{e^{f_k(x_{t+k}, c_t)}}{\sum_j e^{f_k(x_j, c_t)}}\Bigr]
+
+(van den Oord et al. 2018 [1]_, Eqs. 3 and 4), averaged over the steps k, and with any MI estimator in InfoNCE's place.
+
+References
+----------
+.. [1] van den Oord, Li & Vinyals, "Representation learning with contrastive predictive coding", 2018.
+.. [2] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from skdim.bounds import Bound, infonce
+from skdim.inputs.batches import Rows
+from skdim.nn.causal import CausalEncoder, Contexts
+from skdim.nn.objectives.anchors import Grid, OwnPlaces, SharedPlaces, own_places, shared_places
+from skdim.nn.objectives.objective import Draws, Objective
+
+__all__ = ["NEGATIVES", "Predictive"]
+
+#: Where the negatives of a pair (c_t, z_{t+k}) come from: z at the same offset of the other sequences, z at other offsets of
+#: the same sequence, or both and other offsets of the others.
+NEGATIVES = ("batch", "sequence", "all")
+#: Anchors per sequence and step outside training, evenly spaced.
+EVALUATION_ANCHORS = 16
+
+
+class _Scores(NamedTuple):
+    """Scores (K, K, G) of the pairs of some steps; ``steps`` (G,) counts from 0."""
+
+    steps: Tensor
+    scores: Tensor
+
+    @property
+    def n_pairs(self) -> int:
+        return self.scores.shape[0] * self.scores.shape[2]
+
+
+class Predictive(Objective):
+    """The complete objective over one causal encoder: a bilinear predictor W_k for each step.
+
+    Parameters
+    ----------
+    encoder : CausalEncoder
+        Inputs -> :class:`~skdim.nn.causal.Contexts`.
+    bound : Bound
+        The MI estimator.
+    n_components : int
+        Width of latents and contexts.
+    n_steps : int
+        Number of steps K.
+    negatives : {"batch", "sequence", "all"}, default="batch"
+        Where the negatives come from. "batch": the latents at the same offset of the other sequences, a valid bound where
+        sequences are independent. Latents of one sequence depend on each other, so with "sequence" and "all" the training
+        loss is no bound (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch.
+    n_anchors : int, default=4
+        Offsets t that are drawn per step k, one from each of ``n_anchors`` equal parts of the sequence.
+    """
+
+    def __init__(
+        self,
+        encoder: CausalEncoder,
+        bound: Bound,
+        n_components: int,
+        n_steps: int,
+        negatives: str = "batch",
+        n_anchors: int = 4,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.criterion = bound.criterion(both_anchors=False)
+        self.n_steps = n_steps
+        self.negatives = negatives
+        self.n_anchors = n_anchors
+        self.W = nn.Parameter(torch.empty(n_steps, n_components, n_components))
+        for W_k in self.W:
+            nn.init.xavier_uniform_(W_k)
+        # A scale and an offset per step, as every critic has them.
+        self.log_scale = nn.Parameter(torch.zeros(n_steps))
+        self.offset = nn.Parameter(torch.full((n_steps,), float(bound.offset)))
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """The network of latents: torch.compile does not know recurrent units, which in bfloat16 are not faster on CPUs."""
+        return [self.encoder.latents]
+
+    @property
+    def bounds(self) -> list[str]:
+        return ["prediction"]
+
+    # ------------------------------------------------------------------------------------------------------------- draws
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        """Return the anchors: at random in equal parts of the sequence, or in their middles without a generator."""
+        if generator is None:
+            inside = torch.full((self.n_steps, EVALUATION_ANCHORS), 0.5)
+        else:
+            inside = torch.rand(self.n_steps, self.n_anchors, generator=generator)
+        draws = self._lengths(rows)
+        n_frames = None if "lengths" not in draws else draws["lengths"] // self.encoder.stride
+        # Stacked sequences may be longer or shorter than the fitted ones.
+        stride, (n_times, n_columns) = self.encoder.stride, self.encoder.grid
+        grid = Grid(rows.n, rows.shape[-1] // stride if stride else n_times, n_columns, n_frames)
+        draws["places"] = shared_places(range(self.n_steps), inside, grid)
+        if generator is None:  # one step at a time bounds the memory
+            draws["by_step"] = [shared_places([k], inside, grid) for k in range(self.n_steps)]
+        if self.negatives != "batch":
+            draws["own"] = [own_places(k, inside, grid) for k in range(min(self.n_steps, grid.n_times - 1))]
+        if n_frames is not None:
+            draws["lengths"] = draws["lengths"][rows.own]
+        return draws
+
+    @staticmethod
+    def _lengths(rows: Rows) -> Draws:
+        """Return the lengths of the sequences, where they differ."""
+        return {name: torch.from_numpy(part) for name, part in rows.extras.items() if name == "lengths"}
+
+    # -------------------------------------------------------------------------------------------------------------- step
+    def views(self, X: Tensor, draws: Draws) -> Tensor:
+        """Return the samples, 0 beyond a sequence's own length."""
+        if "lengths" not in draws:
+            return X
+        is_padding = torch.arange(X.shape[2], device=X.device) >= draws["lengths"][:, None]
+        return X.masked_fill(is_padding[:, None], 0.0)
+
+    def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what a step minimises, and its parts by name, detached.
+
+        The parts are "loss"; "prediction", the bound in nats with negatives of the batch; "accuracy_k" for each step k, how
+        often the context gives its own future the highest score among the batch. A step without pairs has no accuracy.
+        """
+        codes = self._encode(X, draws)
+        same_offset = list(self._same_offset(codes, draws["places"]))
+        groups = same_offset
+        if self.negatives != "batch":
+            of = self._own_offsets if self.negatives == "sequence" else self._all_offsets
+            groups = [group for places in draws["own"] for group in of(codes, places)]
+        results = [self.criterion(group.scores) for group in groups]
+        loss = _average([loss for loss, _ in results], groups, codes.c)
+        with torch.no_grad():
+            if self.negatives == "batch":
+                values = [value for _, value in results]
+            else:
+                values = [self.criterion.value(group.scores) for group in same_offset]
+            value = _average(values, same_offset, codes.c)
+            parts = {"loss": loss.detach(), "prediction": value, **self._accuracies(same_offset, draws["places"])}
+        return loss, parts
+
+    def score(self, X: Tensor, draws: Draws) -> Tensor:
+        """Return InfoNCE in nats, the mean over the steps that have pairs, with negatives at the same offset."""
+        values = self.information(X, draws)
+        values = values[~values.isnan()]
+        if not len(values):
+            raise ValueError("No two sequences of X reach a second frame: there is nothing to predict.")
+        return values.mean()
+
+    def information(self, X: Tensor, draws: Draws) -> Tensor:
+        """Return InfoNCE in nats for each step, (n_steps,); NaN for a step without pairs."""
+        codes = self._encode(X, draws)
+        values = codes.c.new_full((self.n_steps,), math.nan)
+        for k, places in enumerate(draws["by_step"]):
+            groups = list(self._same_offset(codes, places))
+            if groups:
+                values[k] = _average([infonce(group.scores) for group in groups], groups, codes.c)
+        return values
+
+    def _encode(self, X: Tensor, draws: Draws) -> Contexts:
+        return Contexts(*(self.gather(part) for part in self.encoder(self.views(X, draws))))
+
+    # ------------------------------------------------------------------------------------------------------------ scores
+    def _same_offset(self, codes: Contexts, places: SharedPlaces) -> Iterator[_Scores]:
+        """Yield scores[i, j, g] = f_k(z_{t+k} of sequence j, c_t of sequence i), by the sequences that reach t + k."""
+        if not len(places.steps):
+            return
+        c, z = (
+            _at(code, index.flatten()) for code, index in ((codes.c, places.now), (codes.z, places.later))
+        )  # (G, n, d)
+        predictions = torch.bmm(c.unflatten(0, places.now.shape).flatten(1, 2), self.W[places.steps]).view_as(c)
+        steps = places.steps.repeat_interleave(places.now.shape[1])
+        for group in [None] if places.groups is None else places.groups:
+            p, q, k = predictions, z, steps
+            if group is not None:
+                pairs, rows = group
+                p, q, k = p[pairs][:, rows], q[pairs][:, rows], k[pairs]
+            scores = torch.bmm(p, q.transpose(1, 2))
+            yield _Scores(k, self._scale(scores, k[:, None, None]).permute(1, 2, 0))
+
+    def _own_offsets(self, codes: Contexts, places: OwnPlaces) -> Iterator[_Scores]:
+        """Yield scores[a, b, i] = f_k(z at anchor b + k, c at anchor a), both of sequence i."""
+        p, z = _at(codes.c, places.now) @ self.W[places.step], _at(codes.z, places.later)
+        for count, rows in places.by_count:  # places ascend: a sequence reaches the first few
+            scores = torch.einsum("aid,bid->abi", p[:count, rows], z[:count, rows])
+            yield _Scores(places.step.expand(len(rows)), self._scale(scores, places.step))
+
+    def _all_offsets(self, codes: Contexts, places: OwnPlaces) -> Iterator[_Scores]:
+        """Yield scores[i, j, 0] = f_k(z of pair j, c of pair i), over the anchors of all sequences."""
+        p, z = _at(codes.c, places.now) @ self.W[places.step], _at(codes.z, places.later)
+        if len(places.anchors) > 1:
+            scores = p[places.anchors, places.sequences] @ z[places.anchors, places.sequences].T
+            yield _Scores(places.step.expand(1), self._scale(scores, places.step)[:, :, None])
+
+    def _scale(self, scores: Tensor, k: Tensor) -> Tensor:
+        return scores * (self.log_scale[k].exp() / math.sqrt(self.W.shape[1])) + self.offset[k]
+
+    def _accuracies(self, groups: Sequence[_Scores], places: SharedPlaces) -> dict[str, Tensor]:
+        if not groups:
+            return {}
+        hits, totals = torch.zeros(2, self.n_steps, device=self.W.device)
+        for steps, scores in groups:
+            own = torch.arange(len(scores), device=scores.device)[:, None]
+            hits.index_add_(0, steps, (scores.argmax(1) == own).sum(0).to(hits))
+            totals.index_add_(0, steps, totals.new_full(steps.shape, len(scores)))
+        accuracies = (hits / totals).unbind()
+        return {f"accuracy_{k + 1}": accuracies[k] for k in places.present}
+
+    # ---------------------------------------------------------------------------------------------------------- features
+    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
+        lengths = {name: part.to(X.device) for name, part in self._lengths(rows).items()}
+        c = self.encoder(self.views(X, lengths)).c
+        n_times = c.shape[1]
+        n_frames = torch.full((len(c),), n_times, device=c.device)
+        if lengths:
+            n_frames = lengths["lengths"] // self.encoder.stride
+        if name == "last":
+            return c[torch.arange(len(c), device=c.device), n_frames - 1].mean(1)
+        is_own = (torch.arange(n_times, device=c.device) < n_frames[:, None])[:, :, None, None]
+        own = c.masked_fill(~is_own, 0.0)
+        if name == "mean":
+            return own.sum(1).mean(1) / n_frames[:, None]
+        n_fitted = self.encoder.grid[0]
+        if n_times > n_fitted:
+            raise ValueError(
+                f"features='sequence' has room for the {n_fitted} frames of the fitted sequences; these have {n_times}."
+            )
+        return nn.functional.pad(own.flatten(1), (0, (n_fitted - n_times) * own[0, 0].numel()))
+
+    def widths(self) -> Mapping[str, int]:
+        n_times, n_columns = self.encoder.grid
+        width = self.W.shape[1]
+        return {"last": width, "mean": width, "sequence": n_times * n_columns * width}
+
+
+def _at(code: Tensor, places: Tensor) -> Tensor:
+    """Return a code (n, T, Q, d) at places of the flattened grid, (places, n, d)."""
+    return code.flatten(1, 2).index_select(1, places).transpose(0, 1)
+
+
+def _average(values: Sequence[Tensor], groups: Sequence[_Scores], like: Tensor) -> Tensor:
+    """Return the mean over the groups' joint samples; 0, attached to the graph, where there is none."""
+    if not groups:
+        return like.sum() * 0.0
+    total = sum(group.n_pairs for group in groups)
+    return torch.stack([value * (group.n_pairs / total) for value, group in zip(values, groups, strict=True)]).sum()

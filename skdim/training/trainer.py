@@ -1,0 +1,297 @@
+"""The only training loop: skorch keeps epochs, history and callbacks; the objective computes its own loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from skdim._params import look_up
+from skdim._random import draws_from_the_global_generator, local_seed
+from skdim.inputs.batches import Batch, Batches
+from skdim.nn.objectives.objective import Objective, drawn
+from skdim.training.callbacks import BestEpoch, DivergenceGuard, EpochLog, StopTraining
+from skdim.training.device import computing
+from skdim.training.distributed import Ranks, refuse_several
+
+__all__ = ["OPTIMIZERS", "History", "Optimizer", "Trainer", "held_out_values", "make_optimizer"]
+
+Optimizer: TypeAlias = str | Callable[..., torch.optim.Optimizer]
+
+#: Optimizers by name, with torch's fused kernels.
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": lambda groups, **options: torch.optim.AdamW(groups, fused=True, **options),
+    "adam": lambda groups, **options: torch.optim.Adam(groups, fused=True, **options),
+    "sgd": lambda groups, **options: torch.optim.SGD(groups, momentum=0.9, fused=True, **options),
+}
+
+#: Adam's betas for a discriminator: with the usual 0.9 it lags behind the codes, and the two circle each other. Radford, Metz
+#: & Chintala, "Unsupervised representation learning with deep convolutional GANs", ICLR 2016, and Deep InfoMax's own code.
+ADVERSARY_BETAS = (0.5, 0.999)
+
+#: Share of the steps over which the learning rate rises to its value, before it falls along a cosine.
+WARM_UP = 0.05
+
+
+def make_optimizer(
+    optimizer: Optimizer, objective: Objective, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Build the optimizer; biases, norms, scales and the adversary are not decayed.
+
+    Parameters
+    ----------
+    optimizer : str or callable
+        A name, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
+    objective : Objective
+        What is trained.
+    learning_rate, weight_decay : float
+        The optimizer's settings.
+
+    Returns
+    -------
+    torch.optim.Optimizer
+    """
+    against = list(objective.adversary.parameters()) if objective.adversary is not None else []
+    others = {id(parameter) for parameter in against}
+    parameters = [p for p in objective.parameters() if p.requires_grad and id(p) not in others]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": against, "weight_decay": 0.0},
+    ]
+    if optimizer in ("adam", "adamw"):
+        groups[-1]["betas"] = ADVERSARY_BETAS
+    factory = look_up("optimizer", optimizer, OPTIMIZERS) if isinstance(optimizer, str) else optimizer
+    return factory([group for group in groups if group["params"]], lr=learning_rate)
+
+
+class History(NamedTuple):
+    """What a training recorded.
+
+    Attributes
+    ----------
+    epochs : list of dict
+        Per epoch "loss" and the other parts of the objective, held-out ones with the prefix "valid_".
+    best : dict
+        The parts of the epoch whose weights were kept, from held-out rows where there are such; {} without an epoch.
+    best_epoch : int
+        Its number, from 1; 0 where the start was best.
+    """
+
+    epochs: list[dict[str, float]]
+    best: dict[str, float]
+    best_epoch: int
+
+
+@dataclass
+class Trainer:
+    """How an objective is trained.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Over the objective's parameters.
+    max_epochs : int
+        Most epochs.
+    generator : torch.Generator
+        Source of what a step draws besides its views.
+    schedule : bool, default=True
+        Whether the learning rate rises and falls over all steps; False keeps it constant.
+    best : BestEpoch or None, default=None
+        Judges epochs on held-out rows, and keeps the best one's weights.
+    callbacks : sequence of skorch callbacks, default=()
+        Called between batches and epochs.
+    computing : tuple of (torch.dtype, bool), default=(torch.float32, False)
+        The precision of the objective's networks, and whether they are compiled.
+    ranks : Ranks or None, default=None
+        The processes that train together.
+    verbose : int, default=0
+        Above 0, a line per epoch is printed.
+    what : str, default="This"
+        What trains in one process only, for the error where several would each train the same.
+    """
+
+    optimizer: torch.optim.Optimizer
+    max_epochs: int
+    generator: torch.Generator
+    schedule: bool = True
+    best: BestEpoch | None = None
+    callbacks: Sequence[Callback] = ()
+    computing: tuple[torch.dtype, bool] = (torch.float32, False)
+    ranks: Ranks | None = None
+    verbose: int = 0
+    what: str = "This"
+
+    def train(self, objective: Objective, batches: Batches) -> History:
+        """Train for ``max_epochs`` or until a callback stops, and leave the weights in the objective, in eval mode."""
+        if self.ranks is None:
+            refuse_several(self.what)
+        net = _Net(self, objective, batches).initialize()
+        net.draws_globally = self.max_epochs > 0 and _draws_globally(objective, batches, self.generator)
+        with (
+            nullcontext() if self.ranks is None else self.ranks.training(objective),
+            computing(objective.networks, *self.computing),
+        ):
+            net.notify("on_train_begin")
+            try:
+                net.fit_loop(None)
+            except StopTraining:
+                pass
+        objective.eval()
+        net.notify("on_train_end")
+        return net.recorded()
+
+
+class _Net(NeuralNet):
+    """skorch's NeuralNet over an objective, whose step it takes."""
+
+    def __init__(self, trainer: Trainer, objective: Objective, batches: Batches) -> None:
+        verbose = trainer.verbose if trainer.ranks is None or trainer.ranks.rank == 0 else 0
+        best = [] if trainer.best is None else [trainer.best]
+        log = [EpochLog(objective.bounds)] if verbose else []
+        super().__init__(
+            objective,
+            criterion=nn.Identity,  # skorch asks for one; the objective computes its own loss
+            max_epochs=trainer.max_epochs,
+            train_split=None,
+            callbacks=[*best, DivergenceGuard(), *trainer.callbacks, *log],
+            verbose=verbose,
+            device=None,
+        )
+        self.trainer = trainer
+        self.batches = batches
+        self.total_steps = trainer.max_epochs * len(batches) if trainer.schedule else 0
+        self.draws_globally = False
+        self.stops = False
+
+    @property
+    def _default_callbacks(self) -> list[Any]:
+        return []
+
+    def initialize_optimizer(self, triggered_directly: bool | None = None) -> _Net:
+        self.optimizer_ = self.trainer.optimizer
+        self.schedule_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._learning_rate_factor)
+        return self
+
+    def _learning_rate_factor(self, step: int) -> float:
+        if not self.total_steps:
+            return 1.0
+        done = step / self.total_steps
+        return min(1.0, (step + 1) / (WARM_UP * self.total_steps + 1)) * 0.5 * (1 + math.cos(math.pi * done))
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Batches, None]:
+        return self.batches, None
+
+    def get_iterator(self, dataset: Iterable[Batch], training: bool = False) -> Iterable[Batch]:
+        return dataset
+
+    def run_single_epoch(
+        self,
+        iterator: Iterable[Batch] | None,
+        training: bool,
+        prefix: str,
+        step_fn: Callable[..., Any],
+        **fit_params: Any,
+    ) -> None:
+        """Take a step for each batch; unlike skorch's, without reading its loss, which on a GPU waits for the step's end."""
+        trainer, objective = self.trainer, self.module_
+        for step, batch in enumerate(iterator or ()):
+            self.notify("on_batch_begin", batch=batch, training=training)
+            draws = drawn(objective, batch, trainer.generator)
+            with self._randomness(batch, step):
+                loss, values = objective(batch.X, draws)
+            self.optimizer_.zero_grad()
+            loss.backward()
+            if trainer.ranks is not None:
+                trainer.ranks.average_gradients(objective)
+            self.optimizer_.step()
+            self.schedule_.step()
+            self._keep(values)
+            self.notify("on_batch_end", batch=batch, training=training, loss=values["loss"])
+
+    def _randomness(self, batch: Batch, step: int) -> AbstractContextManager[None]:
+        """Seed torch's global generator for a step where the user's network draws from it, as dropout does."""
+        if not self.draws_globally:
+            return nullcontext()
+        # What a layer draws for one row, it must not draw for another rank's.
+        rank = 0 if self.trainer.ranks is None else self.trainer.ranks.rank
+        entropy = [self.batches.seed or 0, self.batches.epoch, step, rank]
+        return local_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]), batch.uniform.device)
+
+    def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        super().on_train_begin(net, *args, **kwargs)
+        self.recorded_: dict[str, None] = {}  # names of all that was recorded, in order; some epochs may lack a part
+
+    def on_epoch_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        if self.stops:
+            raise StopTraining
+        super().on_epoch_begin(net, *args, **kwargs)
+        self.module_.train()
+        self.values_: dict[str, list[Any]] = {}
+
+    def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
+        self.record("train_", _means(self.values_, self.trainer.ranks))
+
+    def _keep(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            # On the CPU the number: live scalars between the steps' large tensors keep the allocator from joining what is free,
+            # and steps became a fifth slower within an epoch. A GPU's are read at the end, without waiting for each.
+            self.values_.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
+
+    def record(self, prefix: str, values: dict[str, float]) -> None:
+        """Record values of the present epoch."""
+        for name, value in values.items():
+            self.recorded_[prefix + name] = None
+            self.history.record(prefix + name, value)
+
+    def recorded(self) -> History:
+        """Return what was recorded so far."""
+        epochs = [
+            {name.removeprefix("train_"): row[name] for name in self.recorded_ if name in row} for row in self.history
+        ]
+        best, prefix = len(epochs), ""
+        if self.trainer.best is not None:
+            best, prefix = self.trainer.best.best_epoch_, "valid_"
+        of_best = epochs[best - 1] if epochs and best else {}
+        values = {name.removeprefix(prefix): value for name, value in of_best.items() if name.startswith(prefix)}
+        return History(epochs, values, best)
+
+
+def _draws_globally(objective: Objective, batches: Batches, generator: torch.Generator) -> bool:
+    """Whether a step draws from torch's global generator, told by a step of a copy."""
+    batch = next(iter(batches))
+    trial = deepcopy(objective).train()
+    draws = drawn(objective, batch, torch.Generator().set_state(generator.get_state()))
+    with draws_from_the_global_generator(batch.uniform.device) as answer, torch.no_grad():
+        trial(batch.X, draws)
+    return answer[0]
+
+
+def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:
+    """Return the means of an objective's parts over batches of held-out rows; puts the objective into eval mode."""
+    objective.eval()
+    values: dict[str, list[Any]] = {}
+    with torch.no_grad():
+        for batch in batches:
+            for name, value in objective.evaluate(batch.X, drawn(objective, batch, None)).items():
+                values.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
+    return _means(values, ranks)
+
+
+def _means(values: dict[str, list[Any]], ranks: Ranks | None) -> dict[str, float]:
+    means = [
+        (torch.stack(part) if isinstance(part[0], Tensor) else torch.tensor(part, dtype=torch.float64)).mean()
+        for part in values.values()
+    ]
+    if ranks is not None and means:  # to the bit, so that all stop after the same epoch
+        means = list(ranks.mean(torch.stack(means)))
+    return {name: mean.item() for name, mean in zip(values, means, strict=True)}

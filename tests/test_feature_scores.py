@@ -15,24 +15,18 @@ from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from tasks import (
+    ContingencyTable,
+    LabelAndUniform,
+    LabelledGaussians,
+    NoisyCircle,
+    NoisySine,
+    ZeroInflatedPoisson,
+)
 
 from skdim.discrete import discrete_mutual_information, information_gain
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning
 from skdim.feature_scores import _training, mutual_info_features
-from skdim.synthetic import (
-    contingency_table,
-    contingency_table_mutual_information,
-    label_and_uniform,
-    label_and_uniform_mutual_information,
-    labelled_gaussians,
-    labelled_gaussians_mutual_information,
-    noisy_circle,
-    noisy_circle_mutual_information,
-    noisy_sine,
-    noisy_sine_mutual_information,
-    zero_inflated_poisson,
-    zero_inflated_poisson_mutual_information,
-)
 
 PIXELS = IMAGES.reshape(len(IMAGES), -1)
 scored = functools.partial(mutual_info_features, random_state=0)
@@ -61,59 +55,40 @@ def test_correlated_gaussians():
 
 
 @pytest.mark.parametrize(
-    ("sample", "truth", "tolerance"),
-    [
-        (functools.partial(noisy_sine, frequency=1, noise=0.2), noisy_sine_mutual_information(0.2), 0.05),
-        (functools.partial(noisy_circle, noise=0.1), noisy_circle_mutual_information(0.1), 0.05),
-    ],
-    ids=["sine", "circle"],
+    ("family", "tolerance"), [(NoisySine(0.2), 0.05), (NoisyCircle(0.1), 0.05)], ids=["sine", "circle"]
 )
-def test_dependence_without_correlation(sample, truth, tolerance):
-    X, Y = sample(4000, random_state=0)
-    np.testing.assert_allclose(scored(X, Y[:, 0]), truth, atol=tolerance)
+def test_dependence_without_correlation(family, tolerance):
+    X, Y = family.sample(4000, random_state=0)
+    np.testing.assert_allclose(scored(X, Y[:, 0]), family.mutual_information, atol=tolerance)
 
 
 @pytest.mark.parametrize(
-    ("sample", "truth", "tolerance"),
+    ("family", "tolerance"),
     [
-        (
-            functools.partial(labelled_gaussians, n_labels=3, separation=2.0),
-            labelled_gaussians_mutual_information(3, 2.0),
-            0.03,
-        ),
-        (
-            functools.partial(labelled_gaussians, n_labels=2, separation=0.5),
-            labelled_gaussians_mutual_information(2, 0.5),
-            0.02,
-        ),
-        (
-            functools.partial(zero_inflated_poisson, probability=0.15),
-            zero_inflated_poisson_mutual_information(0.15),
-            0.03,
-        ),
-        (  # label first: edges that no smooth critic has
-            lambda n, random_state: label_and_uniform(n, 5, random_state)[::-1],
-            label_and_uniform_mutual_information(5),
-            0.08,
-        ),
+        (LabelledGaussians(3, 2.0), 0.03),
+        (LabelledGaussians(2, 0.5), 0.02),
+        (ZeroInflatedPoisson(0.15), 0.03),
+        (LabelAndUniform(5), 0.08),  # edges that no smooth critic has
     ],
     ids=["labelled-gaussians", "weak-labels", "poisson", "uniform"],
 )
-def test_continuous_and_discrete_in_either_role(sample, truth, tolerance):
-    continuous, discrete = sample(4000, random_state=0)
-    labels = discrete.astype(int)
+def test_continuous_and_discrete_in_either_role(family, tolerance):
+    continuous, discrete = family.sample(4000, random_state=0)
+    if isinstance(family, LabelAndUniform):
+        continuous, discrete = discrete, continuous
+    labels, truth = discrete.astype(int), family.mutual_information
     np.testing.assert_allclose(scored(continuous, labels[:, 0]), truth, atol=tolerance)
     np.testing.assert_allclose(scored(labels, continuous[:, 0]), truth, atol=tolerance)
 
 
 def test_two_discrete_variables_are_counted():
-    table = [[0.3, 0.05, 0.05], [0.1, 0.1, 0.4]]
-    X, Y = contingency_table(2000, table, random_state=0)
+    family = ContingencyTable([[0.3, 0.05, 0.05], [0.1, 0.1, 0.4]])
+    X, Y = family.sample(2000, random_state=0)
     X, y = np.hstack([X, 1 - X, X + 2 * Y]).astype(int), Y[:, 0].astype(int)
     scores = scored(X, y)
     for column, score in zip(X.T, scores, strict=True):
         assert score == pytest.approx(discrete_mutual_information(column, y).value, abs=1e-12)
-    assert scores[0] == pytest.approx(contingency_table_mutual_information(table), abs=0.03)
+    assert scores[0] == pytest.approx(family.mutual_information, abs=0.03)
 
 
 @pytest.mark.parametrize("n", [100, 1000])
@@ -219,7 +194,7 @@ def test_ties_and_mass_points():
     y = rng.integers(2, size=3000)
     lit = rng.random(3000) < np.where(y == 1, 0.8, 0.2)
     X = np.column_stack([np.where(lit, 1 + rng.random(3000), 0.0), lit, lit.astype(float)])
-    truth = contingency_table_mutual_information([[0.4, 0.1], [0.1, 0.4]])
+    truth = ContingencyTable([[0.4, 0.1], [0.1, 0.4]]).mutual_information
     np.testing.assert_allclose(scored(X, y), truth, atol=0.03)
 
 

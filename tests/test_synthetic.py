@@ -497,24 +497,25 @@ def sine(k):
     return lambda x, y: stats.norm.logpdf(y, np.sin(k * x), 0.2) - np.log(shadow_pdf(y, 0.2))
 
 
+def pairs_covariance(d):
+    shared = np.isin(np.arange(2 * d), [0, 1, d, d + 1])
+    return np.eye(2 * d) + 0.8 * sum(np.eye(2 * d, k=k) * shared for k in (d, -d))
+
+
+COVARIANCES = {
+    **{f"multinormal-dense-{d}-{d}-0.5": (np.eye(2 * d) / 2 + 0.5, d) for d in (2, 3, 5, 25, 50)},
+    **{f"multinormal-sparse-{d}-{d}-2-2.0": (pairs_covariance(d), d) for d in (2, 3, 5, 25)},
+    "multinormal-dense-2-10-0.5": (np.eye(12) / 2 + 0.5, 2),
+    "autoregressive-8-3-0.9": (0.9 ** np.abs(np.subtract.outer(np.arange(11), np.arange(11))), 8),
+}
 VECTORS = {
-    **{f"multinormal-dense-{d}-{d}-0.5": elliptical_log_ratio(np.eye(2 * d) / 2 + 0.5, d) for d in (2, 3, 5, 25, 50)},
-    **{
-        f"multinormal-sparse-{d}-{d}-2-2.0": elliptical_log_ratio(
-            np.eye(2 * d)
-            + 0.8 * sum(np.eye(2 * d, k=k) * np.isin(np.arange(2 * d), [0, 1, d, d + 1]) for k in (d, -d)),
-            d,
-        )
-        for d in (2, 3, 5, 25)
-    },
+    **{name: elliptical_log_ratio(*gaussian) for name, gaussian in COVARIANCES.items()},
     **{
         f"student-identity-{d}-{d}-{dof}": elliptical_log_ratio(np.eye(2 * d), d, dof)
         for d, dof in ((1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (5, 2), (5, 3))
     },
     **{f"staircase-20-20-{mi}": staircase(mi) for mi in (2, 4, 6, 8, 10)},
     "independent-5-5": lambda X, Y: np.zeros(len(X)),
-    "multinormal-dense-2-10-0.5": elliptical_log_ratio(np.eye(12) / 2 + 0.5, 2),
-    "autoregressive-8-3-0.9": elliptical_log_ratio(0.9 ** np.abs(np.subtract.outer(np.arange(11), np.arange(11))), 8),
     "student-dense-3-2-3-0.5": elliptical_log_ratio(np.eye(5) / 2 + 0.5, 3, 3),
     "mixture-cross": mixture_log_ratio(*CROSS, 1),
     "mixture-clusters": mixture_log_ratio(*CLUSTERS, 1),
@@ -628,17 +629,9 @@ def test_uncorrelated_families_are_uncorrelated(name):
     assert abs(stats.spearmanr(X[:, 0], Y[:, 0]).statistic) < 0.04
 
 
-@pytest.mark.parametrize(
-    ("name", "covariance"),
-    [
-        *((f"multinormal-dense-{d}-{d}-0.5", np.eye(2 * d) / 2 + 0.5) for d in (2, 3, 5, 25, 50)),
-        *((f"multinormal-sparse-{d}-{d}-2-2.0", syn.paired_covariance([0.8, 0.8], d, d)) for d in (2, 3, 5, 25)),
-        ("autoregressive-8-3-0.9", 0.9 ** np.abs(np.subtract.outer(np.arange(11), np.arange(11)))),
-    ],
-)
-def test_gaussian_samples_have_their_covariance(name, covariance):
-    Z = np.hstack(TASKS[name].sample(20_000, 3))
-    np.testing.assert_allclose(np.cov(Z.T), covariance, atol=0.06)
+@pytest.mark.parametrize("name", COVARIANCES)
+def test_gaussian_samples_have_their_covariance(name):
+    np.testing.assert_allclose(np.cov(np.hstack(TASKS[name].sample(20_000, 3)).T), COVARIANCES[name][0], atol=0.06)
 
 
 # ----------------------------------------------------------------------------------------------------- rows that share noise

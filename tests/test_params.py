@@ -7,10 +7,10 @@ from sklearn.base import BaseEstimator, clone
 
 from skdim._params import look_up
 from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
+from skdim.inputs.partitions import Shift
 from skdim.nn.critics import CRITICS, Separable
 from skdim.nn.encoders import ENCODERS, Conv
 from skdim.nn.objectives import PRIORS, Noise
-from skdim.inputs.partitions import Shift
 
 CONFIGURED = [
     *BOUNDS.values(),

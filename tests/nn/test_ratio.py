@@ -28,8 +28,7 @@ from skdim.nn.ratio import (
     SeparableRatio,
     StackedRatio,
 )
-from skdim.synthetic import gaussian as gaussian_pairs
-from skdim.synthetic import gaussian_mixture_log_ratio
+from skdim.synthetic import GaussianMixture, GaussianPairs
 
 LIMITED = settings(max_examples=25)
 
@@ -139,13 +138,14 @@ def test_a_mixture_as_the_reference_is_the_closed_form_on_all_pairs(dim_x, dim_y
     roots = rng.normal(size=(k, d, d + 2))
     weights, means = rng.dirichlet(np.ones(k)), rng.normal(size=(k, d))
     covariances = roots @ roots.transpose(0, 2, 1) / d
+    mixture = GaussianMixture(weights, means, covariances, dim_x)
     reference = MixtureReference(*map(torch.from_numpy, (weights, means, covariances)), dim_x)
     x, y = noise(6, dim_x + 1, seed=1), noise(5, dim_y + 2, seed=2)  # what follows the variates is not looked at
     scores = reference(x, y)
     assert scores.shape == (6, 5)
     for j in range(5):
         rows_y = np.repeat(y.double().numpy()[j : j + 1, :dim_y], 6, axis=0)
-        expected = gaussian_mixture_log_ratio(x.double().numpy()[:, :dim_x], rows_y, weights, means, covariances)
+        expected = mixture.log_ratio(x.double().numpy()[:, :dim_x], rows_y)
         np.testing.assert_allclose(scores[:, j], expected, rtol=2e-5, atol=2e-5)
 
 
@@ -466,7 +466,7 @@ def test_no_other_weights_are_better(weights, offset):
 @pytest.mark.parametrize("bound", [JSD(), NWJ(), InfoNCE()], ids=repr)
 def test_a_planted_combination_is_found(bound):
     """The log ratio is the sum of that of two independent pairs; one member is twice the first, the other half the second."""
-    parts = [gaussian_pairs(1500, rho=rho, random_state=seed) for seed, rho in enumerate([0.6, 0.8])]
+    parts = [GaussianPairs(rho).sample(1500, random_state=seed) for seed, rho in enumerate([0.6, 0.8])]
     x, y = (torch.from_numpy(np.hstack(side)).float() for side in zip(*parts, strict=True))
 
     class Member(nn.Module):

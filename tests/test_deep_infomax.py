@@ -23,17 +23,17 @@ from helpers import (
     tiny_table,
 )
 from scipy.stats import kstest
+from skdim.training.batches import Batch
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from skdim import PAPER, DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS, DV, JSD, NWJ, Alpha, InfoNCE
+from skdim.inputs.augmentation import ImageAugmentation
 from skdim.nn.critics import CRITICS, Bilinear, Concat, Inner, Separable
 from skdim.nn.encoders import ENCODERS, MLP, Conv, Conv1d, ResNet
 from skdim.nn.objectives import PRIORS, NormalPrior, UniformPrior
-from skdim.training.batches import Batch
-from skdim.inputs.augmentation import ImageAugmentation
 
 TRAIN, HELD_OUT = images(192), images(128, start=1000)
 

@@ -20,11 +20,11 @@ from sklearn.pipeline import make_pipeline
 from skdim import MultiViewInfoMaxTransformer
 from skdim.bounds import BOUNDS, METRIC_LOSSES, Alpha, NPair, Triplet
 from skdim.exceptions import DivergenceError, NotABoundWarning, PersistenceWarning
+from skdim.inputs.augmentation import ImageAugmentation
+from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.nn.critics import CRITICS, Cosine, Inner, Separable
 from skdim.nn.encoders import ENCODERS, MLP, Conv, Conv1d
-from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.training.callbacks import DivergenceGuard
-from skdim.inputs.augmentation import ImageAugmentation
 
 X, HELD_OUT = IMAGES[:192], IMAGES[1000:1256]
 FLAT = X.reshape(len(X), -1)

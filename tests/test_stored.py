@@ -8,13 +8,13 @@ import torch
 from helpers import images, same_state, table, tiny, tiny_table
 from hypothesis import given
 from hypothesis import strategies as st
+from skdim.training.batches import Batches, Standardizer
 from sklearn.callback import ScoringMonitor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
-from skdim.training import stored
-from skdim.training.batches import Batches, Standardizer
 from skdim.inputs.arrays import Beside, StoredArray, is_stored
+from skdim.training import stored
 
 
 class OnDisk:

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from helpers import DropoutEncoder, arrays, images, noise, table, tiny, tiny_mi, tiny_table
+from skdim.training.batches import Batches
+from skdim.training.net import InfoMaxNet
 
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
 from skdim.nn.objectives.multiview import ViewBatch
 from skdim.training import distributed
-from skdim.training.batches import Batches
 from skdim.training.distributed import join, write_once
-from skdim.training.net import InfoMaxNet
 
 RANK = int(os.environ.get("RANK", 0))
 STEPS = 20

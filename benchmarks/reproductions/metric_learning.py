@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from protocol import BATCH, Table, arguments_of, halves_transformer, images, judge, over_steps, raw_pixels
+from skdim.training.batches import Batch
 from sklearn.utils import Bunch
 from torch import Tensor
 
 from skdim.bounds import infonce
 from skdim.exceptions import NotABoundWarning
 from skdim.nn.critics import Bilinear, Cosine, Inner
-from skdim.training.batches import Batch
 
 UNIT = Cosine(temperature=1.0, affine=False)
 LOSSES: dict[str, dict[str, Any]] = {

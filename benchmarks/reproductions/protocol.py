@@ -26,12 +26,12 @@ from sklearn.utils import Bunch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from common import RESULTS, load, record
+from skdim.training.batches import Batch
 
 from skdim import MultiViewInfoMaxTransformer
 from skdim.evaluation import linear_probe
 from skdim.nn.critics import Bilinear
 from skdim.nn.encoders import MLP
-from skdim.training.batches import Batch
 
 BATCH = 128
 #: The top half, 14 x 28 values.

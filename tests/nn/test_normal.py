@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from skdim import gaussian
 from skdim.nn.gaussian import GaussianReference, MixtureReference, log_density, log_density_of_pairs
-from skdim.synthetic import gaussian_mixture_log_ratio
+from skdim.synthetic import GaussianMixture
 
 
 def noise(*shape, seed=0):
@@ -60,13 +60,14 @@ def test_a_mixture_as_the_reference_is_the_closed_form_on_all_pairs(dim_x, dim_y
     roots = rng.normal(size=(k, d, d + 2))
     weights, means = rng.dirichlet(np.ones(k)), rng.normal(size=(k, d))
     covariances = roots @ roots.transpose(0, 2, 1) / d
+    mixture = GaussianMixture(weights, means, covariances, dim_x)
     reference = MixtureReference(*map(torch.from_numpy, (weights, means, covariances)), dim_x)
     x, y = noise(6, dim_x + 1, seed=1), noise(5, dim_y + 2, seed=2)  # what follows the variates is not looked at
     scores = reference(x, y)
     assert scores.shape == (6, 5)
     for j in range(5):
         rows_y = np.repeat(y.double().numpy()[j : j + 1, :dim_y], 6, axis=0)
-        expected = gaussian_mixture_log_ratio(x.double().numpy()[:, :dim_x], rows_y, weights, means, covariances)
+        expected = mixture.log_ratio(x.double().numpy()[:, :dim_x], rows_y)
         np.testing.assert_allclose(scores[:, j], expected, rtol=2e-5, atol=2e-5)
 
 

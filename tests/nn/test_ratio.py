@@ -27,7 +27,7 @@ from skdim.nn.ratio import (
     SeparableRatio,
     StackedRatio,
 )
-from skdim.synthetic import gaussian as gaussian_pairs
+from skdim.synthetic import GaussianPairs
 
 LIMITED = settings(max_examples=25)
 
@@ -410,7 +410,7 @@ def test_no_other_weights_are_better(weights, offset):
 @pytest.mark.parametrize("bound", [JSD(), NWJ(), InfoNCE()], ids=repr)
 def test_a_planted_combination_is_found(bound):
     """The log ratio is the sum of that of two independent pairs; one member is twice the first, the other half the second."""
-    parts = [gaussian_pairs(1500, rho=rho, random_state=seed) for seed, rho in enumerate([0.6, 0.8])]
+    parts = [GaussianPairs(rho).sample(1500, random_state=seed) for seed, rho in enumerate([0.6, 0.8])]
     x, y = (torch.from_numpy(np.hstack(side)).float() for side in zip(*parts, strict=True))
 
     class Member(nn.Module):

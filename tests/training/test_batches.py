@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.preprocessing import StandardScaler
-
 from skdim.training.batches import BLOCK, Batches, Standardizer
+from sklearn.preprocessing import StandardScaler
 
 
 def rng(seed=0):

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from skdim.training.batches import Batches, Standardizer
+from skdim.training.net import OPTIMIZERS, WARM_UP, InfoMaxNet, make_optimizer
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -13,9 +15,7 @@ from skdim.exceptions import DivergenceError
 from skdim.nn.critics import Inner, build_critic
 from skdim.nn.encoders import build_encoder
 from skdim.nn.objectives import CodeInfoMax, DeepInfoMax
-from skdim.training.batches import Batches, Standardizer
 from skdim.training.callbacks import DivergenceGuard, EarlyStopping, StopTraining
-from skdim.training.net import OPTIMIZERS, WARM_UP, InfoMaxNet, make_optimizer
 
 N, WIDTH = 50, 4
 X = np.random.default_rng(0).normal(size=(N, WIDTH))

@@ -7,7 +7,10 @@ import math
 import numpy as np
 from scipy.special import entr
 
-from skdim.synthetic._sampling import Array
+from skdim.synthetic.family import Array
+
+#: Entropy of a standard normal in nats.
+NORMAL_ENTROPY = math.log(2 * math.pi * math.e) / 2
 
 
 def grid_nodes(low: float, high: float, step: float) -> Array:

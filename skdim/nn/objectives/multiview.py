@@ -2,9 +2,8 @@ r"""The multi-view objective: encoders of views, and bounds between their codes.
 
 .. math:: \max_{g_1, \dots, g_M} \; \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
-Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs or the pairs of the first view with the
-others, the full graph and the core view of Tian et al. 2020 [2]_; theirs is the sum, ours the mean, so that it has the cap of
-one bound.
+Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs, or the pairs of the first view with the
+others: the full graph and the core view of Tian et al. 2020 [2]_. They take the sum; the mean has the cap of one bound.
 
 References
 ----------
@@ -27,8 +26,7 @@ from skdim.bounds import Bound, InfoNCE
 from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.batches import Rows
 from skdim.inputs.layout import Layout
-from skdim.nn.critics import Critic
-from skdim.nn.encoders import Code
+from skdim.nn.adapt import Code, Critic, Encoder
 from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.objectives.terms import CodeInfoMax
 
@@ -58,8 +56,8 @@ class ViewEncoders(nn.Module):
 
     Parameters
     ----------
-    encoders : sequence of nn.Module
-        One for each view, or a single one that serves all of them.
+    encoders : sequence of Encoder
+        One for each view, or one for all of them.
     n_views : int
         Number of views.
 
@@ -73,10 +71,11 @@ class ViewEncoders(nn.Module):
     [(2, 4), (2, 4)]
     """
 
-    def __init__(self, encoders: Sequence[nn.Module], n_views: int) -> None:
+    def __init__(self, encoders: Sequence[Encoder], n_views: int) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
         self.n_views = n_views
+        self.n_components = encoders[0].n_components
 
     def forward(self, views: Sequence[Tensor]) -> list[Code]:
         """Encode all views of some samples."""
@@ -92,11 +91,11 @@ class ViewEncoders(nn.Module):
 
 
 class LayerEncoder(ViewEncoders):
-    """One encoder whose middle and last layer are the two views: codes of its local map, under a linear layer, and Y.
+    """One encoder with two views of a sample: a linear code of its local map, and its global code Y.
 
     Parameters
     ----------
-    encoder : nn.Module
+    encoder : Encoder
         Built by :func:`~skdim.nn.encoders.build_encoder`.
     n_components : int
         Width of both codes.
@@ -111,9 +110,9 @@ class LayerEncoder(ViewEncoders):
     [(2, 4), (2, 4)]
     """
 
-    def __init__(self, encoder: nn.Module, n_components: int) -> None:
+    def __init__(self, encoder: Encoder, n_components: int) -> None:
         super().__init__([encoder], n_views=2)
-        channels, locations = encoder.local_shape  # type: ignore[misc]
+        channels, locations = encoder.local_shape
         self.middle = nn.Linear(channels * locations, n_components)
 
     def forward(self, views: Sequence[Tensor]) -> list[Code]:
@@ -129,8 +128,8 @@ class LayerEncoder(ViewEncoders):
 def semi_hard(scores: Tensor) -> Tensor:
     """Return, for each anchor, the scores of a batch of two: the joint sample and one negative.
 
-    The negative is the highest of those below the joint sample; where none is below, the lowest [3]_. FaceNet's margin, within
-    which it samples, falls away.
+    The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet [3]_ samples
+    within a margin instead.
 
     Parameters
     ----------
@@ -222,7 +221,7 @@ class PairInfoMax(CodeInfoMax):
 class MultiView(Objective):
     """The complete objective: encoders, and a bound for each pair of views.
 
-    Pairs that the graph leaves out train their critic on detached codes: they are measured, and do not steer the encoders.
+    Pairs outside the graph train their critic on detached codes: they are measured and do not train the encoders.
 
     Parameters
     ----------
@@ -237,6 +236,8 @@ class MultiView(Objective):
     two_views : TwoViews or None, default=None
         Makes the views of whole samples by augmentation; None splits the samples as the layout says.
     """
+
+    encoder: ViewEncoders
 
     def __init__(
         self,
@@ -270,7 +271,9 @@ class MultiView(Objective):
 
     def _term(self, pair: tuple[int, int]) -> PairInfoMax:
         name = self.name(pair)
-        return (self.terms if name in self.terms else self.others)[name]  # type: ignore[return-value]
+        term = (self.terms if name in self.terms else self.others)[name]
+        assert isinstance(term, PairInfoMax)
+        return term
 
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
@@ -357,7 +360,7 @@ class MultiView(Objective):
     @property
     def n_components(self) -> int:
         """Width of each view's code."""
-        return int(self.encoder.encoders[0].n_components)  # type: ignore[arg-type]
+        return self.encoder.n_components
 
     def output_views(self, name: str) -> list[str]:
         """Return the views whose codes an output holds."""

@@ -69,6 +69,8 @@ class Predictive(Objective):
         Offsets t that are drawn per step k, one from each of ``n_anchors`` equal parts of the sequence.
     """
 
+    encoder: CausalEncoder
+
     def __init__(
         self,
         encoder: CausalEncoder,

@@ -45,8 +45,11 @@ class Objective(nn.Module):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Networks of one tensor that may be compiled or compute in another precision; the rest of a step is in float32."""
-        return [self.encoder]  # type: ignore[list-item]
+        """Networks of one tensor that may be compiled or compute in another precision: the encoder, if there is one.
+
+        The rest of a step is in float32.
+        """
+        return [self.encoder] if isinstance(getattr(self, "encoder", None), nn.Module) else []  # type: ignore[list-item]
 
     @property
     def bounds(self) -> list[str]:

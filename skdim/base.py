@@ -326,6 +326,18 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return score
 
     @property
+    def history_units_(self) -> dict[str, str]:
+        """Units of the parts of ``history_`` by name: "nats", or "share" for values from 0 to 1; losses have none."""
+        check_is_fitted(self)
+        return dict(self._learner.objective.units)
+
+    @property
+    def objective_(self) -> Objective:
+        """The trained objective, a copy in eval mode: encoder, critics, and what the estimator maximises."""
+        check_is_fitted(self)
+        return copy.deepcopy(self._learner.objective).eval()
+
+    @property
     def encoder_(self) -> nn.Module:
         """The trained encoder, a copy in eval mode: standardised tensors -> its codes."""
         check_is_fitted(self)

@@ -88,6 +88,10 @@ class DeepInfoMax(Objective):
         """Names of the parts that bound I(X; Y) from above."""
         return ["l1out"] if "tnce" in self.terms else []
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        return dict.fromkeys([*self.terms, "l1out", "total_correlation"], "nats")
+
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         n_views = 1 if self.two_views is None else 2
         shape = n_views * rows.n, int(self.encoder.n_components)

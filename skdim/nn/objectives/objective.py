@@ -56,6 +56,11 @@ class Objective(nn.Module):
         """Names of the parts that are values of the training bound, in nats."""
         return []
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units of the parts: "nats" of information, or "share" for values from 0 to 1; losses have none."""
+        return dict.fromkeys(self.bounds, "nats")
+
     def gather(self, codes: Tensor, n_views: int = 1) -> Tensor:
         """Return the codes of the whole batch (n_views * n, ...), view after view, from those of this process's rows."""
         return codes

@@ -100,6 +100,10 @@ class Predictive(Objective):
     def bounds(self) -> list[str]:
         return ["prediction"]
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        return {"prediction": "nats"} | {f"accuracy_{k + 1}": "share" for k in range(self.n_steps)}
+
     # ------------------------------------------------------------------------------------------------------------- draws
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         """Return the anchors: at random in equal parts of the sequence, or in their middles without a generator."""

@@ -44,13 +44,14 @@ def shuffled(codes: np.ndarray) -> np.ndarray:
 
 def samples(dim: DeepInfoMaxTransformer, X: Any) -> np.ndarray:
     """Return codes as training draws them, of a fitted transformer with a posterior."""
-    objective = dim._learner.objective
+    objective = dim.objective_
     parts = []
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
-        for start in range(0, len(X), 256):
-            code = objective.encoder(dim._learner.standardize(X[start : start + 256]))
-            parts.append(objective.posterior(code).sample(generator).numpy())
+        for block in dim.standardized(X).split(256):
+            posterior = objective.posterior(objective.encoder(block))
+            noise = torch.randn(posterior.mean.shape, generator=generator)
+            parts.append(posterior.sample(noise.to(block)).cpu().numpy())
     return np.concatenate(parts)
 
 

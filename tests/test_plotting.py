@@ -33,9 +33,9 @@ def cpc(**params):
 
 
 def mi(n_columns=6, y=None, **params):
-    X = table(300, n_columns)
-    noise = np.random.default_rng(1).normal(size=(300, 1))
-    return tiny_mi(**params).fit(X, X[:, :1] + 3 * noise if y is None else y(X))
+    X = StandardScaler().fit_transform(table(600, n_columns))
+    noise = np.random.default_rng(1).normal(size=(600, 1))
+    return tiny_mi(**params).fit(X, X[:, :1] ** 2 + noise if y is None else y(X))
 
 
 EARLY = {"early_stopping": True}
@@ -55,8 +55,8 @@ FITS = {
     "multi-view, metric learning": lambda: multiview(views="halves", estimator="triplet"),
     "predictive": lambda: cpc(),
     "predictive, all negatives": lambda: cpc(negatives="all", **EARLY),
-    "mi, refits": lambda: mi(n_refits=2),
-    "mi, joint": lambda: mi(1),
+    "mi, refits": lambda: mi(n_refits=2, max_iter=20),
+    "mi, joint": lambda: mi(1, max_iter=20),
     "mi, one critic": lambda: mi(critic="separable"),
     "mi, conditional": lambda: mi(estimator="ba"),
     "mi, labels": lambda: mi(y=lambda X: X[:, 0] > 0),
@@ -154,6 +154,15 @@ def test_units_hold_where_they_can_be_checked(fitted):
             assert unit != "share" or 0 <= value <= 1
             if unit == "nats" and name.removeprefix("valid_") not in ("l1out", "total_correlation"):
                 assert value <= np.log(fitted.batch_size)  # the cap of every bound above
+
+
+@pytest.mark.parametrize(("name", "n_networks"), [("mi, refits", 3), ("mi, joint", 2), ("mi, one critic", 1)])
+def test_each_network_has_its_own_line(name, n_networks):
+    lines = LossCurveDisplay.from_estimator(FITS[name]()).lines_
+    assert len(lines) == 2 * n_networks
+    assert ("loss" in lines) == (n_networks == 1)
+    epochs = np.concatenate([line.get_xdata() for name, line in lines.items() if not name.startswith("valid_")])
+    assert epochs.tolist() == list(range(1, len(epochs) + 1))  # one network after the other
 
 
 # --------------------------------------------------------------------------------------------------------- what is chosen

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from protocol import Table, arguments_of
 
+from skdim._random import local_seed
 from skdim.bounds import BOUNDS
 from skdim.nn.critics import Concat, build_critic
 from skdim.synthetic import gaussian_mutual_information, shared_noise
-from skdim._random import local_seed
 
 BATCH = 128
 STEPS, N_EVALUATED = 8_000, 4_000

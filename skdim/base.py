@@ -81,22 +81,13 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Training samples, at least two. The first call learns the standardisation and builds the network.
-        y : Ignored
-            Accepted for scikit-learn's API.
+        X, y
+            As in :meth:`fit`. The first call learns the standardisation and builds the network.
 
         Returns
         -------
         self : object
             The fitted estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or ``X`` is invalid. The estimator is left unchanged.
-        DivergenceError
-            If training leaves the range of float32. The estimator is left unchanged.
         """
         return self._fit(X, y, partial=True)
 

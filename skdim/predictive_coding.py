@@ -10,6 +10,7 @@ import torch
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
+from skdim._docs import documented
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
@@ -31,6 +32,7 @@ from skdim.nn.objectives.predictive import NEGATIVES, Predictive
 __all__ = ["CPCTransformer"]
 
 
+@documented
 class CPCTransformer(InfoMaxTransformer):
     r"""Learn representations of sequences, or of images, by predicting what comes later.
 
@@ -79,36 +81,7 @@ class CPCTransformer(InfoMaxTransformer):
         row; the mean over all contexts; or all of them, time by time, 0 beyond a sequence's own length.
     batch_size : int, default=32
         Largest batch, at least 2; the other sequences of a batch are the negatives.
-    max_iter : int or "auto", default="auto"
-        Epochs. "auto" makes about 8,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
-    learning_rate : float, default=2e-3
-        Highest learning rate; in ``fit`` it rises over the first 5 % of the steps and falls along a cosine.
-    optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
-        Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
-    weight_decay : float, default=1e-2
-        Weight decay of weight matrices; biases, norms and scales are not decayed.
-    early_stopping : bool, default=False
-        Whether to hold rows out, stop when the objective on them no longer improves, and keep the best epoch's weights.
-    validation_fraction : float, default=0.1
-        Share of the rows held out.
-    n_iter_no_change : int, default=10
-        Epochs without improvement that early stopping waits for.
-    tol : float, default=1e-4
-        Smallest improvement that counts, in nats.
-    warm_start : bool, default=False
-        Whether ``fit`` continues from the last fit, optimizer included.
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        What the encoder computes in while it trains; critics and bounds, and all that comes after training, are in float32.
-        "auto" is "bfloat16" on CUDA devices that have it, and "float32" elsewhere. CPUs with such instructions gain too:
-        measure.
-    compile : bool, default=False
-        Whether torch.compile translates the encoder for training, which takes a minute at first, and on CPUs a C++ compiler.
-    random_state : int, RandomState instance or None, default=None
-        An int gives the same bits again on one CPU, at the same number of threads and the same versions.
-    verbose : int, default=0
-        Above 0, a line per epoch is printed.
+    %(training)s
 
     Attributes
     ----------
@@ -124,27 +97,12 @@ class CPCTransformer(InfoMaxTransformer):
         Mean over the steps in nats, as the estimator reports it, with negatives at the same offset of other sequences,
         whatever ``negatives`` is: over the last epoch's training batches, or the held-out rows in the best epoch. -inf
         without training.
-    loss_curve_ : list of float
-        The training objective's loss after each epoch.
     history_ : list of dict
         Per epoch: "epoch", "loss", the bound "prediction" in nats, "accuracy_1" and so on of each step, and held-out values
         with prefix ``"valid_"``.
-    n_iter_ : int
-        Epochs trained.
-    n_features_in_ : int
-        Product of ``input_shape_``.
-    feature_names_in_ : ndarray of str
-        Column names, where X had them.
-    input_shape_ : tuple of int
-        Shape of one sample.
-    device_ : str
-        Where the network is.
+    %(attributes)s
 
-    Raises
-    ------
-    ValueError, TypeError
-        From ``fit``, before training, if a parameter or X is not what it may be, sequences are too short, or an option has
-        no effect together with others.
+    %(raises)s
 
     Notes
     -----
@@ -284,24 +242,13 @@ class CPCTransformer(InfoMaxTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
-            Training samples, at least two. The first call learns the standardisation and builds the network.
-        y : Ignored
-            Accepted for scikit-learn's API.
-        lengths : array-like of int of shape (n_samples,), default=None
-            How many samples of each sequence are its own.
+        X, y, lengths
+            As in :meth:`fit`. The first call learns the standardisation and builds the network.
 
         Returns
         -------
         self : object
             The fitted estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter, ``X`` or ``lengths`` is invalid. The estimator is left unchanged.
-        DivergenceError
-            If training leaves the range of float32. The estimator is left unchanged.
         """
         return self._fit(X, y, partial=True, lengths=lengths)
 
@@ -310,12 +257,8 @@ class CPCTransformer(InfoMaxTransformer):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
-            Training samples, at least two.
-        y : Ignored
-            Accepted for scikit-learn's API.
-        lengths : array-like of int of shape (n_samples,), default=None
-            How many samples of each sequence are its own.
+        X, y, lengths
+            As in :meth:`fit`.
 
         Returns
         -------

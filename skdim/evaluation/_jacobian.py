@@ -20,7 +20,7 @@ from skdim.base import InfoMaxTransformer
 from skdim.evaluation._frames import frame
 from skdim.evaluation._inputs import Array
 from skdim.nn.encoders import Code
-from skdim.nn.objectives.multiview import ViewEncoders
+from skdim.nn.views import ViewEncoders
 
 #: Numbers in the Jacobians that are held at once: 16 MiB in float32, and the encoder's layers take many times as much.
 NUMBERS_AT_ONCE = 2**22

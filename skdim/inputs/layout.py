@@ -117,7 +117,7 @@ class Layout:
     def lift(self, X: Any, view: int, n_columns: int) -> npt.NDArray[np.float64]:
         """Return whole rows (n, n_columns) that lack all but one view, from that view alone."""
         rows = np.full((len(X), n_columns), np.nan)
-        rows[:, self.views[view][1]] = np.asarray(X, dtype=np.float64).reshape(len(X), -1)
+        rows[:, self.views[view][1]] = np.asarray(X, dtype=np.float64).reshape(len(X), len(self.views[view][1]))
         return rows
 
     def state(self) -> dict[str, Any]:

@@ -9,19 +9,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
-from skdim.inputs.arrays import Beside, Stored, as_stored, is_stored
-from skdim.inputs.partitions import View, feature_names
+from skdim.inputs.arrays import Stored, as_stored, is_stored
 
-__all__ = [
-    "arrays_of_views",
-    "check_names_of_view",
-    "checked_as_read",
-    "is_list_of_arrays",
-    "resolve_input_shape",
-    "validate_samples",
-]
+__all__ = ["checked_as_read", "resolve_input_shape", "validate_samples"]
 
 
 def validate_samples(
@@ -113,55 +105,3 @@ def resolve_input_shape(given: Sequence[int] | None, X_shape: tuple[int, ...]) -
             )
         shape = sides
     return tuple(int(side) for side in shape)
-
-
-def is_list_of_arrays(X: Any) -> bool:
-    """Whether X is a list of arrays or data frames, which are then views; a list of lists is one array."""
-    return isinstance(X, (list, tuple)) and len(X) > 0 and all(len(getattr(part, "shape", ())) > 1 for part in X)
-
-
-def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list[tuple[Any, ...]]]:
-    """Return the views beside each other in one array (n, n_columns), and the groups of columns that they are in it.
-
-    Raises
-    ------
-    ValueError
-        If there is one array only, or their lengths differ.
-    """
-    if len(X) < 2:
-        raise ValueError("X is a list of 1 array, that is one view only; a list of arrays has one for each view.")
-    arrays = [
-        as_stored(part)
-        if is_stored(part)
-        else check_array(
-            part,
-            dtype="numeric",
-            allow_nd=True,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=min_samples,
-            estimator=estimator,
-            input_name=f"X[{i}]",
-        )
-        for i, part in enumerate(X)
-    ]
-    check_consistent_length(*arrays)
-    if max(array.ndim for array in arrays) > 4:
-        raise ValueError(f"The arrays of X must have at most 4 dimensions, got shapes {[a.shape for a in arrays]}.")
-    groups, start = [], 0
-    for i, array in enumerate(arrays):
-        width = math.prod(array.shape[1:])
-        shape = (array.shape[1:],) if array.ndim > 2 else ()
-        groups.append((f"view{i}", slice(start, start + width), *shape))
-        start += width
-    if any(is_stored(part) or isinstance(part, np.memmap) for part in X):  # they stay where they are
-        parts = [part if is_stored(part) else array for part, array in zip(X, arrays, strict=True)]
-        return as_stored(Beside(parts)), groups
-    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1), groups
-
-
-def check_names_of_view(X: Any, names: Any, view: View) -> None:
-    """Raise a ``ValueError`` if X, the columns of one view alone, names them otherwise than they were in fit."""
-    came = feature_names(X)
-    expected = None if names is None else [str(names[column]) for column in view[1]]
-    if came is not None and expected is not None and came != expected:
-        raise ValueError(f"The columns of view {view[0]!r} were {expected} in fit, got {came}.")

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -16,23 +15,18 @@ from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
 from skdim._sklearn import draw_seed, unchanged_on_error
-from skdim.inputs.batches import Rows, evaluation_batch
+from skdim.inputs.batches import Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import resolve_input_shape, validate_samples
-from skdim.nn.objectives import Objective, drawn
+from skdim.nn.objectives import Objective
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting
+from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
 from skdim.training.trainer import History, make_optimizer
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
-
-#: Rows that are encoded at once; a last, shorter part is filled up to a multiple of ROW_TILE, so that a row's features do not
-#: depend on the rows beside it.
-CHUNK, ROW_TILE = 256, 32
-#: Rows that are scored at once: the candidates of InfoNCE.
-N_SCORED = 256
 
 
 class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
@@ -237,33 +231,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             If called before ``fit``.
         """
         check_is_fitted(self)
-        return self._encode(self._samples(X, self._learner.device, reset=False))
-
-    def _encode(self, samples: Samples) -> Any:
-        """Return the features of samples."""
-        features = np.empty((len(samples), self._n_features_out), dtype=np.float32)
-        outside = []
-        for start in range(0, len(samples), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(samples)))
-            features[rows] = self._encode_block(samples, rows)
-            outside += rows[~np.isfinite(features[rows]).all(axis=1)].tolist()
-        if outside:
-            raise ValueError(
-                f"{len(outside)} sample(s), the first at row {outside[0]}, lie so far outside the range of the fitted data "
-                "that their features are not finite in float32."
-            )
-        return features
-
-    @torch.inference_mode()
-    def _encode_block(self, samples: Samples, rows: Any) -> Any:
-        X, n_padding = samples.read(slice(rows[0], rows[-1] + 1)), -len(rows) % ROW_TILE
-        if n_padding:
-            X = torch.cat([X, X.new_zeros(n_padding, *X.shape[1:])])
-        tile = np.concatenate([rows, rows[:1].repeat(n_padding)])
-        extras = {name: part[tile] for name, part in samples.extras.items()}
-        info = Rows(len(tile), slice(0, len(tile)), samples.shape(), extras)
-        features = self._learner.objective.features(X, info, self._output())
-        return features[: len(rows)].cpu().numpy()
+        return encode(self._learner.objective, self._samples(X, self._learner.device, reset=False), self._output())
 
     def _output(self) -> str:
         """Return the name of the features that ``transform`` returns."""
@@ -300,21 +268,8 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _score(self, X: Any, **extras: Any) -> float:
         check_is_fitted(self)
-        samples, objective = (
-            self._samples(X, self._learner.device, reset=False, min_samples=2, **extras),
-            self._learner.objective,
-        )
-        k, scores = min(len(samples), N_SCORED), []
-        with torch.inference_mode():
-            for start in range(0, len(samples), k):
-                batch = evaluation_batch(samples, np.arange(start, start + k) % len(samples), objective.n_draws)
-                scores.append(objective.score(batch.X, drawn(objective, batch, None)).item())
-        score = float(np.mean(scores))
-        if not math.isfinite(score):
-            raise ValueError(
-                f"The score is {score}: samples lie too far outside the range of the fitted data for float32."
-            )
-        return score
+        samples = self._samples(X, self._learner.device, reset=False, min_samples=2, **extras)
+        return mean_score(self._learner.objective, samples)
 
     @property
     def encoder_(self) -> nn.Module:

@@ -36,6 +36,7 @@ from skdim.nn.objectives import Objective
 from skdim.nn.objectives.multiview import NEGATIVES, MultiView, build_pairs, check_target
 from skdim.nn.views import build_view_encoders, check_view_encoders, sequences_among
 from skdim.training.distributed import several
+from skdim.training.inference import encode
 
 __all__ = ["MultiViewInfoMaxTransformer"]
 
@@ -427,7 +428,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             If called before ``fit``.
         """
         check_is_fitted(self)
-        layout, output = self._layout, self._output()
+        objective, layout, output = self._learner.objective, self._layout, self._output()
         number, rows = None, None
         if output in layout.names and layout.kind not in ("layers", "augment", "luminance_chrominance"):
             number = layout.names.index(output)
@@ -435,12 +436,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             names = None if fitted_names is None else fitted_names[self.views_[number][1]]
             rows = rows_from_one_view(X, layout, number, self, names)
         if rows is not None:
-            return self._encode(Samples(rows, self._learner.standardize, self._learner.device))
+            return encode(objective, Samples(rows, self._learner.standardize, self._learner.device), output)
         samples = self._samples(X, self._learner.device, reset=False, needed=number)
-        features, present = self._encode(samples), samples.extras.get("present")
+        features, present = encode(objective, samples, output), samples.extras.get("present")
         if present is not None and output != "mean":
-            used = [layout.names.index(name) for name in self._learner.objective.output_views(output)]
-            features[~np.repeat(present[:, used], self._learner.objective.n_components, axis=1)] = np.nan
+            used = [layout.names.index(name) for name in objective.output_views(output)]
+            features[~np.repeat(present[:, used], objective.n_components, axis=1)] = np.nan
         return features
 
     def __sklearn_tags__(self) -> Any:

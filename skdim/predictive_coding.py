@@ -14,8 +14,8 @@ from skdim._docs import documented
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
-from skdim.inputs.arrays import each
 from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.sequences import check_frames, cut_to_lengths
 from skdim.inputs.validation import validate_samples
 from skdim.nn.causal import (
     CONTEXTS,
@@ -27,7 +27,8 @@ from skdim.nn.causal import (
     build_causal_encoder,
 )
 from skdim.nn.objectives import Objective
-from skdim.nn.objectives.predictive import NEGATIVES, Predictive
+from skdim.nn.objectives.predictive import NEGATIVES, Predictive, steps_allowed
+from skdim.training.inference import encode
 
 __all__ = ["CPCTransformer"]
 
@@ -285,13 +286,14 @@ class CPCTransformer(InfoMaxTransformer):
         Raises
         ------
         ValueError, TypeError
-            If ``X`` or ``lengths`` is not what it may be, or a sequence is shorter than a frame, or for
+            If ``X`` or ``lengths`` is invalid, or a sequence is shorter than a frame, or for
             ``features="sequence"`` longer than the fitted ones.
         NotFittedError
             If called before ``fit``.
         """
         check_is_fitted(self)
-        return self._encode(self._samples(X, self._learner.device, reset=False, lengths=lengths))
+        samples = self._samples(X, self._learner.device, reset=False, lengths=lengths)
+        return encode(self._learner.objective, samples, self._output())
 
     def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
         """Return the InfoNCE lower bound, in nats, of contexts on later latents, the mean over the steps.
@@ -313,7 +315,7 @@ class CPCTransformer(InfoMaxTransformer):
         Raises
         ------
         ValueError, TypeError
-            If ``X`` or ``lengths`` is not what it may be, or no two sequences reach a second frame.
+            If ``X`` or ``lengths`` is invalid, or no two sequences reach a second frame.
         NotFittedError
             If called before ``fit``.
         """
@@ -325,7 +327,7 @@ class CPCTransformer(InfoMaxTransformer):
         bound_for_codes(self.estimator)
         if self.patch_size is None and self.patch_overlap != "auto":
             raise ValueError(f"patch_overlap={self.patch_overlap!r} has no effect with patch_size=None.")
-        patches = self._patches()
+        patches = PatchGrid.of(self.patch_size, self.patch_overlap)
         is_for_sequences = isinstance(self.encoder, StridedConv)
         if patches is None and not is_for_sequences and self.encoder != "auto":
             raise ValueError(
@@ -339,14 +341,6 @@ class CPCTransformer(InfoMaxTransformer):
             raise ValueError(
                 "negatives='sequence' tells the anchors of a sequence from each other: n_anchors=1 leaves none."
             )
-
-    def _patches(self) -> PatchGrid | None:
-        if self.patch_size is None:
-            return None
-        overlap = self.patch_overlap
-        if not isinstance(overlap, str):
-            overlap = _pair("patch_overlap", overlap, least=0)
-        return PatchGrid(_pair("patch_size", self.patch_size, least=1), overlap)
 
     def _strided(self) -> StridedConv:
         return self.encoder if isinstance(self.encoder, StridedConv) else StridedConv()
@@ -369,7 +363,7 @@ class CPCTransformer(InfoMaxTransformer):
         return (1, *input_shape) if n_axes == 2 else input_shape
 
     def _build(self, standardize: Standardizer, training: bool) -> Objective:
-        shape, patches = standardize.shape, self._patches()
+        shape, patches = standardize.shape, PatchGrid.of(self.patch_size, self.patch_overlap)
         if patches is None:
             factory = self._strided()
         else:
@@ -377,54 +371,30 @@ class CPCTransformer(InfoMaxTransformer):
             factory = PATCH_ENCODERS[name] if isinstance(name, str) else name
         context = CONTEXTS[self.context]() if isinstance(self.context, str) else self.context
         encoder = build_causal_encoder(factory, context, shape, self.n_components, patches)
-        n_steps = min(self.n_steps, self._n_steps_of(*encoder.grid))
-        if n_steps < 1:
-            raise ValueError(_too_short(shape, encoder.grid, encoder.stride, 2 - n_steps))
-        return Predictive(
-            encoder, bound_for_codes(self.estimator), self.n_components, n_steps, self.negatives, self.n_anchors
-        )
+        bound = bound_for_codes(self.estimator)
+        n_steps = steps_allowed(self.n_steps, self.negatives, encoder, shape)
+        return Predictive(encoder, bound, self.n_components, n_steps, self.negatives, self.n_anchors)
 
-    def _n_steps_of(self, n_times: int, n_columns: int) -> int:
-        """Return how many steps a grid allows; a sequence that is its own negative needs two pairs for the last."""
-        return n_times - 2 if self.negatives == "sequence" and n_columns == 1 else n_times - 1
-
-    # -------------------------------------------------------------------------------------------------------- lengths
     def _samples(
         self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, lengths: Any = None
     ) -> Samples:
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
-        fitted = None if reset else self._learner.standardize.shape
+        fitted = None if reset else self._learner.standardize
         # Stacked sequences may be longer or shorter than the fitted ones.
-        is_like = fitted is not None and len(fitted) == 2 and X.ndim == 3 and X.shape[1] == fitted[0]
+        is_like = fitted is not None and len(fitted.shape) == 2 and X.ndim == 3 and X.shape[1] == fitted.shape[0]
         self._set_shape(X, reset, [X.shape[1:]] if is_like else [])
-        shape = self._network_shape(self.input_shape_) if fitted is None else fitted
+        shape = self._network_shape(self.input_shape_) if fitted is None else fitted.shape
         if len(shape) == 3:
             if lengths is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
-            return Samples(X, Standardizer.learn(X, shape) if reset else self._learner.standardize, device)
-        if X.ndim == 2:
-            n_channels, n_times = shape[0], X.shape[1] // shape[0]
-            X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))
-        if lengths is not None:
-            lengths = _check_lengths(lengths, len(X), X.shape[2])
-            longest = lengths.max()
-            X = each(X, lambda block: block[:, :, :longest])
+            return Samples(X, fitted or Standardizer.learn(X, shape), device)
+        X, lengths = cut_to_lengths(X, shape[0], lengths)
         stride = self._strided().stride_of(X.shape[2]) if reset else self._learner.objective.encoder.stride
-        self._check_frames(X, lengths, stride, reset)
+        check_frames(X, lengths, stride, least=2 if reset else 1)
         is_padded = lengths is not None and lengths.min() < X.shape[2]
-        extras = {"lengths": lengths} if is_padded else {}
-        standardize = Standardizer.learn(X, X.shape[1:], extras.get("lengths")) if reset else self._learner.standardize
-        return Samples(X, standardize, device, extras)
-
-    def _check_frames(self, X: Any, lengths: Any, stride: int, reset: bool) -> None:
-        """Refuse sequences without a frame."""
-        shortest = X.shape[2] if lengths is None else int(lengths.min())
-        if shortest < stride or (reset and X.shape[2] < 2):
-            what = f"lengths hold {shortest}" if lengths is not None else f"X has shape {X.shape}"
-            raise ValueError(
-                f"{what}: a sequence of {shortest} sample(s), or {shortest} feature(s) per channel, is shorter than "
-                f"the {max(stride, 2) if reset else stride} samples that the encoder needs."
-            )
+        lengths = lengths if is_padded else None
+        standardize = fitted or Standardizer.learn(X, X.shape[1:], lengths)
+        return Samples(X, standardize, device, {} if lengths is None else {"lengths": lengths})
 
     # ------------------------------------------------------------------------------------------------- what is reported
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
@@ -436,34 +406,3 @@ class CPCTransformer(InfoMaxTransformer):
         """Steps that are predicted."""
         check_is_fitted(self)
         return int(self._learner.objective.n_steps)
-
-
-def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
-    """Return two integers, from one or from two."""
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in pair):
-        raise ValueError(f"{name} must be an integer of at least {least}, or a pair of them, got {value!r}.")
-    return int(pair[0]), int(pair[1])
-
-
-def _check_lengths(lengths: Any, n: int, longest: int) -> np.ndarray:
-    """Return lengths as integers, one a row, within the array."""
-    lengths = np.asarray(lengths)
-    if lengths.shape != (n,):
-        raise ValueError(f"lengths must have shape ({n},), one for each row of X, got {lengths.shape}.")
-    if lengths.dtype.kind not in "iu":
-        raise ValueError(f"lengths must be integers, got dtype {lengths.dtype}.")
-    if lengths.min() < 1 or lengths.max() > longest:
-        raise ValueError(
-            f"lengths must lie between 1 and the {longest} samples of X, got {lengths.min()} to {lengths.max()}."
-        )
-    return lengths.astype(np.int64)
-
-
-def _too_short(shape: tuple[int, ...], grid: tuple[int, int], stride: int, n_needed: int) -> str:
-    if len(shape) == 3:
-        return f"Images of {shape[1]} x {shape[2]} hold {grid[0]} row(s) of patches; at least 2 are needed."
-    return (
-        f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {grid[0]} frame(s) of {stride} sample(s); "
-        f"at least {n_needed} are needed."
-    )

@@ -28,7 +28,7 @@ from skdim.nn.causal import CausalEncoder, Contexts
 from skdim.nn.objectives.anchors import Grid, OwnPlaces, SharedPlaces, own_places, shared_places
 from skdim.nn.objectives.objective import Draws, Objective
 
-__all__ = ["NEGATIVES", "Predictive"]
+__all__ = ["NEGATIVES", "Predictive", "steps_allowed"]
 
 #: Where the negatives of a pair (c_t, z_{t+k}) come from: z at the same offset of the other sequences, z at other offsets of
 #: the same sequence, or both and other offsets of the others.
@@ -249,6 +249,27 @@ class Predictive(Objective):
         n_times, n_columns = self.encoder.grid
         width = self.W.shape[1]
         return {"last": width, "mean": width, "sequence": n_times * n_columns * width}
+
+
+def steps_allowed(n_steps: int, negatives: str, encoder: CausalEncoder, shape: tuple[int, ...]) -> int:
+    """Return how many of ``n_steps`` the fitted length allows.
+
+    Raises
+    ------
+    ValueError
+        If it allows none.
+    """
+    (n_times, n_columns), stride = encoder.grid, encoder.stride
+    # A sequence that is its own negative needs two pairs for the last step.
+    least = 3 if negatives == "sequence" and n_columns == 1 else 2
+    if n_times >= least:
+        return min(n_steps, n_times - least + 1)
+    if len(shape) == 3:
+        raise ValueError(f"Images of {shape[1]} x {shape[2]} hold {n_times} row(s) of patches; at least 2 are needed.")
+    raise ValueError(
+        f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {n_times} frame(s) of {stride} sample(s); "
+        f"at least {least} are needed."
+    )
 
 
 def _at(code: Tensor, places: Tensor) -> Tensor:

@@ -21,8 +21,8 @@ def mlp(
 ) -> nn.Sequential:
     """Return a multi-layer perceptron: hidden layers with ReLU and, if ``n_outputs`` is given, a linear layer on top.
 
-    ``norm`` ("none", "group" or "batch") precedes each ReLU, and ``linear`` builds each linear layer. ``start`` is the output for
-    every input before training; with None the top layer is as ``linear`` returns it.
+    ``norm`` ("none", "group" or "batch") precedes each ReLU, and ``linear`` builds each linear layer. ``start`` is the output
+    for every input before training; with None the top layer is as ``linear`` returns it.
 
     >>> mlp(3, (8, 8), 1, start=2.0)(torch.ones(1, 3)).item()
     2.0

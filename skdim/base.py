@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from skdim._params import check_factories, look_up, same_parameter
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.inputs.batches import Rows
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.validation import resolve_input_shape, validate_samples
+from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.objectives import Objective
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
@@ -173,23 +173,10 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         """Return X validated, shaped and standardised; learn its shape and scale, or use the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
-        self._set_shape(X, reset)
+        validate_shape(self, X.shape, reset=reset)
         if not reset:
             return Samples(X, self._learner.standardize, device)
         return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_)), device)
-
-    def _set_shape(self, X: Any, reset: bool, accepted: Sequence[tuple[int, ...]] = ()) -> None:
-        """Learn the shape of one sample, or refuse another one than those fitted or ``accepted``."""
-        if reset:
-            self.input_shape_ = resolve_input_shape(self.input_shape, X.shape)
-            self.n_features_in_ = math.prod(self.input_shape_)
-            if X.ndim > 2:
-                self.__dict__.pop("feature_names_in_", None)
-        elif X.shape[1:] not in (self.input_shape_, (self.n_features_in_,), *accepted):
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on samples of shape "
-                f"{self.input_shape_} and takes these, or flat as ({self.n_features_in_},)."
-            )
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from skdim._docs import documented
+from skdim._params import choose
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, InfoNCE, bound_for_codes
@@ -365,7 +366,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         terms = build_terms(
             encoder, bound_for_codes(self.estimator), [choose_critic(c) for c in pair], self._weights(), known
         )
-        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
+        prior = choose("prior", self.prior, PRIORS)
         matching = PriorMatching(prior, self.n_components) if training and self.prior_weight > 0 else None
         posterior: nn.Module | None = None
         if self.posterior is not None:

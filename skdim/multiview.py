@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 from numbers import Integral, Real
 from typing import Any
@@ -18,18 +20,10 @@ from skdim.bounds import BOUNDS, METRIC_LOSSES, Bound, bound_for_codes
 from skdim.exceptions import NotABoundWarning, warn
 from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.batches import n_batches
-from skdim.inputs.layout import Layout, find_layout
+from skdim.inputs.layout import Layout
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.validation import validate_samples
-from skdim.inputs.views import (
-    check_groups,
-    check_pairs,
-    check_views,
-    columns_of_views,
-    presence_of_views,
-    rows_from_one_view,
-)
+from skdim.inputs.views import check_groups, check_pairs, check_views, rows_from_one_view, samples_of_views
 from skdim.nn.critics import CRITICS, choose_critic, shared_critic
 from skdim.nn.encoders import ENCODERS
 from skdim.nn.objectives import Objective
@@ -315,32 +309,19 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         needed: int | None = None,
     ) -> Samples:
         """Return X standardised; ``needed`` is the only view that samples must have, None for what the graph asks for."""
-        X, columns = columns_of_views(X, self.views, self, min_samples)
-        sequences = sequences_among(self.encoder, None if columns is None else len(columns))
-        given, used = X, None
-        if columns is not None:
-            self._set_shape(X if hasattr(X, "shape") else np.asarray(X), reset)
-            layout = self._layout
-            if reset:
-                layout = find_layout(self.views, given, self.input_shape_, sequences, columns, self.graph)
-            used = layout.used
-        X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite="allow-nan", columns=used)
-        if columns is None:
-            self._set_shape(X, reset)
-            layout = self._layout
-            if reset:
-                layout = find_layout(self.views, given, self.input_shape_, sequences, columns, self.graph)
-        extras = {} if groups is None else {"groups": np.unique(column_or_1d(groups), return_inverse=True)[1]}
-        check_consistent_length(X, *extras.values())
-        if (present := presence_of_views(layout, X, needed)) is not None:
-            extras["present"] = present
-        standardize = Standardizer.learn_views(X, layout) if reset else self._learner.standardize
-        return Samples(X, standardize, device, extras)
+        fitted = None if reset else self._learner.standardize
+        sequences = functools.partial(sequences_among, self.encoder)
+        samples = samples_of_views(self, X, fitted, device, sequences, min_samples, needed)
+        if groups is None:
+            return samples
+        numbers = np.unique(column_or_1d(groups), return_inverse=True)[1]
+        check_consistent_length(samples.X, numbers)
+        return dataclasses.replace(samples, extras={**samples.extras, "groups": numbers})
 
     def _check_rows(self, samples: Samples, rows: Any) -> None:
         layout, smallest = samples.standardize.layout, len(rows) // n_batches(len(rows), self.batch_size)
         assert layout is not None
-        check_output(self.output, layout)
+        layout.check_output(self.output)
         largest_group = check_groups(samples.extras.get("groups"), self.negatives, rows)
         check_target(self._bound(), self.target_mi, min(smallest, largest_group or smallest), self.negatives)
         check_pairs(layout, samples.extras.get("present"), rows, several())
@@ -367,9 +348,9 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     # ----------------------------------------------------------------------------------------------------------- transform
     @property
-    def _layout(self) -> Layout | None:
-        """The fitted layout, None before ``fit``."""
-        return self._learner.standardize.layout if hasattr(self, "_learner") else None
+    def _layout(self) -> Layout:
+        layout: Layout = self._learner.standardize.layout
+        return layout
 
     @property
     def views_(self) -> list[Any]:
@@ -379,7 +360,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         return [(name, used[columns], shape) for name, columns, shape in self._layout.views]
 
     def _output(self) -> str:
-        return check_output(self.output, self._layout)
+        return self._layout.check_output(self.output)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return the names of the features: the view's, or "mean", with a number.
@@ -449,11 +430,3 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         may_lack = isinstance(self.views, (list, tuple)) or self.views in ("halves", "quadrants", "channels")
         tags.input_tags.allow_nan = may_lack and self.graph == "full"
         return tags
-
-
-def check_output(output: str, layout: Layout) -> str:
-    """Return the parameter ``output``, or raise a ValueError if no view has that name."""
-    allowed = ["concat", "mean", *layout.names]
-    if output not in allowed:
-        raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
-    return output

@@ -11,12 +11,13 @@ from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
 from skdim._docs import documented
+from skdim._params import choose
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.sequences import check_frames, cut_to_lengths
-from skdim.inputs.validation import validate_samples
+from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.causal import (
     CONTEXTS,
     GRU,
@@ -367,9 +368,8 @@ class CPCTransformer(InfoMaxTransformer):
         if patches is None:
             factory = self._strided()
         else:
-            name = patches.encoder if self.encoder == "auto" else self.encoder
-            factory = PATCH_ENCODERS[name] if isinstance(name, str) else name
-        context = CONTEXTS[self.context]() if isinstance(self.context, str) else self.context
+            factory = choose("encoder", patches.encoder if self.encoder == "auto" else self.encoder, PATCH_ENCODERS)
+        context = choose("context", self.context, CONTEXTS)
         encoder = build_causal_encoder(factory, context, shape, self.n_components, patches)
         bound = bound_for_codes(self.estimator)
         n_steps = steps_allowed(self.n_steps, self.negatives, encoder, shape)
@@ -382,7 +382,7 @@ class CPCTransformer(InfoMaxTransformer):
         fitted = None if reset else self._learner.standardize
         # Stacked sequences may be longer or shorter than the fitted ones.
         is_like = fitted is not None and len(fitted.shape) == 2 and X.ndim == 3 and X.shape[1] == fitted.shape[0]
-        self._set_shape(X, reset, [X.shape[1:]] if is_like else [])
+        validate_shape(self, X.shape, reset=reset, accepted=[X.shape[1:]] if is_like else [])
         shape = self._network_shape(self.input_shape_) if fitted is None else fitted.shape
         if len(shape) == 3:
             if lengths is not None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim._params import Configured
+from skdim.nn.layers import mlp
 
 
 def check_scores(scores: Tensor) -> Tensor:
@@ -267,11 +268,7 @@ class AuxiliaryCriterion(Criterion):
         super().__init__(bound)
         self.of_y_only = bound.auxiliary == "log_baseline"
         n_inputs = y_features + (0 if self.of_y_only else x_features)
-        self.auxiliary = nn.Sequential(
-            nn.Linear(n_inputs, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1)
-        )
-        nn.init.zeros_(self.auxiliary[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.auxiliary[-1].bias)  # type: ignore[arg-type]
+        self.auxiliary = mlp(n_inputs, (64, 64), 1, zero_last=True)
 
     def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         return -self.value(scores, x, y)

@@ -104,6 +104,13 @@ class Layout:
                     f"{start + partly[0]}: a view is missing as a whole, or complete."
                 )
 
+    def check_output(self, output: str) -> str:
+        """Return the parameter ``output``, or raise a ``ValueError`` if no view has that name."""
+        allowed = ["concat", "mean", *self.names]
+        if output not in allowed:
+            raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
+        return output
+
     def split(self, X: Tensor) -> list[Tensor]:
         """Return the views (n, ...) of standardised samples (n, n_columns)."""
         views = []

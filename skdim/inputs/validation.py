@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skdim.inputs.arrays import Stored, as_stored, is_stored
 
-__all__ = ["checked_as_read", "resolve_input_shape", "validate_samples"]
+__all__ = ["checked_as_read", "validate_samples", "validate_shape"]
 
 
 def validate_samples(
@@ -85,23 +85,39 @@ def checked_as_read(estimator: Any, X: Stored, min_samples: int = 1, finite: boo
     return checked
 
 
-def resolve_input_shape(given: Sequence[int] | None, X_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of one sample, by the parameter ``input_shape`` where X is flat.
+def validate_shape(
+    estimator: Any, X_shape: tuple[int, ...], *, reset: bool, accepted: Sequence[tuple[int, ...]] = ()
+) -> None:
+    """Learn the shape of one sample, by the parameter ``input_shape`` where X is flat, or hold X against the fitted one.
+
+    Sets ``input_shape_`` and ``n_features_in_`` of the estimator, as :func:`sklearn.utils.validation.validate_data` does.
 
     Raises
     ------
     ValueError
-        If ``given`` is no shape, or does not match X.
+        If ``input_shape`` is no shape or does not match X, or X is like neither the fitted samples nor ``accepted``.
     """
     shape = X_shape[1:]
-    if given is not None:
-        sides = tuple(given)
+    if not reset:
+        if shape not in (estimator.input_shape_, (estimator.n_features_in_,), *accepted):
+            raise ValueError(
+                f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on samples of shape "
+                f"{estimator.input_shape_} and takes these, or flat as ({estimator.n_features_in_},)."
+            )
+        return
+    if estimator.input_shape is not None:
+        sides = tuple(estimator.input_shape)
         if len(sides) not in (2, 3) or not all(isinstance(side, Integral) and side > 0 for side in sides):
-            raise ValueError(f"input_shape must be (H, W), (C, H, W) or (C, L) with positive integers, got {given!r}.")
+            raise ValueError(
+                f"input_shape must be (H, W), (C, H, W) or (C, L) with positive integers, got {estimator.input_shape!r}."
+            )
         if shape not in (sides, (math.prod(sides),)):
             raise ValueError(
                 f"input_shape={sides} does not match X of shape {X_shape}: samples must have the shape {sides} or "
                 f"({math.prod(sides)},)."
             )
         shape = sides
-    return tuple(int(side) for side in shape)
+    estimator.input_shape_ = tuple(int(side) for side in shape)
+    estimator.n_features_in_ = math.prod(estimator.input_shape_)
+    if len(X_shape) > 2:
+        vars(estimator).pop("feature_names_in_", None)

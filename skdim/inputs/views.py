@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from skdim.inputs.arrays import Beside, Stored, StoredArray, as_stored, is_stored
-from skdim.inputs.layout import Layout
+from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import feature_names, is_group_list
-from skdim.inputs.validation import checked_as_read
+from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.validation import checked_as_read, validate_samples, validate_shape
 
-__all__ = ["check_groups", "check_pairs", "check_views", "columns_of_views", "presence_of_views", "rows_from_one_view"]
+__all__ = ["check_groups", "check_pairs", "check_views", "rows_from_one_view", "samples_of_views"]
 
 
 def check_views(views: Any, input_shape: Any) -> None:
@@ -34,7 +36,66 @@ def check_views(views: Any, input_shape: Any) -> None:
         )
 
 
-def columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:
+def samples_of_views(
+    estimator: Any,
+    X: Any,
+    fitted: Standardizer | None,
+    device: torch.device,
+    sequences: Callable[[int | None], Sequence[bool]],
+    min_samples: int = 1,
+    needed: int | None = None,
+) -> Samples:
+    """Return X standardised, with which views each row has.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        With the parameters ``views``, ``graph`` and ``input_shape``.
+    X : array-like, or list of arrays
+        What the user gave.
+    fitted : Standardizer or None
+        How samples are standardised, and their layout; None learns both.
+    device : torch.device
+        Where the tensors go.
+    sequences : callable (n_views) -> sequence of bool
+        Which of the views are sequences; ``n_views`` is None where a partition makes the views.
+    min_samples : int, default=1
+        Fewest samples.
+    needed : int or None, default=None
+        The only view that samples must have.
+    """
+    reset = fitted is None
+    X, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
+    given, layout = X, None if fitted is None else fitted.layout
+
+    def found() -> Layout:
+        names = sequences(None if columns is None else len(columns))
+        return find_layout(estimator.views, given, estimator.input_shape_, names, columns, estimator.graph)
+
+    if columns is not None:
+        if layout is not None and estimator.views == "auto":
+            _check_widths(columns, layout)
+        validate_shape(estimator, np.shape(X), reset=reset)
+        layout = layout or found()
+    used = None if columns is None else layout.used
+    X = validate_samples(estimator, X, reset=reset, min_samples=min_samples, finite="allow-nan", columns=used)
+    if columns is None:
+        validate_shape(estimator, X.shape, reset=reset)
+        layout = layout or found()
+    present = _presence_of_views(layout, X, needed)
+    standardize = fitted or Standardizer.learn_views(X, layout)
+    return Samples(X, standardize, device, {} if present is None else {"present": present})
+
+
+def _check_widths(groups: list[Any], layout: Layout) -> None:
+    """Hold a list of arrays against the fitted one."""
+    widths = [columns.stop - columns.start for _, columns, *_ in groups]
+    fitted = [len(columns) for _, columns, _ in layout.views]
+    if widths != fitted:
+        raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted} in fit.")
+
+
+def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:
     """Return X as one array, and the groups of columns that are its views, None where a partition makes the views.
 
     Raises
@@ -56,7 +117,7 @@ def columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tu
     return X, None
 
 
-def presence_of_views(layout: Layout, X: Any, needed: int | None = None) -> npt.NDArray[np.bool_] | None:
+def _presence_of_views(layout: Layout, X: Any, needed: int | None = None) -> npt.NDArray[np.bool_] | None:
     """Return which views each row has, None where all have all; ``needed`` is the only view that rows must have.
 
     Raises

@@ -104,7 +104,7 @@ def check_view_encoders(encoder: object, hidden_layer_sizes: object, shared: boo
 
 def sequences_among(encoder: object, n_views: int | None) -> list[bool]:
     """Return which views are sequences because their encoder takes sequences; ``n_views`` is None if not yet known."""
-    encoders = _each(encoder, n_views or 1)
+    encoders = _each(encoder, 1 if n_views is None else n_views)
     if n_views is not None and len(encoders) != n_views:
         raise ValueError(f"encoder is a list of {len(encoders)} for {n_views} views.")
     return [takes_sequences(each) for each in encoders]

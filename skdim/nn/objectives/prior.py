@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp
 
 from skdim._params import Configured, check_sizes
+from skdim.nn.layers import mlp
 
 
 @dataclass
@@ -124,12 +125,7 @@ class PriorMatching(nn.Module):
         super().__init__()
         prior.check()
         self.prior = prior
-        layers: list[nn.Module] = []
-        features = n_components
-        for size in prior.hidden_layer_sizes:
-            layers += [nn.Linear(features, size), nn.ReLU()]
-            features = size
-        self.discriminator = nn.Sequential(*layers, nn.Linear(features, 1))
+        self.discriminator = mlp(n_components, prior.hidden_layer_sizes, 1)
 
     def discriminator_loss(self, codes: Tensor, samples: Tensor) -> Tensor:
         """Return L_D of codes and as many prior samples; its gradient reaches the discriminator only."""

@@ -40,12 +40,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     r"""Learn representations by maximising mutual information between views of a sample.
 
     Each view :math:`X_a`, half of an image or a group of columns, has an encoder :math:`g_a`. Training maximises, over encoders
-    and critics,
+    and critics and in nats,
 
     .. math:: \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
-    in nats, over the pairs of views in the graph G: for two views Tschannen et al. [1]_, Eq. 2, for more the core view or the
-    full graph of contrastive multiview coding [2]_. By data processing it is at most I(X; g(X)).
+    over the pairs of views in the graph G: Tschannen et al. [1]_, Eq. 2 for two views, contrastive multiview coding [2]_ for
+    more. By data processing it is at most I(X; g(X)).
 
     Read more in the :doc:`user guide </user_guide>`.
 
@@ -60,13 +60,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         - "quadrants" of an image; "channels" of an image or sequence; "luminance_chrominance" of an RGB image.
         - "layers": the middle and the last layer of one encoder of the whole sample.
         - "shift": a sequence (n, L) or (n, C, L) and itself a quarter of its length later; ``Shift(steps=5)`` of
-          :mod:`skdim.inputs.partitions` configures it.
-        - "augment": two augmentations of the whole sample, as :class:`DeepInfoMaxTransformer` makes them; or an object of
-          :mod:`skdim.inputs.augmentation`, or a function as its ``augment`` takes.
-        - A list of ``(name, columns)`` or ``(name, columns, shape)``, at least two: groups of columns of a 2-D X. ``columns``
+          :mod:`skdim.inputs` configures it.
+        - "augment": two augmentations of the whole sample; or what ``augment`` of :class:`DeepInfoMaxTransformer` takes.
+        - A list of at least two ``(name, columns)`` or ``(name, columns, shape)``: groups of columns of a 2-D X. ``columns``
           as ColumnTransformer takes them: int, name, slice, list of ints or names, mask, or a callable of X. ``shape`` is
-          (H, W) or (C, H, W) for an image, (L,) for a sequence, also (C, L) where the view's encoder is "conv1d"; without it
-          the columns are a table. Groups do not overlap; columns in none are left out.
+          (H, W) or (C, H, W) for an image, (L,) for a sequence, also (C, L) if the view's encoder is "conv1d"; without it
+          the columns are a table. Groups do not overlap. Columns in no group are not read.
         - "auto": "halves"; where X is a list of arrays, one view for each, named "view0" and so on.
     graph : {"full", "core"}, default="full"
         Which pairs of views are maximised: all, or those with the first view. With "full" samples may lack views that
@@ -78,19 +77,17 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`. The last three are
         losses of metric learning and no bounds: their history reports the InfoNCE bound of the scores.
     critic : {"inner", "cosine", "bilinear", "separable", "concat"}, object or callable, default="separable"
-        The critic between the codes of two views, one for each pair: a name, a configured object such as
-        ``Cosine(temperature=0.07)``, or a class or function ``(x_features, y_features) -> nn.Module``; see
-        :mod:`skdim.nn.critics`.
+        The critic of each pair of codes: a name, a configured object such as ``Cosine(temperature=0.07)``, or a class or
+        function ``(x_features, y_features) -> nn.Module``; see :mod:`skdim.nn.critics`.
     target_mi : float or None, default=None
         Target t in nats: the loss is then :math:`|I_{EST} - t|` ([1]_, Section 3.4). It must lie below the estimator's cap.
     negatives : {"batch", "same_group", "semi_hard"}, default="batch"
-        The negatives of a joint sample: the batch; the samples of its group, with ``groups`` in ``fit``; or, for each anchor,
-        the highest-scored one below it, of FaceNet [3]_. The latter two void the bound: ``kind_`` is then "estimate", and
-        ``fit`` warns.
+        The negatives of a joint sample: the batch; the samples of its group, with ``groups`` in ``fit``; or the one that scores
+        highest below it [3]_. With the latter two the value is no bound: ``kind_`` is "estimate", and ``fit`` warns.
     encoder : {"auto", "conv", "conv1d", "resnet", "mlp"}, object, callable or list of them, default="auto"
         The encoder of every view, or a list with one for each: a name, a configured object, or a class or function
-        ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images and "conv1d" for
-        sequences of 8 a side and more, else "mlp".
+        ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. With sides of 8 or more, "auto" is "conv"
+        for images and "conv1d" for sequences, else "mlp".
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Fully connected layers of the named encoders: "auto" is (256, 256) for "mlp" and none for the others.
     input_shape : tuple of int, default=None
@@ -110,11 +107,11 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     views_ : list of (str, ndarray of int, tuple of int)
         Name of each view, its columns in the flattened sample, and the shape that its encoder takes.
     lower_bound_ : float
-        Mean over the pairs of the graph of what the estimator reports, in nats: over the last epoch's training batches, or over
-        the held-out rows in the best epoch. -inf without training. A lower bound where ``kind_`` says so.
+        The estimator's value in nats, the mean over the pairs of the graph: on the last epoch's training batches, or on the
+        held-out rows in the best epoch. -inf without training.
     kind_ : {"lower", "estimate"}
-        What ``lower_bound_`` and ``history_`` hold, in expectation over fresh samples: a lower bound, or an estimate that may
-        err to either side ("dv" on a batch, and whatever the negatives void).
+        What the expectation of ``lower_bound_`` is over fresh samples: a lower bound, or an estimate that may err to either
+        side.
     history_ : list of dict
         Per epoch: "epoch", "loss", the bound of each pair in nats, named such as "top-bottom", where samples had both, and
         held-out values with prefix ``"valid_"``.
@@ -124,14 +121,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     Notes
     -----
-    ``score`` is the InfoNCE lower bound in nats at K = min(n_samples, 256), in eval mode, the mean over all pairs of views and
-    both choices of the anchor, whatever ``graph``, ``estimator`` and ``negatives``: pairs outside the graph have critics too,
-    which are trained on the codes and do not steer them. The views of "augment" come from a fixed evaluation seed. More
-    information is not better features [1]_: to choose parameters, search over a ``Pipeline`` with a classifier.
+    ``score`` is the InfoNCE lower bound in nats at K = min(n_samples, 256), the mean over all pairs of views and both choices
+    of the anchor, whatever ``graph``, ``estimator`` and ``negatives``. Pairs outside the graph have critics too, which do not
+    change the codes. More information is not better features [1]_: to choose parameters, search over a ``Pipeline`` with a
+    classifier.
 
-    Images have a mean and scale for each channel, tables for each column. A row that lacks a view gives NaN in that view's
-    columns of ``output="concat"``, and the mean of the others with "mean". With a view's name as output, X may have that view's
-    columns alone.
+    A row that lacks a view gives NaN in that view's columns of ``output="concat"``, and the mean of the others with "mean".
 
     scikit-learn splits arrays, not lists of them: for searches and cross-validation put the views beside each other in one 2-D
     array and name groups of its columns.
@@ -262,7 +257,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         Warns
         -----
         NotABoundWarning
-            If ``negatives`` void the bound.
+            If the bound does not hold with these ``negatives``.
         """
         return self._fit(X, y, groups=groups)
 

@@ -79,8 +79,8 @@ class CPCTransformer(InfoMaxTransformer):
         Shape of one sample where X is flat: (C, L), or with ``patch_size`` (H, W) or (C, H, W). None takes it from X; a
         2-D X then holds sequences of one channel.
     features : {"last", "mean", "sequence"}, default="last"
-        What ``transform`` returns, read at transform time: the context at the last frame, with patches the mean over the last
-        row; the mean over all contexts; or all of them, time by time, 0 beyond a sequence's own length.
+        What ``transform`` returns, read at transform time: the context at the last frame (with patches the mean over the last
+        row), the mean over all contexts, or all contexts, which are 0 beyond a sequence's own length.
     batch_size : int, default=32
         Largest batch, at least 2; the other sequences of a batch are the negatives.
     %(training)s
@@ -92,13 +92,11 @@ class CPCTransformer(InfoMaxTransformer):
     n_steps_ : int
         Steps that are predicted: ``n_steps``, or what the longest sequence fitted allows.
     step_accuracy_ : ndarray of float, one a step
-        How often a context gives its own future, k steps ahead, the highest score among the sequences of a batch: the mean
-        over the last epoch's training batches, or over the held-out rows in the best epoch. Chance is 1 in the batch's size.
-        NaN without training, and for steps that fewer than two sequences of every batch reach. A diagnostic, no estimate.
+        How often a context gives its own future, k steps ahead, the highest score among the sequences of a batch. Chance is
+        one over the size of the batch. NaN without training, and for steps that fewer than two sequences of a batch reach.
     lower_bound_ : float
-        Mean over the steps in nats, as the estimator reports it, with negatives at the same offset of other sequences,
-        whatever ``negatives`` is: over the last epoch's training batches, or the held-out rows in the best epoch. -inf
-        without training.
+        The estimator's value in nats, the mean over the steps, with negatives at the same offset of other sequences: on the
+        last epoch's training batches, or on the held-out rows in the best epoch. -inf without training.
     history_ : list of dict
         Per epoch: "epoch", "loss", the bound "prediction" in nats, "accuracy_1" and so on of each step, and held-out values
         with prefix ``"valid_"``.
@@ -108,10 +106,9 @@ class CPCTransformer(InfoMaxTransformer):
 
     Notes
     -----
-    A sequence is cut into frames of ``encoder_.stride`` samples from its start; an incomplete last frame is not seen.
-    Sequences of unequal length come as a padded array with ``lengths``, which ``fit``, ``partial_fit``, ``transform`` and
-    ``score`` accept, in pipelines and searches through metadata routing; what is beyond a length has no influence. Stacked
-    sequences (n, C, L) may be of another length than the fitted ones.
+    A sequence is cut into frames of ``encoder_.stride`` samples from its start; an incomplete last frame is not read.
+    Sequences of unequal length are a padded array with ``lengths``, in pipelines and searches through metadata routing; values
+    beyond a length have no influence. Stacked sequences (n, C, L) may be of another length than the fitted ones.
 
     ``score`` is the mean over the steps k of the InfoNCE lower bound on I(z_{t+k}; c_t) in nats at K = min(n_samples, 256),
     averaged over at most 16 offsets t, with the latents at the same offset of the other sequences as negatives: a valid

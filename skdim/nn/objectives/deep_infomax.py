@@ -124,7 +124,11 @@ class DeepInfoMax(Objective):
             x = codes
             if name in ("local", "global"):
                 x = self._with_maps(codes, code.local, draws.get("locations") if name == "local" else None)
-            losses, values = zip(*(term(a, b) for a, b in self._directions(x, term)), strict=True)
+            losses, values = [], []
+            for pair in self._directions(x, term):
+                loss, value = term(*pair)
+                losses.append(loss)
+                values.append(value)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
         penalty, further = self._further_bounds(codes)

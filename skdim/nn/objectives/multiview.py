@@ -125,7 +125,8 @@ class PairInfoMax(CodeInfoMax):
         total = sum(share for share, _ in parts)
         loss, value = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for share, scores in parts:
-            part_loss, part_value = self.criterion(scores)
+            part_loss = self.criterion.loss(scores)
+            part_value = self.criterion.reported(part_loss, scores)
             loss, value = loss + share / total * part_loss, value + share / total * part_value
         if self.target is not None:
             gap = value - self.target

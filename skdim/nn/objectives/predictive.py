@@ -146,11 +146,14 @@ class Predictive(Objective):
         if self.negatives != "batch":
             of = self._own_offsets if self.negatives == "sequence" else self._all_offsets
             groups = [group for places in draws["own"] for group in of(codes, places)]
-        results = [self.criterion(group.scores) for group in groups]
-        loss = _average([loss for loss, _ in results], groups, codes.c)
+        losses = []
+        for group in groups:
+            losses.append(self.criterion.loss(group.scores))
+        loss = _average(losses, groups, codes.c)
         with torch.no_grad():
             if self.negatives == "batch":
-                values = [value for _, value in results]
+                pairs = zip(losses, groups, strict=True)
+                values = [self.criterion.reported(part, group.scores) for part, group in pairs]
             else:
                 values = [self.criterion.value(group.scores) for group in same_offset]
             value = _average(values, same_offset, codes.c)

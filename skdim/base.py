@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
-from skdim._sklearn import draw_seed, unchanged_on_error
+from skdim._sklearn import draw_seed, unchanged_on_error, with_callbacks
 from skdim.inputs.batches import Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
@@ -42,6 +42,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
     #: Parameters that a continued training may change; the others describe the network.
     _training_parameters = frozenset({*TRAINING_CONSTRAINTS, "features"})
+    _learner: Learner
 
     # ---------------------------------------------------------------------------------------------------------- training
     @with_callbacks
@@ -90,7 +91,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         resume = hasattr(self, "_learner") and (partial or self.warm_start)
         with unchanged_on_error(self):
             self._check_parameters()
-            samples = self._samples(X, resolve_device(self.device), reset=not resume, min_samples=2, **extras)
+            samples = self._samples(X, resolve_device(self.device), extras, reset=not resume, min_samples=2)
             learner = self._resumed() if resume else self._new_learner(samples)
             fitting = Fitting.plan(self, learner, samples, partial)
             self._check_rows(samples, fitting.train)
@@ -170,7 +171,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         check_factories(self, self._factories)
         self._validate_params()
 
-    def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
+    def _samples(
+        self, X: Any, device: torch.device, extras: Mapping[str, Any], *, reset: bool, min_samples: int = 1
+    ) -> Samples:
         """Return X validated, shaped and standardised; learn its shape and scale, or use the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
         validate_shape(self, X.shape, reset=reset)
@@ -214,11 +217,9 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         ------
         ValueError, TypeError
             If ``X`` is not numeric, finite and of the fitted shape, or ``features`` is unknown.
-        NotFittedError
-            If called before ``fit``.
         """
         check_is_fitted(self)
-        return encode(self._learner.objective, self._samples(X, self._learner.device, reset=False), self._output())
+        return encode(self._learner.objective, self._samples(X, self._learner.device, {}, reset=False), self._output())
 
     def _output(self) -> str:
         """Return the name of the features that ``transform`` returns."""
@@ -248,14 +249,12 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         ------
         ValueError, TypeError
             If ``X`` has fewer than two samples, or is not numeric, finite and of the fitted shape.
-        NotFittedError
-            If called before ``fit``.
         """
         return self._score(X)
 
     def _score(self, X: Any, **extras: Any) -> float:
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, reset=False, min_samples=2, **extras)
+        samples = self._samples(X, self._learner.device, extras, reset=False, min_samples=2)
         return mean_score(self._learner.objective, samples)
 
     @property
@@ -278,7 +277,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             Standardised samples, on the device of the fitted network.
         """
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, reset=False)
+        samples = self._samples(X, self._learner.device, {}, reset=False)
         return samples.read(slice(0, len(samples)))
 
     def feature_map(self) -> Callable[[Tensor], Tensor]:

@@ -272,7 +272,7 @@ class AuxiliaryCriterion(Criterion):
         super().__init__(bound)
         self.of_y_only = bound.auxiliary == "log_baseline"
         n_inputs = y_features + (0 if self.of_y_only else x_features)
-        self.auxiliary = mlp(n_inputs, (64, 64), 1, zero_last=True)
+        self.auxiliary = mlp(n_inputs, (64, 64), 1, start=0.0)
 
     def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         return -self.value(scores, x, y)

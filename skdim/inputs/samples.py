@@ -130,7 +130,7 @@ class Samples:
     X: Any
     standardize: Standardizer
     device: torch.device
-    extras: Mapping[str, Array] = field(default_factory=dict)
+    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.X)

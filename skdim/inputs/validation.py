@@ -107,7 +107,7 @@ def validate_shape(
         return
     if estimator.input_shape is not None:
         sides = tuple(estimator.input_shape)
-        if len(sides) not in (2, 3) or not all(isinstance(side, Integral) and side > 0 for side in sides):
+        if len(sides) not in (2, 3) or not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
             raise ValueError(
                 f"input_shape must be (H, W), (C, H, W) or (C, L) with positive integers, got {estimator.input_shape!r}."
             )

@@ -65,23 +65,27 @@ def samples_of_views(
         The only view that samples must have.
     """
     reset = fitted is None
-    X, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
-    given, layout = X, None if fitted is None else fitted.layout
+    given, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
 
-    def found() -> Layout:
-        names = sequences(None if columns is None else len(columns))
-        return find_layout(estimator.views, given, estimator.input_shape_, names, columns, estimator.graph)
+    def layout_of(shape: tuple[int, ...]) -> Layout:
+        validate_shape(estimator, shape, reset=reset)
+        if fitted is not None and fitted.layout is not None:
+            return fitted.layout
+        which = sequences(None if columns is None else len(columns))
+        return find_layout(estimator.views, given, estimator.input_shape_, which, columns, estimator.graph)
 
-    if columns is not None:
-        if layout is not None and estimator.views == "auto":
-            _check_widths(columns, layout)
-        validate_shape(estimator, np.shape(X), reset=reset)
-        layout = layout or found()
-    used = None if columns is None else layout.used
-    X = validate_samples(estimator, X, reset=reset, min_samples=min_samples, finite="allow-nan", columns=used)
+    def validated(used: Any = None) -> Any:
+        checks: dict[str, Any] = {"min_samples": min_samples, "finite": "allow-nan", "columns": used}
+        return validate_samples(estimator, given, reset=reset, **checks)
+
     if columns is None:
-        validate_shape(estimator, X.shape, reset=reset)
-        layout = layout or found()
+        X = validated()
+        layout = layout_of(X.shape)
+    else:
+        if fitted is not None and fitted.layout is not None and estimator.views == "auto":
+            _check_widths(columns, fitted.layout)
+        layout = layout_of(np.shape(given))
+        X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
     standardize = fitted or Standardizer.learn_views(X, layout)
     return Samples(X, standardize, device, {} if present is None else {"present": present})
@@ -137,7 +141,7 @@ def _presence_of_views(layout: Layout, X: Any, needed: int | None = None) -> npt
     return present
 
 
-def check_pairs(layout: Layout, present: npt.NDArray[np.bool_] | None, rows: Any, several: bool) -> None:
+def check_pairs(layout: Layout, present: npt.NDArray[Any] | None, rows: Any, several: bool) -> None:
     """Raise a ValueError if a pair of views is present in fewer than two of the rows that are trained on."""
     if present is None:
         return
@@ -153,7 +157,7 @@ def check_pairs(layout: Layout, present: npt.NDArray[np.bool_] | None, rows: Any
             raise ValueError(f"At least two samples must have both views {names}, got {n_both}.")
 
 
-def check_groups(groups: npt.NDArray[np.int64] | None, negatives: str, rows: Any) -> int:
+def check_groups(groups: npt.NDArray[Any] | None, negatives: str, rows: Any) -> int:
     """Return the size of the largest group among some rows, or 0 without groups.
 
     Raises
@@ -219,7 +223,7 @@ def _arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, lis
     """
     if len(X) < 2:
         raise ValueError("X is a list of 1 array, that is one view only; a list of arrays has one for each view.")
-    arrays = [
+    arrays: list[Any] = [
         as_stored(part)
         if is_stored(part)
         else check_array(

@@ -252,7 +252,7 @@ class PatchGrid(Configured):
 def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
     """Return two integers, from one or from two."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    if len(pair) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in pair):
+    if len(pair) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= least for v in pair):
         raise ValueError(f"{name} must be an integer of at least {least}, or a pair of them, got {value!r}.")
     return int(pair[0]), int(pair[1])
 

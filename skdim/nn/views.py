@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim.inputs.layout import Layout
-from skdim.nn.adapt import Code, EncoderFactory, build_encoder
+from skdim.nn.adapt import Code, Encoder, EncoderFactory, build_encoder
 from skdim.nn.encoders import check_encoders, choose_encoder, takes_sequences
 
 __all__ = ["LayerEncoder", "ViewEncoders", "build_view_encoders", "check_view_encoders", "sequences_among"]
@@ -19,8 +19,8 @@ class ViewEncoders(nn.Module):
 
     Parameters
     ----------
-    encoders : sequence of nn.Module
-        One for each view, or a single one that serves all of them.
+    encoders : sequence of Encoder
+        One for each view, or one for all of them.
     n_views : int
         Number of views.
 
@@ -34,10 +34,11 @@ class ViewEncoders(nn.Module):
     [(2, 4), (2, 4)]
     """
 
-    def __init__(self, encoders: Sequence[nn.Module], n_views: int) -> None:
+    def __init__(self, encoders: Sequence[Encoder], n_views: int) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
         self.n_views = n_views
+        self.n_components = encoders[0].n_components
 
     def forward(self, views: Sequence[Tensor]) -> list[Code]:
         """Encode all views of some samples."""
@@ -53,11 +54,11 @@ class ViewEncoders(nn.Module):
 
 
 class LayerEncoder(ViewEncoders):
-    """One encoder whose middle and last layer are the two views: codes of its local map, under a linear layer, and Y.
+    """One encoder with two views of a sample: a linear code of its local map, and its global code Y.
 
     Parameters
     ----------
-    encoder : nn.Module
+    encoder : Encoder
         Built by :func:`~skdim.nn.encoders.build_encoder`.
     n_components : int
         Width of both codes.
@@ -72,9 +73,9 @@ class LayerEncoder(ViewEncoders):
     [(2, 4), (2, 4)]
     """
 
-    def __init__(self, encoder: nn.Module, n_components: int) -> None:
+    def __init__(self, encoder: Encoder, n_components: int) -> None:
         super().__init__([encoder], n_views=2)
-        channels, locations = encoder.local_shape  # type: ignore[misc]
+        channels, locations = encoder.local_shape
         self.middle = nn.Linear(channels * locations, n_components)
 
     def forward(self, views: Sequence[Tensor]) -> list[Code]:

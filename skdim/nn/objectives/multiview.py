@@ -2,9 +2,8 @@ r"""The multi-view objective: encoders of views, and bounds between their codes.
 
 .. math:: \max_{g_1, \dots, g_M} \; \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
-Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs or the pairs of the first view with the
-others, the full graph and the core view of Tian et al. 2020 [2]_; theirs is the sum, ours the mean, so that it has the cap of
-one bound.
+Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs, or the pairs of the first view with the
+others: the full graph and the core view of Tian et al. 2020 [2]_. They take the sum; the mean has the cap of one bound.
 
 References
 ----------
@@ -56,8 +55,8 @@ class PairRows(NamedTuple):
 def semi_hard(scores: Tensor) -> Tensor:
     """Return, for each anchor, the scores of a batch of two: the joint sample and one negative.
 
-    The negative is the highest of those below the joint sample; where none is below, the lowest [3]_. FaceNet's margin, within
-    which it samples, falls away.
+    The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet [3]_ samples
+    within a margin instead.
 
     Parameters
     ----------
@@ -175,7 +174,7 @@ def build_pairs(
 class MultiView(Objective):
     """The complete objective: encoders, and a bound for each pair of views.
 
-    Pairs that the graph leaves out train their critic on detached codes: they are measured, and do not steer the encoders.
+    Pairs outside the graph train their critic on detached codes: they are measured and do not train the encoders.
 
     Parameters
     ----------
@@ -190,6 +189,8 @@ class MultiView(Objective):
     two_views : TwoViews or None, default=None
         Makes the views of whole samples by augmentation; None splits the samples as the layout says.
     """
+
+    encoder: ViewEncoders
 
     def __init__(
         self,
@@ -223,7 +224,9 @@ class MultiView(Objective):
 
     def _term(self, pair: tuple[int, int]) -> PairInfoMax:
         name = self.name(pair)
-        return (self.terms if name in self.terms else self.others)[name]  # type: ignore[return-value]
+        term = (self.terms if name in self.terms else self.others)[name]
+        assert isinstance(term, PairInfoMax)
+        return term
 
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
@@ -310,7 +313,7 @@ class MultiView(Objective):
     @property
     def n_components(self) -> int:
         """Width of each view's code."""
-        return int(self.encoder.encoders[0].n_components)  # type: ignore[arg-type]
+        return self.encoder.n_components
 
     def output_views(self, name: str) -> list[str]:
         """Return the views whose codes an output holds."""

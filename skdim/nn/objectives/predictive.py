@@ -30,8 +30,8 @@ from skdim.nn.objectives.objective import Draws, Objective
 
 __all__ = ["NEGATIVES", "Predictive", "steps_allowed"]
 
-#: Where the negatives of a pair (c_t, z_{t+k}) come from: z at the same offset of the other sequences, z at other offsets of
-#: the same sequence, or both and other offsets of the others.
+#: The negatives of a pair (c_t, z_{t+k}): z at the same offset of the other sequences, z at other offsets of the same sequence,
+#: or both and other offsets of the others.
 NEGATIVES = ("batch", "sequence", "all")
 #: Anchors per sequence and step outside training, evenly spaced.
 EVALUATION_ANCHORS = 16
@@ -62,12 +62,14 @@ class Predictive(Objective):
     n_steps : int
         Number of steps K.
     negatives : {"batch", "sequence", "all"}, default="batch"
-        Where the negatives come from. "batch": the latents at the same offset of the other sequences, a valid bound where
+        Where the negatives come from. "batch": the latents at the same offset of the other sequences, a valid bound if
         sequences are independent. Latents of one sequence depend on each other, so with "sequence" and "all" the training
         loss is no bound (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch.
     n_anchors : int, default=4
         Offsets t that are drawn per step k, one from each of ``n_anchors`` equal parts of the sequence.
     """
+
+    encoder: CausalEncoder
 
     def __init__(
         self,
@@ -123,7 +125,7 @@ class Predictive(Objective):
 
     @staticmethod
     def _lengths(rows: Rows) -> Draws:
-        """Return the lengths of the sequences, where they differ."""
+        """Return the lengths of the sequences, if they differ."""
         return {name: torch.from_numpy(part) for name, part in rows.extras.items() if name == "lengths"}
 
     # -------------------------------------------------------------------------------------------------------------- step
@@ -137,8 +139,8 @@ class Predictive(Objective):
     def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises, and its parts by name, detached.
 
-        The parts are "loss"; "prediction", the bound in nats with negatives of the batch; "accuracy_k" for each step k, how
-        often the context gives its own future the highest score among the batch. A step without pairs has no accuracy.
+        The parts are "loss"; "prediction", the bound in nats with negatives of the batch; and for each step k that has pairs
+        "accuracy_k", how often the context gives its own future the highest score among the batch.
         """
         codes = self._encode(X, draws)
         same_offset = list(self._same_offset(codes, draws["places"]))

@@ -21,10 +21,10 @@ from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.objectives import Objective
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
-from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting
+from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
 from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
-from skdim.training.trainer import History, make_optimizer
+from skdim.training.trainer import History
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
 
@@ -32,9 +32,9 @@ __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
 class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     """The fit loop, validation and state, whatever is trained.
 
-    A subclass holds parameters and overrides four methods: :meth:`_check_parameters`, which refuses parameters;
-    :meth:`_samples`, which turns X into :class:`~skdim.inputs.samples.Samples`; :meth:`_build`, which turns parameters into an
-    :class:`~skdim.nn.objectives.Objective`; and :meth:`_result`, which turns a history into fitted attributes.
+    A subclass holds parameters and overrides :meth:`_network_shape` and :meth:`_build`, which turns parameters into an
+    :class:`~skdim.nn.objectives.Objective`. It extends :meth:`_check_parameters`, :meth:`_samples`, which turns X into
+    :class:`~skdim.inputs.samples.Samples`, :meth:`_check_rows` and :meth:`_result` where it needs more.
     """
 
     _parameter_constraints: dict[str, Any] = {"input_shape": [tuple, list, None], **TRAINING_CONSTRAINTS}
@@ -97,9 +97,12 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             self._check_rows(samples, fitting.train)
             root = self._init_callback_context(max_subtasks=fitting.max_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            trainer = fitting.trainer(self, learner, samples, lambda now: self._fitted_now(learner, now), (root, X, y))
+            trainer = fitting.trainer(self, learner, samples, (root, X, y))
             history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
-            self._store(learner, history, keep=partial or self.warm_start)
+            self.__dict__.update(self._fitted(learner, history))
+            learner.epoch += len(history.epochs)
+            if not (partial or self.warm_start):
+                learner.drop_what_training_needs()
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -108,7 +111,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
         self._built_with = clone(self)
         self.history_: list[dict[str, float]] = []
-        return Learner.new(self._build, self._make_optimizer, samples, seed)
+        return Learner.new(self._build, optimizer_of(self), samples, seed)
 
     def _resumed(self) -> Learner:
         """Return a copy of the learner that can train, so that a failure leaves the fitted one alone."""
@@ -120,31 +123,15 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 f"Training cannot continue: {changed} changed since the network was built. "
                 "Set warm_start=False and call fit to start anew."
             )
-        return self._learner.resumed(self._built_with._build, self._make_optimizer)
+        return self._learner.resumed(self._built_with._build, optimizer_of(self))
 
-    def _make_optimizer(self, objective: Objective) -> torch.optim.Optimizer:
-        return make_optimizer(self.optimizer, objective, self.learning_rate, self.weight_decay)
-
-    def _fitted_now(self, learner: Learner, history: History) -> dict[str, Any]:
-        """Return the fitted attributes in the middle of a training, for callbacks."""
-        built_with = self._built_with
-        now = Learner.from_state(learner.state(), built_with._build, built_with._make_optimizer)
-        return {"_learner": now, "device_": str(learner.device), **self._summary(learner, history)}
-
-    def _store(self, learner: Learner, history: History, *, keep: bool) -> None:
-        for name, value in self._summary(learner, history).items():
-            setattr(self, name, value)
-        learner.epoch += len(history.epochs)
-        self.device_ = str(learner.device)
-        if not keep:
-            learner.drop_what_training_needs()
-        self._learner = learner
-
-    def _summary(self, learner: Learner, history: History) -> dict[str, Any]:
-        """Return the fitted attributes that tell how training went, after the epochs of earlier calls."""
+    def _fitted(self, learner: Learner, history: History) -> dict[str, Any]:
+        """Return the attributes of an estimator that was trained so far, this call's epochs after those of earlier ones."""
         epochs = [{"epoch": number, **row} for number, row in enumerate(history.epochs, start=learner.epoch + 1)]
         epochs = [*self.history_, *epochs]
         return {
+            "_learner": learner,
+            "device_": str(learner.device),
             "loss_curve_": [row["loss"] for row in epochs],
             "history_": epochs,
             "n_iter_": len(epochs),
@@ -161,8 +148,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_learner" in state:
-            built_with = self._built_with
-            self._learner = Learner.from_state(state["_learner"], built_with._build, built_with._make_optimizer)
+            self._learner = Learner.from_state(
+                state["_learner"], self._built_with._build, optimizer_of(self._built_with)
+            )
             self.device_ = str(self._learner.device)
 
     # ------------------------------------------------------------------------------------------ what a subclass overrides
@@ -261,7 +249,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     def encoder_(self) -> nn.Module:
         """The trained encoder, a copy in eval mode: standardised tensors -> its codes."""
         check_is_fitted(self)
-        return copy.deepcopy(self._learner.objective.encoder).eval()
+        return copy.deepcopy(self._learner.objective.get_submodule("encoder")).eval()
 
     def standardized(self, X: Any) -> Tensor:
         """Return samples as the fitted encoder takes them.

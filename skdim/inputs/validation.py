@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
+from skdim._sklearn import safe_indexing
 from skdim.inputs.arrays import Stored, as_stored, is_stored
 
 __all__ = ["checked_as_read", "validate_samples", "validate_shape"]
@@ -45,18 +46,17 @@ def validate_samples(
     stacked = np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
     checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": finite}
     if isinstance(X, Stored):
-        if not stacked:
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
-        X = X if columns is None else X.then(lambda block: block[:, columns])
-        X = checked_as_read(estimator, X, min_samples, finite)
+        X = checked_as_read(estimator, X, min_samples, finite, columns, reset)
     elif stacked:
         X = check_array(X, allow_nd=True, estimator=estimator, input_name="X", **checks)
     elif columns is None:
         X = validate_data(estimator, X, reset=reset, **checks)
-    else:
+    else:  # the other columns may hold anything: they are not read
+        X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
+        if len(X.shape) != 2 or hasattr(X, "toarray"):
+            check_array(X, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        part = X.iloc[:, columns] if hasattr(X, "iloc") else X[:, columns]
-        X = check_array(part, estimator=estimator, input_name="X", **checks)
+        X = check_array(safe_indexing(X, columns, axis=1), estimator=estimator, input_name="X", **checks)
     if not math.prod(X.shape[1:]):
         raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
     if X.dtype.kind not in "fiub":
@@ -69,8 +69,18 @@ def validate_samples(
     return X
 
 
-def checked_as_read(estimator: Any, X: Stored, min_samples: int = 1, finite: bool | str = True) -> Stored:
-    """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains."""
+def checked_as_read(
+    estimator: Any,
+    X: Stored,
+    min_samples: int = 1,
+    finite: bool | str = True,
+    columns: Any = None,
+    reset: bool | None = None,
+) -> Stored:
+    """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains.
+
+    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves number and names of columns unchecked.
+    """
     check = functools.partial(
         check_array,
         dtype=None,
@@ -81,6 +91,10 @@ def checked_as_read(estimator: Any, X: Stored, min_samples: int = 1, finite: boo
     )
     if len(X) < min_samples or X.ndim < 2:
         check(X[:min_samples], ensure_min_samples=min_samples)
+    if reset is not None and X.ndim == 2:
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if columns is not None:
+        X = X.then(lambda block: block[:, columns])
     checked: Stored = X.then(functools.partial(check, ensure_min_samples=0))
     return checked
 

@@ -84,6 +84,8 @@ def samples_of_views(
     else:
         if fitted is not None and fitted.layout is not None and estimator.views == "auto":
             _check_widths(columns, fitted.layout)
+        if np.ndim(given) < 2:
+            check_array(given, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
         layout = layout_of(np.shape(given))
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)

@@ -155,7 +155,7 @@ class _Net(NeuralNet):
     def __init__(self, trainer: Trainer, objective: Objective, batches: Batches) -> None:
         verbose = trainer.verbose if trainer.ranks is None or trainer.ranks.rank == 0 else 0
         best = [] if trainer.best is None else [trainer.best]
-        log = [EpochLog(objective.bounds)] if verbose else []
+        log = [EpochLog(objective.bounds, judged=trainer.best is not None)] if verbose else []
         super().__init__(
             objective,
             criterion=nn.Identity,  # skorch asks for one; the objective computes its own loss

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.callback import CallbackSupportMixin
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
 from skdim._sklearn import draw_seed, unchanged_on_error, with_callbacks
-from skdim.inputs.batches import Rows
+from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.objectives import Objective
@@ -24,7 +25,7 @@ from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
 from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
-from skdim.training.trainer import History
+from skdim.training.trainer import History, held_out_values
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
 
@@ -244,6 +245,34 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         check_is_fitted(self)
         samples = self._samples(X, self._learner.device, extras, reset=False, min_samples=2)
         return mean_score(self._learner.objective, samples)
+
+    def evaluate(self, X: Any) -> dict[str, float]:
+        """Return the parts of the training objective on samples that were held out of training.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples of the fitted shape, at least two.
+
+        Returns
+        -------
+        parts : dict of str to float
+            "loss", and the values of the training bounds in nats, by the names of ``history_``: means over batches of
+            ``batch_size`` samples in order, with the views and the noise of a fixed seed.
+        """
+        check_is_fitted(self)
+        samples, objective = (
+            self._samples(X, self._learner.device, {}, reset=False, min_samples=2),
+            self._learner.objective,
+        )
+        batches = Batches(samples, np.arange(len(samples)), self.batch_size, None, n_draws=objective.n_draws)
+        return held_out_values(objective, batches)
+
+    @property
+    def objective_(self) -> Objective:
+        """The trained objective, a copy in eval mode: encoders, critics and bounds."""
+        check_is_fitted(self)
+        return copy.deepcopy(self._learner.objective).eval()
 
     @property
     def encoder_(self) -> nn.Module:

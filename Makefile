@@ -40,8 +40,14 @@ format: install
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
+# The wheel is checked as well: of an editable install mypy does not report all that users meet.
 types: install
 	$(bin)/mypy
+	rm -rf build/wheel
+	$(bin)/python -m pip install --quiet --no-deps --target build/wheel .
+	cp tests/typed_use.py build/wheel
+	cd build/wheel && $(abspath $(bin))/mypy --config-file $(abspath pyproject.toml) -p skdim
+	cd build/wheel && $(abspath $(bin))/mypy --config-file $(abspath pyproject.toml) typed_use.py
 
 test: install
 	$(bin)/python -m pytest --cov --numprocesses auto --dist worksteal

@@ -44,14 +44,12 @@ def shuffled(codes: np.ndarray) -> np.ndarray:
 
 def samples(dim: DeepInfoMaxTransformer, X: Any) -> np.ndarray:
     """Return codes as training draws them, of a fitted transformer with a posterior."""
-    objective = dim.objective_
-    parts = []
+    objective, parts = dim.objective_, []
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
-        for block in dim.standardized(X).split(256):
-            posterior = objective.posterior(objective.encoder(block))
-            noise = torch.randn(posterior.mean.shape, generator=generator)
-            parts.append(posterior.sample(noise.to(block)).cpu().numpy())
+        for start in range(0, len(X), 256):
+            posterior = objective.posterior(objective.encoder(dim.standardized(X[start : start + 256])))
+            parts.append(posterior.sample(torch.randn(posterior.mean.shape, generator=generator)).numpy())
     return np.concatenate(parts)
 
 

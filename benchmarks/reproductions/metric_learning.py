@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from protocol import BATCH, Table, arguments_of, halves_transformer, images, judge, on_batches, over_steps, raw_pixels
+import torch
+from protocol import BATCH, Table, arguments_of, halves_transformer, images, judge, over_steps, raw_pixels
 from sklearn.utils import Bunch
 from torch import Tensor
 
@@ -42,12 +43,13 @@ SCALES = 2.0 ** np.arange(-4, 8)
 
 def scores_of(dim: Any, X: Any) -> list[Tensor]:
     """Return the score matrices of batches of rows."""
-
-    def scores(objective: Any, samples: Tensor, draws: Any) -> Tensor:
-        critic = next(iter(objective.terms.values())).critic
-        return critic(*objective.codes(samples, draws))
-
-    return on_batches(dim, X, scores)
+    objective = dim.objective_
+    critic = next(iter(objective.terms.values())).critic
+    batches = []
+    with torch.inference_mode():
+        for start in range(0, len(X) - BATCH + 1, BATCH):
+            batches.append(critic(*objective.codes(dim.standardized(X[start : start + BATCH]), {})))
+    return batches
 
 
 def implied(batches: list[Tensor], scale: float) -> float:

@@ -29,7 +29,6 @@ from common import RESULTS, load, record
 
 from skdim import MultiViewInfoMaxTransformer
 from skdim.evaluation import linear_probe
-from skdim.inputs.batches import Rows
 from skdim.nn.critics import Bilinear
 from skdim.nn.encoders import MLP
 
@@ -137,19 +136,9 @@ def permutations(n: int, seed: int) -> Iterator[int]:
         yield from rng.permutation(n)
 
 
-def on_batches(dim: MultiViewInfoMaxTransformer, X: Any, evaluate: Callable[[Any, Any, Any], Any]) -> list[Any]:
-    """Return ``evaluate(objective, samples, draws)`` of whole batches of the training's size."""
-    objective, samples = dim.objective_, dim.standardized(X)
-    rows = Rows(BATCH, slice(0, BATCH), tuple(samples.shape[1:]), {})
-    with torch.inference_mode():
-        blocks = [block for block in samples.split(BATCH) if len(block) == BATCH]
-        return [evaluate(objective, block, objective.draw(rows, None)) for block in blocks]
-
-
 def held_out(dim: MultiViewInfoMaxTransformer, X: Any) -> float:
     """Return I_EST in nats on rows that were not trained on: the mean over batches of the training's size."""
-    parts = on_batches(dim, X, lambda objective, samples, draws: objective.evaluate(samples, draws))
-    return float(np.mean([float(part["top-bottom"]) for part in parts]))
+    return dim.evaluate(X[: len(X) // BATCH * BATCH])["top-bottom"]
 
 
 def judged(Z: Any, data: Bunch, Z_eval: Any) -> dict[str, float]:

@@ -29,10 +29,11 @@ from skdim.evaluation._inputs import (
     random_parts,
     validated,
 )
-from skdim.evaluation._networks import Training, outputs, perceptron
+from skdim.evaluation._networks import Training, outputs
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.inputs.batches import Rows as BatchRows
 from skdim.intervals import control_variate, normal_interval
+from skdim.nn.layers import mlp
 from skdim.nn.objectives import Draws, Objective
 from skdim.nn.ratio import RadialInputs
 from skdim.training.device import resolve_device
@@ -215,7 +216,7 @@ class _Discriminator(Objective):
     def __init__(self, w: Tensor, hidden: Sequence[int]) -> None:
         super().__init__()
         inputs = RadialInputs(w)
-        self.h = nn.Sequential(inputs, perceptron(inputs.n_inputs, hidden, torch.zeros(1)), nn.Flatten(0))
+        self.h = nn.Sequential(inputs, mlp(inputs.n_inputs, hidden, 1, start=0.0), nn.Flatten(0))
 
     def draw(self, rows: BatchRows, generator: torch.Generator | None) -> Draws:
         return {"order": torch.rand(rows.n, *rows.shape, generator=generator)}

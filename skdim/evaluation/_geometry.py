@@ -22,7 +22,7 @@ from skdim._sklearn import Interval
 from skdim.base import InfoMaxTransformer
 from skdim.evaluation._inputs import Array, Result, check_features, validated
 from skdim.nn.encoders import Code
-from skdim.nn.objectives.multiview import ViewEncoders
+from skdim.nn.views import ViewEncoders
 
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
 #: Rows whose distances to all others are held at once.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from skdim._random import local_seed
 from skdim.evaluation._inputs import Array, Rows, random_parts
 from skdim.inputs.batches import Batches, TensorSamples
+from skdim.nn.layers import mlp
 from skdim.nn.objectives import Draws, Objective
 from skdim.training.callbacks import BestEpoch
 from skdim.training.device import resolve_device
@@ -29,20 +30,6 @@ EPOCHS, PATIENCE = (10, 400), 0.25
 VALIDATION_FRACTION = 0.1
 #: Rows that a trained network computes at once.
 ROWS_AT_ONCE = 2**16
-
-
-def perceptron(n_inputs: int, hidden_layer_sizes: Sequence[int], start: Tensor) -> nn.Sequential:
-    """Return a ReLU network whose outputs, before it is trained, are ``start``, (n_outputs,), for every input."""
-    layers: list[nn.Module] = []
-    size_in = n_inputs
-    for size in hidden_layer_sizes:
-        layers += [nn.Linear(size_in, size), nn.ReLU()]
-        size_in = size
-    top = nn.Linear(size_in, len(start))
-    nn.init.zeros_(top.weight)
-    with torch.no_grad():
-        top.bias.copy_(start)
-    return nn.Sequential(*layers, top)
 
 
 class Supervised(Objective):
@@ -74,7 +61,7 @@ class Training:
         device = resolve_device(self.device)
         x, targets = torch.from_numpy(X).float().to(device), targets.to(device)
         with local_seed(self.seed):
-            network = perceptron(x.shape[1], self.hidden, start)
+            network = mlp(x.shape[1], self.hidden, len(start), start=start)
         valid, rest = random_parts(len(x), [VALIDATION_FRACTION], np.random.default_rng(self.seed))
         objective = Supervised(network, loss).to(device)
         self.train(objective, [x, targets], rest, lambda module: module([x[valid], targets[valid]], {})[0])

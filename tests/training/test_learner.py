@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from skdim.training.batches import Standardizer
+from skdim.training.net import make_optimizer
 from torch import nn
 
 from skdim.exceptions import DeviceWarning
-from skdim.training.batches import Standardizer
 from skdim.training.learner import Learner
-from skdim.training.net import make_optimizer
 from skdim.training.state import STATE_VERSION
 
 SHAPE = (2, 3)

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from skdim.training.net import OPTIMIZERS, make_optimizer
 from torch import nn
 
 from skdim.training.device import place
-from skdim.training.net import OPTIMIZERS, make_optimizer
 from skdim.training.state import load_module, load_optimizer, module_state, optimizer_state
 
 

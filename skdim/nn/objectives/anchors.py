@@ -1,4 +1,4 @@
-"""Where predictive coding compares contexts and later latents: places of the grid of times and columns, chosen before a step."""
+"""Which contexts and later latents predictive coding compares: places of the grid, chosen before a step."""
 
 from __future__ import annotations
 

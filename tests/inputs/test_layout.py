@@ -60,8 +60,10 @@ WAYS = {
     "pickle": lambda fitted, path: pickle.loads(pickle.dumps(fitted)),
     "deepcopy": lambda fitted, path: copy.deepcopy(fitted),
     "joblib": lambda fitted, path: joblib.dump(fitted, path) and joblib.load(path, mmap_mode="r"),
-    "skops": lambda fitted, path: skops.io.dump(fitted, path)
-    or skops.io.load(path, trusted=["skdim.multiview.MultiViewInfoMaxTransformer", "skdim.inputs.partitions.Shift"]),
+    "skops": lambda fitted, path: (
+        skops.io.dump(fitted, path)
+        or skops.io.load(path, trusted=["skdim.multiview.MultiViewInfoMaxTransformer", "skdim.inputs.partitions.Shift"])
+    ),
 }
 
 
@@ -84,7 +86,9 @@ def test_views_are_slices_of_the_sample_and_can_be_put_back(kind):
     layout, shape = layout_of(kind), KINDS[kind][1]
     X = np.arange(2 * np.prod(shape)).reshape(2, -1)
     used = X if layout.used is None else X[:, layout.used]
-    for number, (view, (_, columns, part)) in enumerate(zip(layout.split(torch.from_numpy(used)), layout.views, strict=True)):
+    for number, (view, (_, columns, part)) in enumerate(
+        zip(layout.split(torch.from_numpy(used)), layout.views, strict=True)
+    ):
         np.testing.assert_array_equal(view, used[:, columns].reshape(2, *part))
         lifted = layout.lift(view, number, used.shape[1])
         np.testing.assert_array_equal(lifted[:, columns], used[:, columns])
@@ -144,7 +148,9 @@ UNREAD = {
     "infinity": beside(np.inf, -np.inf).astype(float),
     "lists": beside(WORDS, 0).tolist(),
     "data frame": pd.DataFrame(beside(WORDS, DATES), columns=list("abcdef")).infer_objects(),
-    "polars": pl.DataFrame({name: column.tolist() for name, column in zip("abcdef", beside(WORDS, DATES).T, strict=True)}),
+    "polars": pl.DataFrame(
+        {name: column.tolist() for name, column in zip("abcdef", beside(WORDS, DATES).T, strict=True)}
+    ),
     "outside memory": OnDisk(beside(np.nan, np.inf).astype(float)),
 }
 

@@ -61,7 +61,9 @@ def test_a_constant_channel_becomes_zero(value, n):
 def test_views_share_a_scale_by_channel_and_missing_values_do_not_count():
     X = rng().normal(size=(3000, 5)) * [1, 10, 100, 2, 3] + [1, 20, 300, 0, 5]
     X[::3, :3] = np.nan
-    standardize = Standardizer.learn_views(X, Layout([("s", np.arange(3), (1, 3)), ("t", np.array([3, 4]), (2,))], "columns"))
+    standardize = Standardizer.learn_views(
+        X, Layout([("s", np.arange(3), (1, 3)), ("t", np.array([3, 4]), (2,))], "columns")
+    )
     np.testing.assert_allclose(standardize.mean, [*[np.nanmean(X[:, :3])] * 3, *X[:, 3:].mean(0)], rtol=1e-9)
     np.testing.assert_allclose(standardize.scale, [*[np.nanstd(X[:, :3])] * 3, *X[:, 3:].std(0)], rtol=1e-9)
 

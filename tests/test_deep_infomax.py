@@ -13,6 +13,7 @@ from helpers import (
     arrays,
     bilinear_critic,
     flat_encoder,
+    held_out,
     images,
     noise,
     noise_of_the_batch,
@@ -23,7 +24,6 @@ from helpers import (
     tiny_table,
 )
 from scipy.stats import kstest
-from skdim.training.batches import Batch
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -236,8 +236,7 @@ def test_flips_only_when_asked():
 
     def slopes(augment):
         dim = tiny(augment=augment, max_iter=0).fit(ramp)
-        batch = Batch(dim._learner.standardize(ramp), np.arange(64), 0)
-        views = torch.cat(dim._views(batch, dim._learner, evaluation=True))
+        views = torch.cat(dim._learner.objective.views(*held_out(dim, ramp)))
         return (views[..., -1] - views[..., 0]).mean((1, 2))
 
     assert (slopes("auto") > 0).all()

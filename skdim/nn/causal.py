@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -212,6 +213,14 @@ class PatchGrid(Configured):
     size: tuple[int, int]
     overlap: tuple[int, int] | str = "auto"
 
+    @classmethod
+    def of(cls, size: Any, overlap: Any) -> PatchGrid | None:
+        """Return the grid of the parameters ``patch_size`` and ``patch_overlap``, None without patches."""
+        if size is None:
+            return None
+        overlap = overlap if isinstance(overlap, str) else _pair("patch_overlap", overlap, least=0)
+        return cls(_pair("patch_size", size, least=1), overlap)
+
     @property
     def step(self) -> tuple[int, int]:
         """Rows and columns between the corners of neighbouring patches."""
@@ -238,6 +247,14 @@ class PatchGrid(Configured):
     def encoder(self) -> str:
         """Name of the encoder that "auto" stands for."""
         return "mlp" if min(self.size) < SMALLEST_CONV_PATCH else "conv"
+
+
+def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
+    """Return two integers, from one or from two."""
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= least for v in pair):
+        raise ValueError(f"{name} must be an integer of at least {least}, or a pair of them, got {value!r}.")
+    return int(pair[0]), int(pair[1])
 
 
 class _GRUContext(nn.Module):

@@ -29,15 +29,6 @@ class GaussianConditional(nn.Module):
     r"""q(y | x): Gaussian with a mean and a diagonal variance that depend on x, over whitened y; it starts as N(0, I).
 
     .. math:: \log q(y \mid x) = -\tfrac12 \sum_k \Bigl( \log 2\pi + v_k(x) + (y_k - \mu_k(x))^2 e^{-v_k(x)} \Bigr)
-
-    Parameters
-    ----------
-    inputs : RadialInputs
-        x -> inputs.
-    n_outputs : int
-        Width of y.
-    hidden : sequence of int
-        ReLU layers.
     """
 
     def __init__(self, inputs: RadialInputs, n_outputs: int, hidden: Sequence[int]) -> None:
@@ -59,17 +50,7 @@ class GaussianConditional(nn.Module):
 
 
 class CategoricalConditional(nn.Module):
-    """q(y | x) of a label y; it starts as the labels' frequencies.
-
-    Parameters
-    ----------
-    inputs : RadialInputs
-        x -> inputs.
-    frequencies : Tensor of shape (n_classes,)
-        Frequencies of the training labels.
-    hidden : sequence of int
-        ReLU layers.
-    """
+    """q(y | x) of a label y; it starts as the labels' frequencies (n_classes,)."""
 
     log_frequencies: Tensor
 

@@ -300,29 +300,10 @@ def choose_critic(
     hidden_layer_sizes: Sequence[int] | str = "auto",
     table: Mapping[str, type[Configured] | Configured] = CRITICS,
 ) -> CriticFactory:
-    """Return the factory that a parameter ``critic`` stands for.
+    """Return the factory that a name in ``table``, a configured object, a class or a function stands for.
 
-    Parameters
-    ----------
-    critic : str, object or callable (x_features, y_features) -> nn.Module
-        A name in ``table``, a configured object, a class or a function.
-    hidden_layer_sizes : sequence of int or "auto", default="auto"
-        Hidden layers of a named critic; "auto" keeps its own.
-    table : mapping, default=CRITICS
-        Critics by name.
+    ``hidden_layer_sizes`` configures a named critic. Raises ValueError if the name is unknown or the sizes have no effect.
 
-    Returns
-    -------
-    callable (x_features, y_features) -> nn.Module
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, or ``hidden_layer_sizes`` has no effect on the critic.
-
-    Examples
-    --------
-    >>> from skdim.nn.critics import choose_critic
     >>> choose_critic("concat", (32,))
     Concat(hidden_layer_sizes=(32,), affine=True)
     """

@@ -341,33 +341,12 @@ ENCODERS: dict[str, type[Configured]] = {"conv": Conv, "conv1d": Conv1d, "resnet
 def choose_encoder(
     encoder: str | EncoderFactory, input_shape: tuple[int, ...], hidden_layer_sizes: Sequence[int] | str = "auto"
 ) -> EncoderFactory:
-    """Return the factory that a parameter ``encoder`` stands for.
+    """Return the factory that a name, a configured object, a class or a function stands for.
 
-    Parameters
-    ----------
-    encoder : str, object or callable (input_shape, n_components) -> nn.Module
-        "auto", a name in ``ENCODERS``, a configured object, a class or a function. "auto" is "conv" for images and "conv1d" for
-        sequences with sides of 8 or more, else "mlp".
-    input_shape : tuple of int
-        (channels, height, width), (channels, length) or (n_features,).
-    hidden_layer_sizes : sequence of int or "auto", default="auto"
-        Hidden layers of a named encoder; "auto" keeps its own.
+    "auto" is "conv" for images and "conv1d" for sequences with sides of 8 or more, else "mlp". ``hidden_layer_sizes`` is for a
+    named encoder. Raises ValueError if the name is unknown, the sizes have no effect, or an encoder of images is given flat
+    samples.
 
-    Returns
-    -------
-    callable (input_shape, n_components) -> nn.Module
-
-    Raises
-    ------
-    ValueError
-        If the name is unknown, ``hidden_layer_sizes`` has no effect on the encoder, or an encoder of images is given flat
-        samples.
-
-    Examples
-    --------
-    >>> from skdim.nn.encoders import choose_encoder
-    >>> choose_encoder("auto", (1, 28, 28))
-    Conv(channels=(32, 64, 128), kernel_size=3, hidden_layer_sizes=(), norm='batch', top=True)
     >>> choose_encoder("auto", (1, 7, 7), (64,))
     MLP(hidden_layer_sizes=(64,), norm='group')
     """

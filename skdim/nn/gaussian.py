@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from skdim.gaussian import ratio_coefficients
 
-__all__ = ["GaussianReference", "MixtureReference", "log_density", "log_density_of_pairs"]
-
 #: Numbers that the scoring of all pairs holds at once for each layer or component: they stay in the processor's cache.
 NUMBERS_AT_ONCE = 2**18
 LOG_2_PI = math.log(2 * math.pi)
@@ -31,25 +29,9 @@ def log_density_of_pairs(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
 
     .. math:: \log p(y_j \mid x_i) = -\tfrac12 \sum_c \Bigl( \log 2\pi + v_{ic} + (y_{jc} - \mu_{ic})^2 e^{-v_{ic}} \Bigr)
 
-    Products of matrices take the place of all n m d differences. They are computed in float64, in which close rows under small
-    variances do not cancel.
+    (m, d), (n, d), (n, d) -> (n, m), in nats. Products of matrices take the place of all n m d differences. They are in
+    float64, in which close rows under small variances do not cancel.
 
-    Parameters
-    ----------
-    y : Tensor of shape (m, d)
-        Rows.
-    mean, log_variance : Tensor of shape (n, d)
-        Means and log-variances of the components.
-
-    Returns
-    -------
-    Tensor of shape (n, m), in nats
-        In the dtype and on the device of ``mean``.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.gaussian import log_density_of_pairs
     >>> round(log_density_of_pairs(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2)).item(), 4)  # -log(2 pi)
     -1.8379
     """
@@ -67,13 +49,7 @@ def _in_float64(tensor: Tensor) -> Tensor:
 
 
 class GaussianReference(nn.Module):
-    """The closed-form log ratio of Gaussian variates for all pairs, each axis with a learnable scale.
-
-    Parameters
-    ----------
-    correlations : Tensor of shape (k,)
-        Canonical correlations of the first k variates; none gives 0.
-    """
+    """The closed-form log ratio of the first k variates with k canonical correlations, each axis with a learnable scale."""
 
     linear: Tensor
     quadratic: Tensor
@@ -101,16 +77,7 @@ class MixtureReference(nn.Module):
     .. math:: r(x, y) = \log \sum_k w_k N(x, y; \mu_k, \Sigma_k)
               - \log \sum_k w_k N(x; \mu_k^x, \Sigma_k^{xx}) - \log \sum_k w_k N(y; \mu_k^y, \Sigma_k^{yy})
 
-    Parameters
-    ----------
-    weights : Tensor of shape (k,)
-        Weights of the components.
-    means : Tensor of shape (k, d_x + d_y)
-        Their means.
-    covariances : Tensor of shape (k, d_x + d_y, d_x + d_y)
-        Their covariances.
-    dim_x : int
-        How many of the dimensions are x's.
+    ``weights`` (k,), ``means`` (k, d_x + d_y) and ``covariances`` (k, d_x + d_y, d_x + d_y) are those of its components.
     """
 
     log_weights: Tensor

@@ -9,19 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = [
-    "ChannelNorm",
-    "FlattenMap",
-    "Pad",
-    "PoolMap",
-    "Sum",
-    "constant",
-    "convolution",
-    "mlp",
-    "normalisation",
-    "residual_block",
-]
-
 
 def mlp(
     n_inputs: int,
@@ -32,36 +19,11 @@ def mlp(
     start: float | Tensor | None = None,
     linear: Callable[[int, int], nn.Linear] = nn.Linear,
 ) -> nn.Sequential:
-    """Build a multi-layer perceptron: hidden layers with ReLU and, if ``n_outputs`` is given, a linear layer on top.
+    """Return a multi-layer perceptron: hidden layers with ReLU and, if ``n_outputs`` is given, a linear layer on top.
 
-    Parameters
-    ----------
-    n_inputs : int
-        Width of the input.
-    hidden_layer_sizes : sequence of int
-        Widths of the hidden layers.
-    n_outputs : int or None, default=None
-        Width of the top layer; None leaves it out.
-    norm : {"none", "group", "batch"}, default="none"
-        Normalisation of each hidden layer before its ReLU.
-    start : float, Tensor of shape (n_outputs,) or None, default=None
-        Output for every input before training; None initialises the top layer as ``linear`` does.
-    linear : callable (size_in, size_out) -> nn.Linear, default=nn.Linear
-        Builds each linear layer.
+    ``norm`` ("none", "group" or "batch") precedes each ReLU, and ``linear`` builds each linear layer. ``start`` is the output
+    for every input before training; with None the top layer is as ``linear`` returns it.
 
-    Returns
-    -------
-    nn.Sequential
-
-    Raises
-    ------
-    ValueError
-        If ``norm`` is unknown.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.layers import mlp
     >>> mlp(3, (8, 8), 1, start=2.0)(torch.ones(1, 3)).item()
     2.0
     """

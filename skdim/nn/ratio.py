@@ -54,12 +54,7 @@ class RadialInputs(nn.Module):
     Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs, and not of the
     variates alone.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Training rows, by which the log radius is standardised.
-    radial : bool, default=True
-        False returns the variates alone.
+    The log radius is standardised by that of the training rows ``x``. With ``radial=False`` the inputs are the variates.
     """
 
     mean: Tensor
@@ -108,20 +103,8 @@ class _Embedding(nn.Module):
 class SeparableRatio(nn.Module):
     """A reference plus an inner product of two embeddings, which starts at zero.
 
-    Parameters
-    ----------
-    inputs_x, inputs_y : RadialInputs
-        Variates -> inputs.
-    reference : GaussianReference or MixtureReference
-        Variates -> scores.
-    hidden : sequence of int
-        ReLU layers of each side.
-    width : int
-        Width w of the embeddings.
-    offset : float
-        Start of the offset o.
-    relevance : pair of Tensor or None
-        Matrices (p, p) that scale the inputs of each side, from :meth:`relevance_of`.
+    ``offset`` is the start of o, ``width`` that of the embeddings, and ``relevance`` a pair of matrices (p, p) from
+    :meth:`relevance_of` that scale the inputs of each side.
     """
 
     def __init__(
@@ -175,15 +158,7 @@ class SeparableRatio(nn.Module):
 
 
 class JointRatio(nn.Module):
-    """One ReLU network on x and y together.
-
-    Parameters
-    ----------
-    inputs_x, inputs_y : RadialInputs
-        Variates -> inputs.
-    hidden : sequence of int
-        ReLU layers, at least one.
-    """
+    """One ReLU network on x and y together, with at least one hidden layer."""
 
     def __init__(self, inputs_x: RadialInputs, inputs_y: RadialInputs, hidden: Sequence[int]) -> None:
         super().__init__()
@@ -211,17 +186,7 @@ class JointRatio(nn.Module):
 
 
 class ReferencedCritic(nn.Module):
-    """Any critic of :mod:`skdim.nn.critics` over the inputs, added to a reference.
-
-    Parameters
-    ----------
-    inputs_x, inputs_y : RadialInputs
-        Variates -> inputs.
-    critic : nn.Module
-        (n, p), (m, q) -> (n, m).
-    reference : GaussianReference or MixtureReference
-        Variates -> scores.
-    """
+    """Any critic (n, p), (m, q) -> (n, m) over the inputs, added to a reference."""
 
     def __init__(self, inputs_x: RadialInputs, inputs_y: RadialInputs, critic: nn.Module, reference: nn.Module) -> None:
         super().__init__()
@@ -239,13 +204,7 @@ class ReferencedCritic(nn.Module):
 
 
 class StackedRatio(nn.Module):
-    """A weighted sum of networks and an offset, chosen on rows that the networks were not trained on.
-
-    Parameters
-    ----------
-    members : sequence of nn.Module
-        Networks (x, y) -> scores.
-    """
+    """A weighted sum of networks and an offset, chosen on rows that the networks were not trained on."""
 
     weights: Tensor
     offset: Tensor

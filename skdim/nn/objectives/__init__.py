@@ -1,6 +1,6 @@
 """Objectives: codes -> loss and named bounds."""
 
-from skdim.nn.objectives.deep_infomax import DeepInfoMax
+from skdim.nn.objectives.deep_infomax import DeepInfoMax, build_terms
 from skdim.nn.objectives.objective import Draws, Objective, drawn
 from skdim.nn.objectives.posterior import (
     PRIOR_METHODS,
@@ -40,6 +40,7 @@ __all__ = [
     "StochasticCode",
     "Term",
     "UniformPrior",
+    "build_terms",
     "drawn",
     "total_correlation",
 ]

@@ -1,4 +1,4 @@
-"""Where predictive coding compares contexts and later latents: places in the grid of times and columns, drawn before a step."""
+"""Which contexts and later latents predictive coding compares: places of the grid, chosen before a step."""
 
 from __future__ import annotations
 

@@ -22,13 +22,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from skdim.bounds import Bound
 from skdim.inputs.augmentation import EVALUATION_SEED, TwoViews
 from skdim.inputs.batches import Rows
-from skdim.nn.adapt import Code, Encoder
+from skdim.nn.adapt import Code, CriticFactory, Encoder, build_critic
+from skdim.nn.critics import shared_critic
 from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.objectives.posterior import AnyCode, NormalizedCode, StochasticCode
 from skdim.nn.objectives.prior import PriorMatching
-from skdim.nn.objectives.terms import PosteriorInfoMax, Term
+from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
 
 
 class DeepInfoMax(Objective):
@@ -89,6 +91,10 @@ class DeepInfoMax(Objective):
         """Names of the parts that bound I(X; Y) from above."""
         return ["l1out"] if "tnce" in self.terms else []
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        return dict.fromkeys([*self.terms, "l1out", "total_correlation"], "nats")
+
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         n_views = 1 if self.two_views is None else 2
         shape = n_views * rows.n, self.encoder.n_components
@@ -123,7 +129,11 @@ class DeepInfoMax(Objective):
             x = codes
             if name in ("local", "global"):
                 x = self._with_maps(codes, code.local, draws.get("locations") if name == "local" else None)
-            losses, values = zip(*(term(a, b) for a, b in self._directions(x, term)), strict=True)
+            losses, values = [], []
+            for pair in self._directions(x, term):
+                loss, value = term(*pair)
+                losses.append(loss)
+                values.append(value)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
         penalty, further = self._further_bounds(codes)
@@ -220,6 +230,45 @@ class DeepInfoMax(Objective):
     def widths(self) -> Mapping[str, int]:
         n_channels, n_places = self.encoder.local_shape
         return {"global": self.encoder.n_components, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
+
+
+def build_terms(
+    encoder: Encoder,
+    bound: Bound,
+    critics: Sequence[CriticFactory],
+    weights: Mapping[str, float],
+    known: Term | None = None,
+) -> dict[str, Term]:
+    """Return the terms that have weight, by name.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its widths are the critics'.
+    bound : Bound
+        The MI estimator.
+    critics : sequence of callable
+        The critic of the global term, which the code-to-code term shares, and that of the local term.
+    weights : mapping of str to float
+        Weights of "local", "global" and "code".
+    known : Term or None, default=None
+        The term of a known posterior, which replaces the global one, without weight too: it reports the bounds.
+    """
+    width, (n_channels, n_locations) = encoder.n_components, encoder.local_shape
+    kinds: dict[str, tuple[type[Term], CriticFactory, int]] = {
+        "local": (LocalInfoMax, critics[1], n_channels),
+        "global": (GlobalInfoMax, critics[0], n_channels * n_locations),
+        "code": (CodeInfoMax, shared_critic(critics[0]), width),
+    }
+    chosen = [name for name in kinds if weights[name] > 0 or (name == "global" and known is not None)]
+    terms: dict[str, Term] = {}
+    for name in chosen or ["local"]:  # the prior alone: the local term is there for the report
+        kind, factory, features = kinds[name]
+        if name == "global" and known is not None:
+            terms["tnce"] = known
+        else:
+            terms[name] = kind(bound, build_critic(factory, width, features, bound.offset), weights[name])
+    return terms
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -26,11 +26,12 @@ from skdim.bounds import Bound, InfoNCE
 from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.batches import Rows
 from skdim.inputs.layout import Layout
-from skdim.nn.adapt import Code, Critic, Encoder
+from skdim.nn.adapt import Critic, CriticFactory, build_critic
 from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.objectives.terms import CodeInfoMax
+from skdim.nn.views import ViewEncoders
 
-__all__ = ["NEGATIVES", "LayerEncoder", "MultiView", "PairInfoMax", "ViewEncoders", "semi_hard"]
+__all__ = ["NEGATIVES", "MultiView", "PairInfoMax", "build_pairs", "check_target", "semi_hard"]
 
 #: Where the negatives of a joint sample come from.
 NEGATIVES = ("batch", "same_group", "semi_hard")
@@ -49,80 +50,6 @@ class PairRows(NamedTuple):
 
     both: Tensor | None
     members: list[Tensor] | None
-
-
-class ViewEncoders(nn.Module):
-    """Encoders of views: a list of inputs -> a list of codes.
-
-    Parameters
-    ----------
-    encoders : sequence of Encoder
-        One for each view, or one for all of them.
-    n_views : int
-        Number of views.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.objectives.multiview import ViewEncoders
-    >>> encoders = ViewEncoders([build_encoder(MLP(), (3,), 4), build_encoder(MLP(), (5,), 4)], 2)
-    >>> [tuple(code.global_.shape) for code in encoders([torch.zeros(2, 3), torch.zeros(2, 5)])]
-    [(2, 4), (2, 4)]
-    """
-
-    def __init__(self, encoders: Sequence[Encoder], n_views: int) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-        self.n_views = n_views
-        self.n_components = encoders[0].n_components
-
-    def forward(self, views: Sequence[Tensor]) -> list[Code]:
-        """Encode all views of some samples."""
-        if len(self.encoders) == 1:  # one pass: batch statistics are those of all views
-            code = self.encoders[0](torch.cat(list(views)))
-            return [Code(*parts) for parts in zip(*(part.chunk(len(views)) for part in code), strict=True)]
-        return [encoder(view) for encoder, view in zip(self.encoders, views, strict=True)]
-
-    def encode(self, view: int, X: Tensor) -> Code:
-        """Encode one view."""
-        code: Code = self.encoders[min(view, len(self.encoders) - 1)](X)
-        return code
-
-
-class LayerEncoder(ViewEncoders):
-    """One encoder with two views of a sample: a linear code of its local map, and its global code Y.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Built by :func:`~skdim.nn.encoders.build_encoder`.
-    n_components : int
-        Width of both codes.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.objectives.multiview import LayerEncoder
-    >>> X = torch.zeros(2, 3)
-    >>> [tuple(code.global_.shape) for code in LayerEncoder(build_encoder(MLP(), (3,), 4), 4)([X, X])]
-    [(2, 4), (2, 4)]
-    """
-
-    def __init__(self, encoder: Encoder, n_components: int) -> None:
-        super().__init__([encoder], n_views=2)
-        channels, locations = encoder.local_shape
-        self.middle = nn.Linear(channels * locations, n_components)
-
-    def forward(self, views: Sequence[Tensor]) -> list[Code]:
-        """Encode samples; both views are the sample, which passes through the encoder once."""
-        last: Code = self.encoders[0](views[0])
-        flat = last.local.movedim(1, 2).flatten(1)
-        return [Code(last.local, flat, self.middle(flat)), last]
-
-    def encode(self, view: int, X: Tensor) -> Code:
-        return self([X, X])[view]
 
 
 def semi_hard(scores: Tensor) -> Tensor:
@@ -197,7 +124,8 @@ class PairInfoMax(CodeInfoMax):
         total = sum(share for share, _ in parts)
         loss, value = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for share, scores in parts:
-            part_loss, part_value = self.criterion(scores)
+            part_loss = self.criterion.loss(scores)
+            part_value = self.criterion.reported(part_loss, scores)
             loss, value = loss + share / total * part_loss, value + share / total * part_value
         if self.target is not None:
             gap = value - self.target
@@ -216,6 +144,31 @@ class PairInfoMax(CodeInfoMax):
         if members is not None:
             return [(float(len(rows)), scores[rows][:, rows]) for rows in members]
         return [(1.0, scores)]
+
+
+def check_target(bound: Bound, target: float | None, k: int, negatives: str) -> None:
+    """Raise a ``ValueError`` if a bound cannot reach a target in batches of ``k`` samples."""
+    if target is None:
+        return
+    if not bound.measures_information:
+        raise ValueError(f"target_mi={target} needs a bound on mutual information; estimator={bound!r} is none.")
+    cap = bound.cap(2 if negatives == "semi_hard" else k)
+    if target >= cap:
+        raise ValueError(
+            f"target_mi={target} cannot be reached: estimator={bound!r} is at most {cap:.3f} nats with "
+            f"negatives={negatives!r} in batches of {k} samples. Lower the target or raise batch_size."
+        )
+
+
+def build_pairs(
+    bound: Bound, critic: CriticFactory, width: int, n_views: int, graph: str, negatives: str, target: float | None
+) -> dict[tuple[int, int], PairInfoMax]:
+    """Return a term for each pair of views; pairs outside the graph have the batch as negatives, as ``score`` has."""
+    pairs = {}
+    for pair in combinations(range(n_views), 2):
+        options = (negatives, target) if graph == "full" or pair[0] == 0 else ("batch", None)
+        pairs[pair] = PairInfoMax(bound, build_critic(critic, width, width, bound.offset), *options)
+    return pairs
 
 
 class MultiView(Objective):

@@ -48,13 +48,21 @@ class Objective(nn.Module):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Networks of one tensor that may be compiled, or compute in another precision; the rest of a step is in float32."""
-        return [self.encoder]
+        """Networks of one tensor that may be compiled, or compute in another precision: the encoder, if there is one.
+
+        The rest of a step is in float32.
+        """
+        return [self.encoder] if hasattr(self, "encoder") else []
 
     @property
     def bounds(self) -> list[str]:
         """Names of the parts that are values of the training bound, in nats."""
         return []
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units of the parts: "nats" of information, or "share" for values from 0 to 1; losses have none."""
+        return dict.fromkeys(self.bounds, "nats")
 
     def gather(self, codes: Tensor, n_views: int = 1) -> Tensor:
         """Return the codes of the whole batch (n_views * n, ...), view after view, from those of this process's rows."""

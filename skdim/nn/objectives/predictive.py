@@ -28,7 +28,7 @@ from skdim.nn.causal import CausalEncoder, Contexts
 from skdim.nn.objectives.anchors import Grid, OwnPlaces, SharedPlaces, own_places, shared_places
 from skdim.nn.objectives.objective import Draws, Objective
 
-__all__ = ["NEGATIVES", "Predictive"]
+__all__ = ["NEGATIVES", "Predictive", "steps_allowed"]
 
 #: The negatives of a pair (c_t, z_{t+k}): z at the same offset of the other sequences, z at other offsets of the same sequence,
 #: or both and other offsets of the others.
@@ -102,6 +102,10 @@ class Predictive(Objective):
     def bounds(self) -> list[str]:
         return ["prediction"]
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        return {"prediction": "nats"} | {f"accuracy_{k + 1}": "share" for k in range(self.n_steps)}
+
     # ------------------------------------------------------------------------------------------------------------- draws
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         """Return the anchors: at random in equal parts of the sequence, or in their middles without a generator."""
@@ -148,11 +152,14 @@ class Predictive(Objective):
         if self.negatives != "batch":
             of = self._own_offsets if self.negatives == "sequence" else self._all_offsets
             groups = [group for places in draws["own"] for group in of(codes, places)]
-        results = [self.criterion(group.scores) for group in groups]
-        loss = _average([loss for loss, _ in results], groups, codes.c)
+        losses = []
+        for group in groups:
+            losses.append(self.criterion.loss(group.scores))
+        loss = _average(losses, groups, codes.c)
         with torch.no_grad():
             if self.negatives == "batch":
-                values = [value for _, value in results]
+                pairs = zip(losses, groups, strict=True)
+                values = [self.criterion.reported(part, group.scores) for part, group in pairs]
             else:
                 values = [self.criterion.value(group.scores) for group in same_offset]
             value = _average(values, same_offset, codes.c)
@@ -251,6 +258,27 @@ class Predictive(Objective):
         n_times, n_columns = self.encoder.grid
         width = self.W.shape[1]
         return {"last": width, "mean": width, "sequence": n_times * n_columns * width}
+
+
+def steps_allowed(n_steps: int, negatives: str, encoder: CausalEncoder, shape: tuple[int, ...]) -> int:
+    """Return how many of ``n_steps`` the fitted length allows.
+
+    Raises
+    ------
+    ValueError
+        If it allows none.
+    """
+    (n_times, n_columns), stride = encoder.grid, encoder.stride
+    # A sequence that is its own negative needs two pairs for the last step.
+    least = 3 if negatives == "sequence" and n_columns == 1 else 2
+    if n_times >= least:
+        return min(n_steps, n_times - least + 1)
+    if len(shape) == 3:
+        raise ValueError(f"Images of {shape[1]} x {shape[2]} hold {n_times} row(s) of patches; at least 2 are needed.")
+    raise ValueError(
+        f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {n_times} frame(s) of {stride} sample(s); "
+        f"at least {least} are needed."
+    )
 
 
 def _at(code: Tensor, places: Tensor) -> Tensor:

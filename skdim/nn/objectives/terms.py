@@ -62,11 +62,14 @@ class Term(nn.Module):
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         at_once = PAIRS_IN_TRAINING if self.criterion.splits else None
-        parts = [(share, self.criterion(scores)) for share, scores in self.scores(x, y, at_once)]
-        if len(parts) == 1:
-            return parts[0][1]
-        loss, value = (torch.stack([share * part[i] for share, part in parts]).sum() for i in range(2))
-        return loss, value
+        losses, values = [], []
+        for share, scores in self.scores(x, y, at_once):
+            loss = self.criterion.loss(scores)
+            losses.append(share * loss)
+            values.append(share * self.criterion.reported(loss, scores))
+        if len(losses) == 1:
+            return losses[0], values[0]
+        return torch.stack(losses).sum(), torch.stack(values).sum()
 
     def mean(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:
         """Return the mean over all locations of ``function(scores)``, some locations at a time to bound the memory."""

@@ -136,11 +136,8 @@ class Trainer:
         if self.ranks is None:
             refuse_several(self.what)
         net = _Net(self, objective, batches).initialize()
-        net.draws_globally = self.max_epochs > 0 and _draws_globally(objective, batches, self.generator)
-        with (
-            nullcontext() if self.ranks is None else self.ranks.training(objective),
-            computing(objective.networks, *self.computing),
-        ):
+        net.draws_globally = self.max_epochs > 0 and self._draws_globally(objective, batches)
+        with self._together(objective), computing(objective.networks, *self.computing):
             net.notify("on_train_begin")
             try:
                 net.fit_loop(None)
@@ -149,6 +146,18 @@ class Trainer:
         objective.eval()
         net.notify("on_train_end")
         return net.recorded()
+
+    def _together(self, objective: Objective) -> AbstractContextManager[None]:
+        return nullcontext() if self.ranks is None else self.ranks.training(objective)
+
+    def _draws_globally(self, objective: Objective, batches: Batches) -> bool:
+        """Whether a step draws from torch's global generator, told by a step of a copy."""
+        batch, trial = next(iter(batches)), deepcopy(objective).train()
+        draws = drawn(trial, batch, torch.Generator().set_state(self.generator.get_state()))
+        device = batch.uniform.device
+        with self._together(trial), draws_from_the_global_generator(device) as answer, torch.no_grad():
+            trial(batch.X, draws)
+        return answer[0]
 
 
 class _Net(NeuralNet):
@@ -264,16 +273,6 @@ class _Net(NeuralNet):
         of_best = epochs[best - 1] if epochs and best else {}
         values = {name.removeprefix(prefix): value for name, value in of_best.items() if name.startswith(prefix)}
         return History(epochs, values, best)
-
-
-def _draws_globally(objective: Objective, batches: Batches, generator: torch.Generator) -> bool:
-    """Whether a step draws from torch's global generator, told by a step of a copy."""
-    batch = next(iter(batches))
-    trial = deepcopy(objective).train()
-    draws = drawn(objective, batch, torch.Generator().set_state(generator.get_state()))
-    with draws_from_the_global_generator(batch.uniform.device) as answer, torch.no_grad():
-        trial(batch.X, draws)
-    return answer[0]
 
 
 def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:

@@ -286,8 +286,8 @@ def test_an_ordinary_network_is_told_by_one_trial_step_and_not_slowed_down(monke
         pytest.fail("a step was seeded")
 
     monkeypatch.setattr(module, "local_seed", forbidden)
-    trials, original = [], module._draws_globally
-    monkeypatch.setattr(module, "_draws_globally", lambda *args: trials.append(original(*args)) or trials[-1])
+    trials, original = [], Trainer._draws_globally
+    monkeypatch.setattr(Trainer, "_draws_globally", lambda *args: trials.append(original(*args)) or trials[-1])
     train(objective())
     tiny(max_iter=1, prior_weight=1.0).fit(images(60))
     assert trials == [False, False]

@@ -1,6 +1,6 @@
 """What test_distributed.py runs under torchrun and, in its own process, without: fits by name, and what comes of them.
 
-torchrun --nproc-per-node 2 tests/torchrun.py FOLDER
+torchrun --nproc-per-node 2 tests/training/torchrun.py FOLDER, with tests/ on the path
 """
 
 import gc
@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from helpers import DropoutEncoder, arrays, images, noise, table, tiny, tiny_mi, tiny_table
-from skdim.training.batches import Batches
-from skdim.training.net import InfoMaxNet
 
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
-from skdim.nn.objectives.multiview import ViewBatch
+from skdim.evaluation import neural_dependency, probe_ladder
+from skdim.inputs.batches import Batches
 from skdim.training import distributed
 from skdim.training.distributed import join, write_once
+from skdim.training.fitting import optimizer_of
+from skdim.training.trainer import Trainer
 
 RANK = int(os.environ.get("RANK", 0))
 STEPS = 20
@@ -41,8 +42,6 @@ def cpc(**params):
     return CPCTransformer(4, n_steps=3, **{"max_iter": 4, "batch_size": 23, "random_state": 0, **params})
 
 
-GROUPS = np.arange(60) % 12
-
 #: Fits whose numbers must be those of one process. Shares of 51 rows in two, and batches of several sizes, are uneven.
 CASES = {
     "mlp": lambda: tiny_table(**one_batch(51)).fit(table(51)),
@@ -65,14 +64,6 @@ AGREEING = {
     "views that draw": lambda: tiny_table(augment=noise, prior_weight=0.1).fit(table(51)),
     "dropout": lambda: tiny_table(encoder=DropoutEncoder, hidden_layer_sizes="auto").fit(table(51)),
 }
-#: Fits that are refused where there are several processes.
-REFUSED = {
-    "other rows": lambda: tiny_table().fit(table(51 + RANK)),
-    "other values": lambda: tiny_table().fit(table(51, seed=RANK)),
-    "other seeds": lambda: tiny_table(random_state=0).set_params(learning_rate=1e-3 * (1 + RANK)).fit(table(51)),
-    "missing views": lambda: multiview(views=[("a", [0, 1]), ("b", [2, 3])]).fit(with_missing(table(51))),
-    "MIEstimator": lambda: tiny_mi().fit(table(100), table(100)[:, :1]),
-}
 
 
 def with_missing(X):
@@ -80,31 +71,45 @@ def with_missing(X):
     return X
 
 
-def in_float64(views):
-    if isinstance(views, ViewBatch):
-        return views._replace(views=in_float64(views.views))
-    return [view.double() for view in views]
+#: Calls that are refused where there are several processes, and the error on each.
+REFUSED = {
+    "other rows": (
+        lambda: tiny_table().fit(table(51 + RANK)),
+        r"the number of rows of X is \[51.0, 52.0\]",
+    ),
+    "other values": (lambda: tiny_table().fit(table(51, seed=RANK)), "the mean of X is"),
+    "other parameters": (lambda: tiny_table(learning_rate=1e-3 * (1 + RANK)).fit(table(51)), "learning_rate is"),
+    "missing views": (
+        lambda: multiview(views=[("a", [0, 1]), ("b", [2, 3])]).fit(with_missing(table(51))),
+        "ValueError: .*view",
+    ),
+    "MI": (lambda: tiny_mi().fit(table(100), table(100)[:, :1]), "RuntimeError: MIEstimator trains in one process"),
+    "ladder": (
+        lambda: probe_ladder(table(100), np.arange(100) % 2),
+        "RuntimeError: probe_ladder trains in one process",
+    ),
+    "dependency": (
+        lambda: neural_dependency(table(100), random_state=0),
+        "RuntimeError: neural_dependency trains in one process",
+    ),
+}
 
 
 def float64_losses(estimator, X):
     """Return the losses of STEPS steps of an objective in float64."""
-    X, extras = estimator._prepare(estimator._validate_X(X, reset=True), {}, reset=True)
-    learner = estimator._new_learner(X, extras)
-    objective = learner.objective.double()
-    ranks = join(learner.device)
-    batches = Batches(X, np.arange(len(X)), learner.standardize, len(X), 0, ranks=ranks)
-    net = InfoMaxNet(
-        objective,
-        estimator._make_optimizer(objective),
-        lambda batch, evaluation: in_float64(estimator._views(batch, learner, evaluation)),
-        batches,
-        None,
-        STEPS,
-        STEPS,
-        learner.generator,
-        ranks=ranks,
-    ).run()
-    return np.array(net.history[:, "train_loss"])
+    samples = estimator._samples(X, torch.device("cpu"), reset=True)
+    learner = estimator._new_learner(samples)
+    objective, ranks = learner.objective.double(), join(learner.device)
+    views = objective.views
+
+    def in_float64(X, draws):
+        made = views(X, draws)
+        return [view.double() for view in made] if isinstance(made, list) else made.double()
+
+    objective.views = in_float64
+    trainer = Trainer(optimizer_of(estimator)(objective), STEPS, learner.generator, ranks=ranks)
+    batches = Batches(samples, np.arange(len(X)), len(X), seed=0, n_draws=objective.n_draws, ranks=ranks)
+    return np.array([row["loss"] for row in trainer.train(objective, batches).epochs])
 
 
 #: Objectives in float64.
@@ -124,9 +129,9 @@ def outcome(estimator):
     return {"loss": np.array(estimator.loss_curve_), **state}
 
 
-def error_of(fit):
+def error_of(call):
     try:
-        fit()
+        call()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""
@@ -134,18 +139,24 @@ def error_of(fit):
 
 def killed(folder):
     """Fit until this rank, the second, dies in the midst of it."""
-    from skorch.callbacks import Callback
-
     from skdim.training import callbacks
 
-    class Dies(Callback):
-        def on_batch_end(self, net, **kwargs):
-            if RANK == 1 and len(net.history) == 2:
-                os._exit(7)
+    def die(guard, net, **kwargs):
+        if RANK == 1 and len(net.history) == 2:
+            os._exit(7)
 
-    callbacks.DivergenceGuard.on_batch_end = Dies.on_batch_end
+    callbacks.DivergenceGuard.on_batch_end = die
     fitted = tiny_table(max_iter=1000).fit(table(51))
     write_once(folder / "model", lambda path: path.write_text(str(fitted)))
+
+
+def outlived():
+    """Return whether the group of processes is still there after it was left: its threads would outlive the interpreter."""
+    # torch's objects know no weak references; nothing but this function and its argument may hold the group
+    group = torch.distributed.group.WORLD
+    distributed._leave()
+    gc.collect()
+    return sys.getrefcount(group) > 2
 
 
 def main():
@@ -158,20 +169,11 @@ def main():
             np.savez(folder / f"{kind}, {name}, {RANK}.npz", **outcome(fit()))
     for name, losses in EXACT.items():
         np.savez(folder / f"exact, {name}, {RANK}.npz", loss=losses())
-    for name, fit in REFUSED.items():
-        (folder / f"refused, {name}, {RANK}.txt").write_text(error_of(fit))
+    for name, (call, _) in REFUSED.items():
+        (folder / f"refused, {name}, {RANK}.txt").write_text(error_of(call))
     write_once(folder / "written by", lambda path: path.write_text(str(RANK)))
     assert (folder / "written by").exists()
     (folder / f"left, {RANK}.txt").write_text(str(outlived()))
-
-
-def outlived():
-    """Return whether the group of processes is still there after it was left: its threads would outlive the interpreter."""
-    # torch's objects know no weak references; nothing but this function and its argument may hold the group
-    group = torch.distributed.group.WORLD
-    distributed._leave()
-    gc.collect()
-    return sys.getrefcount(group) > 2
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from skdim._random import draws_from_the_global_generator, local_seed
+from skdim._random import local_seed, seeded_step
 
 
 def drawn(seed, burn=0):
@@ -74,7 +74,7 @@ def test_threads_draw_one_at_a_time():
 )
 def test_what_draws_from_the_global_generator_is_told_and_undone(draw, expected):
     before = torch.get_rng_state()
-    with draws_from_the_global_generator(torch.device("cpu")) as answer:
+    with seeded_step(0, torch.device("cpu")) as answer:
         draw()
     assert answer == [expected]
     assert torch.equal(torch.get_rng_state(), before)

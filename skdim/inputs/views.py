@@ -111,15 +111,15 @@ def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> t
     """
     X = as_stored(X) if is_stored(X) else X
     if isinstance(views, (list, tuple)):
-        if _is_list_of_arrays(X):
+        if is_list_of_arrays(X):
             raise ValueError("X is a list of arrays, which are the views; leave views='auto' with it.")
         if getattr(X, "ndim", 2) > 2:
             raise ValueError(f"views={views!r} are groups of columns of a 2-D X, got X of shape {X.shape}.")
         return X, list(views)
-    if views == "auto" and _is_list_of_arrays(X):
+    if views == "auto" and is_list_of_arrays(X):
         if estimator.input_shape is not None:
             raise ValueError(f"input_shape={estimator.input_shape!r} has no effect on a list of arrays.")
-        return _arrays_of_views(X, estimator, min_samples)
+        return arrays_of_views(X, estimator, min_samples)
     return X, None
 
 
@@ -195,7 +195,7 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
         The names of the view's columns in ``fit``.
     """
     name, columns, shape = layout.views[number]
-    given = np.shape(X)[1:] if not _is_list_of_arrays(X) else None
+    given = np.shape(X)[1:] if not is_list_of_arrays(X) else None
     if given not in ((len(columns),), shape, shape[1:] if shape[0] == 1 else shape):
         return None
     found = feature_names(X)
@@ -210,12 +210,12 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
     return stored.then(lambda block: layout.lift(block, number, width))
 
 
-def _is_list_of_arrays(X: Any) -> bool:
+def is_list_of_arrays(X: Any) -> bool:
     """Whether X is a list of arrays or data frames, which are then views; a list of lists is one array."""
     return isinstance(X, (list, tuple)) and len(X) > 0 and all(len(getattr(part, "shape", ())) > 1 for part in X)
 
 
-def _arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list[tuple[Any, ...]]]:
+def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list[tuple[Any, ...]]]:
     """Return the views beside each other in one array (n, n_columns), and the groups of columns that they are in it.
 
     Raises

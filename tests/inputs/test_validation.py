@@ -22,7 +22,7 @@ from helpers import (
 
 from skdim.inputs.arrays import Beside, StoredArray
 from skdim.inputs.samples import Standardizer
-from skdim.inputs.validation import arrays_of_views, is_list_of_arrays
+from skdim.inputs.views import arrays_of_views, is_list_of_arrays
 from skdim.nn.encoders import Conv, Conv1d
 
 #: Whole numbers from 0 on, so that every type of number holds them.

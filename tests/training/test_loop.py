@@ -278,19 +278,15 @@ def test_each_step_of_a_network_that_draws_has_a_seed_of_its_own():
             return X
 
     train(objective(WithLayer, layer=Watched()), max_epochs=2)
-    assert len(set(seen[1:])) == 6  # after the trial step
+    assert len(set(seen)) == 6
 
 
-def test_an_ordinary_network_is_told_by_one_trial_step_and_not_slowed_down(monkeypatch):
-    def forbidden(*args):
-        pytest.fail("a step was seeded")
-
-    monkeypatch.setattr(module, "local_seed", forbidden)
-    trials, original = [], Trainer._draws_globally
-    monkeypatch.setattr(Trainer, "_draws_globally", lambda *args: trials.append(original(*args)) or trials[-1])
-    train(objective())
-    tiny(max_iter=1, prior_weight=1.0).fit(images(60))
-    assert trials == [False, False]
+def test_an_ordinary_network_is_told_by_its_first_step_and_not_slowed_down(monkeypatch):
+    steps, original = [], module.seeded_step
+    monkeypatch.setattr(module, "seeded_step", lambda *args: steps.append(args) or original(*args))
+    train(objective(), max_epochs=2)
+    tiny(max_iter=2, prior_weight=1.0).fit(images(60))
+    assert len(steps) == 2  # the first of either
 
 
 def test_a_layer_of_ones_own_with_any_name_is_seeded(monkeypatch):

@@ -97,7 +97,7 @@ class BestEpoch(Callback):
         if self.decay is not None:
             self.judged_module_ = copy.deepcopy(net.module_).eval().requires_grad_(False)
             self.pairs_ = list(self.judged_module_.parameters()), list(net.module_.parameters())
-            self._keep(self._values()["loss"], 0)
+            self._keep(self._values(net)["loss"], 0)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         if self.decay is not None:
@@ -110,13 +110,16 @@ class BestEpoch(Callback):
             net.stops |= self.waited_ >= self.patience
 
     def _judge(self, net: Any) -> None:
-        values = self._values()
+        values = self._values(net)
         self.judged_ = len(net.history)
         net.record("valid_", values)
         self.waited_ = 0 if values["loss"] < self.best_loss_ - self.tol else self.waited_ + self.every
         self._keep(values["loss"], self.judged_)
 
-    def _values(self) -> dict[str, float]:
+    def _values(self, net: Any) -> dict[str, float]:
+        if self.decay is not None:  # buffers, such as running means, are no weights to average
+            for kept, present in zip(self.judged_module_.buffers(), net.module_.buffers(), strict=True):
+                kept.copy_(present)
         with local_seed(EVALUATION_SEED):  # a network may draw in eval mode as well
             return self.judge(self.judged_module_)
 

@@ -18,18 +18,17 @@ def batches(n=103, batch_size=20, seed=0, rows=None, extras=None, **options):
 
 
 def order(source):
-    """Return the rows of one epoch, batch by batch."""
-    return [batch.X[0].tolist() for batch in source]
+    """Return the rows of one epoch."""
+    return [row for batch in source for row in batch.X[0].tolist()]
 
 
 @pytest.mark.parametrize("seed", [0, None])
 @pytest.mark.parametrize("n", [*range(2, 12), 19, 20, 21, 39, 40, 41, 103, 400])
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 20, 100, 1000])
 def test_every_row_comes_once_in_parts_of_nearly_equal_size(n, batch_size, seed):
-    parts = order(batches(n, batch_size, seed))
-    assert sorted(sum(parts, [])) == list(range(n))
-    sizes = [len(part) for part in parts]
-    assert len(parts) == len(batches(n, batch_size)) == n_batches(n, batch_size)
+    assert sorted(order(batches(n, batch_size, seed))) == list(range(n))
+    sizes = [batch.rows.n for batch in batches(n, batch_size, seed)]
+    assert len(sizes) == len(batches(n, batch_size)) == n_batches(n, batch_size)
     assert max(sizes) - min(sizes) <= 1
     assert min(sizes) >= 2  # no row is left without negatives
     assert max(sizes) <= max(batch_size, 3)
@@ -46,7 +45,7 @@ def test_a_batch_holds_its_rows_and_what_is_known_of_them():
 
 def test_only_the_rows_given_are_used():
     rows = np.array([5, 999, 17, 3, 88, 401, 77])
-    assert sorted(sum(order(batches(rows=rows, batch_size=3)), [])) == sorted(rows)
+    assert sorted(order(batches(rows=rows, batch_size=3))) == sorted(rows)
 
 
 def test_the_order_is_a_function_of_seed_and_epoch():
@@ -75,7 +74,7 @@ def test_draws_are_a_function_of_seed_epoch_and_row_however_many_are_made_at_onc
 def test_without_a_seed_the_rows_keep_their_order_and_their_draws():
     source = batches(seed=None, n_draws=2)
     a, b = list(source), list(source)
-    assert torch.cat([batch.X[0] for batch in a]).tolist() == list(range(103))
+    assert order(a) == list(range(103))
     assert all(torch.equal(x.uniform, y.uniform) for x, y in zip(a, b, strict=True))
     held_out = evaluation_batch(source.samples, np.arange(103), 2)
     assert torch.equal(torch.cat([batch.uniform for batch in a]), held_out.uniform)
@@ -84,7 +83,7 @@ def test_without_a_seed_the_rows_keep_their_order_and_their_draws():
 
 def test_rows_of_a_group_come_side_by_side_in_random_order():
     groups = np.random.default_rng(0).integers(0, 9, 1000)
-    epochs = [np.array(sum(order(batches(extras={"groups": groups}, seed=seed)), [])) for seed in (0, 1)]
+    epochs = [np.array(order(batches(extras={"groups": groups}, seed=seed))) for seed in (0, 1)]
     for rows in epochs:
         assert np.count_nonzero(np.diff(groups[rows])) == len(np.unique(groups[:103])) - 1
     assert (groups[epochs[0]] != groups[epochs[1]]).any()

@@ -1,28 +1,32 @@
-"""The net: optimizer groups, the learning-rate schedule, and a loop equal to a hand-written one."""
+"""The trainer: optimizer groups, the schedule, a loop equal to a hand-written one, and networks that draw."""
 
+import copy
 import math
 
 import numpy as np
 import pytest
 import torch
-from skdim.training.batches import Batches, Standardizer
-from skdim.training.net import OPTIMIZERS, WARM_UP, InfoMaxNet, make_optimizer
+from helpers import images, tiny
 from skorch.callbacks import Callback
 from torch import nn
 
-from skdim.bounds import InfoNCE
+from skdim import DeepInfoMaxTransformer
 from skdim.exceptions import DivergenceError
-from skdim.nn.critics import Inner, build_critic
-from skdim.nn.encoders import build_encoder
-from skdim.nn.objectives import CodeInfoMax, DeepInfoMax
-from skdim.training.callbacks import DivergenceGuard, EarlyStopping, StopTraining
+from skdim.inputs.batches import Batches
+from skdim.inputs.samples import Samples, Standardizer
+from skdim.nn.objectives import Objective
+from skdim.training import distributed
+from skdim.training import trainer as module
+from skdim.training.callbacks import BestEpoch
+from skdim.training.trainer import OPTIMIZERS, WARM_UP, Trainer, held_out_values, make_optimizer
 
-N, WIDTH = 50, 4
+N, N_TRAIN, WIDTH = 50, 40, 4
 X = np.random.default_rng(0).normal(size=(N, WIDTH))
+SAMPLES = Samples(X, Standardizer.learn(X, (WIDTH,)), torch.device("cpu"))
 
 
-class Objective(nn.Module):
-    """A loss with named parts, one of them random through the generator."""
+class Noisy(Objective):
+    """A loss with named parts, whose targets a step draws."""
 
     def __init__(self, noise=1.0):
         super().__init__()
@@ -32,87 +36,86 @@ class Objective(nn.Module):
         self.offset = nn.Parameter(torch.zeros(()))
         self.modes = []
 
-    def forward(self, views, generator=None):
+    @property
+    def networks(self):
+        return [self.layer]
+
+    def draw(self, rows, generator):
+        return {"targets": self.noise * torch.randn(rows.n, 2, generator=generator) if generator else None}
+
+    def forward(self, X, draws):
         self.modes.append(self.training)
-        output = self.norm(self.layer(torch.cat(list(views)))) + self.offset
-        noise = self.noise * torch.randn(output.shape, generator=generator)
-        loss = (output - noise).square().mean()
-        return loss, {"loss": loss.detach(), "size": torch.tensor(float(len(views[0])))}
-
-    def evaluate(self, views):
-        self.modes.append(self.training)
-        loss = self.norm(self.layer(views[0])).square().mean()
-        return {"loss": loss, "size": torch.tensor(float(len(views[0])))}
+        output = self.norm(self.layer(X)) + self.offset
+        loss = (output if draws["targets"] is None else output - draws["targets"]).square().mean()
+        return loss, {"loss": loss.detach(), "size": torch.tensor(float(len(X)))}
 
 
-def objective(seed=0, **kwargs):
+def objective(cls=Noisy, **kwargs):
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Objective(**kwargs)
+        torch.manual_seed(0)
+        return cls(**kwargs)
 
 
-def net(module=None, optimizer="adamw", max_epochs=3, total_steps=None, valid=False, make_views=None, **kwargs):
-    module = module or objective()
-    standardize = Standardizer.learn(X, (WIDTH,))
-    train = Batches(X, np.arange(0, 40), standardize, 16, seed=7)
-    return InfoMaxNet(
-        module,
-        make_optimizer(optimizer, module, 0.05, 0.01),
-        make_views or (lambda batch, evaluation: [batch.X]),
-        train,
-        Batches(X, np.arange(40, N), standardize, 4, seed=None) if valid else None,
-        max_epochs,
-        total_steps,
-        torch.Generator().manual_seed(3),
-        **kwargs,
-    )
+def batches(batch_size=16):
+    return Batches(SAMPLES, np.arange(N_TRAIN), batch_size, seed=7)
+
+
+HELD_OUT = Batches(SAMPLES, np.arange(N_TRAIN, N), 4, seed=None)
+
+
+def judge(objective):
+    return held_out_values(objective, HELD_OUT)
+
+
+def train(objective, optimizer="adamw", max_epochs=3, seed=3, batch_size=16, **options):
+    optimizer = make_optimizer(optimizer, objective, 0.05, 0.01)
+    generator = torch.Generator().manual_seed(seed)
+    return Trainer(optimizer, max_epochs, generator, **options).train(objective, batches(batch_size))
+
+
+def same(a, b):
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 
 # ------------------------------------------------------------------------------------------------------------ optimizers
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_matrices_decay_and_vectors_do_not(name):
-    module = objective()
-    module.convolution = nn.Conv2d(1, 2, 3)
-    optimizer = make_optimizer(name, module, 0.05, 0.3)
-    names = {parameter: n for n, parameter in module.named_parameters()}
+    trained = objective()
+    trained.convolution = nn.Conv2d(1, 2, 3)
+    optimizer = make_optimizer(name, trained, 0.05, 0.3)
+    names = {parameter: name for name, parameter in trained.named_parameters()}
     decay = {names[p]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
-    assert decay == {
-        "layer.weight": 0.3,
-        "convolution.weight": 0.3,
-        "layer.bias": 0.0,
-        "convolution.bias": 0.0,
-        "norm.weight": 0.0,
-        "norm.bias": 0.0,
-        "offset": 0.0,
-    }
-    assert all(group["lr"] == 0.05 for group in optimizer.param_groups)
-    assert all(group["fused"] for group in optimizer.param_groups)
+    assert decay == {name: 0.3 * (parameter.ndim > 1) for name, parameter in trained.named_parameters()}
+    assert all(group["lr"] == 0.05 and group["fused"] for group in optimizer.param_groups)
+    assert type(optimizer).__name__.lower() == name
 
 
-def test_names_mean_the_optimizers():
-    kinds = {name: type(make_optimizer(name, objective(), 0.1, 0.0)) for name in OPTIMIZERS}
-    assert kinds == {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_adversary_has_a_group_of_its_own(name):
+    trained = objective()
+    trained.adversary = nn.Linear(2, 3)
+    *others, own = make_optimizer(name, trained, 0.05, 0.3).param_groups
+    assert [id(p) for p in own["params"]] == [id(p) for p in trained.adversary.parameters()]
+    assert own["weight_decay"] == 0
+    assert sum(len(group["params"]) for group in others) == 5
+    if name != "sgd":
+        assert own["betas"][0] == 0.5 < others[0]["betas"][0]
 
 
-def test_an_optimizer_may_be_a_class_or_a_function():
+def test_an_optimizer_may_be_a_class_or_a_function_and_no_other_name():
     assert isinstance(make_optimizer(torch.optim.RMSprop, objective(), 0.1, 0.0), torch.optim.RMSprop)
     slow = make_optimizer(lambda groups, lr: torch.optim.SGD(groups, lr=lr / 10), objective(), 0.1, 0.2)
     assert [group["lr"] for group in slow.param_groups] == [pytest.approx(0.01)] * 2
-
-
-def test_an_unknown_optimizer_is_refused():
     with pytest.raises(ValueError, match=r"Unknown optimizer 'lion'.*\['adam', 'adamw', 'sgd'\]"):
         make_optimizer("lion", objective(), 0.1, 0.0)
 
 
 def test_frozen_parameters_and_empty_groups_are_left_out():
-    module = objective()
-    module.layer.weight.requires_grad_(False)
-    (group,) = make_optimizer("adamw", module, 0.1, 0.3).param_groups
+    trained = objective()
+    trained.layer.weight.requires_grad_(False)
+    (group,) = make_optimizer("adamw", trained, 0.1, 0.3).param_groups
     assert group["weight_decay"] == 0
     assert len(group["params"]) == 4
-    (group,) = make_optimizer("adamw", nn.Linear(2, 2, bias=False), 0.1, 0.3).param_groups
-    assert group["weight_decay"] == 0.3
 
 
 # -------------------------------------------------------------------------------------------------------------- schedule
@@ -122,222 +125,185 @@ class Rates(Callback):
     def on_train_begin(self, net, **kwargs):
         self.rates = []
 
-    def on_batch_begin(self, net, training=None, **kwargs):
-        if training:
-            self.rates.append([group["lr"] for group in net.optimizer_.param_groups])
+    def on_batch_begin(self, net, **kwargs):
+        (rate,) = {group["lr"] for group in net.optimizer_.param_groups}
+        self.rates.append(rate / 0.05)
 
 
-def rates(max_epochs, total_steps):
-    recorder = Rates()
-    net(max_epochs=max_epochs, total_steps=total_steps, callbacks=[recorder]).run()
-    assert all(len(set(step)) == 1 for step in recorder.rates)
-    return np.array([step[0] for step in recorder.rates]) / 0.05
-
-
-def test_the_rate_rises_and_falls_along_a_cosine():
-    found = rates(40, 120)
-    steps = np.arange(120)
-    cosine = (1 + np.cos(np.pi * steps / 120)) / 2
-    warm = steps < WARM_UP * 120
-    np.testing.assert_allclose(found[~warm], cosine[~warm])
+@pytest.mark.parametrize("max_epochs", [1, 4, 40])
+def test_the_rate_rises_and_falls_along_a_cosine_over_all_steps(max_epochs):
+    recorder, n_steps = Rates(), 3 * max_epochs
+    train(objective(), max_epochs=max_epochs, callbacks=[recorder])
+    found, steps = np.array(recorder.rates), np.arange(n_steps)
+    warm = steps < WARM_UP * n_steps
+    np.testing.assert_allclose(found[~warm], (1 + np.cos(np.pi * steps / n_steps)[~warm]) / 2)
     assert (np.diff(found[warm]) > 0).all()
-    assert 0 < found[0] < 0.2
-    assert (np.diff(found[~warm]) < 0).all()
-    assert found.max() > 0.95
-    assert 0 < found[-1] < 0.001
+    assert 0 < found[0] < (0.2 if max_epochs == 40 else 1.0)
+    assert 0 < found[-1] < 0.3
 
 
-@pytest.mark.parametrize("total_steps", [None, 0])
-def test_without_a_span_the_rate_is_constant(total_steps):
-    np.testing.assert_allclose(rates(4, total_steps), np.ones(12))
+def test_without_a_schedule_the_rate_is_constant():
+    recorder = Rates()
+    train(objective(), max_epochs=4, schedule=False, callbacks=[recorder])
+    np.testing.assert_allclose(recorder.rates, np.ones(12))
 
 
 def test_a_training_of_one_step_learns():
-    small = net(max_epochs=1, total_steps=1)
-    small.train.batch_size = 40
-    before = small.module.layer.weight.clone()
-    small.run()
-    assert not torch.equal(small.module_.layer.weight, before)
+    trained = objective()
+    train(trained, max_epochs=1, batch_size=40)
+    assert not torch.equal(trained.layer.weight, objective().layer.weight)
 
 
 # -------------------------------------------------------------------------------------------------------------- the loop
 def test_training_equals_a_hand_written_loop():
-    trained = net(objective(noise=0.0), max_epochs=5, total_steps=15).run()
-
-    module = objective(noise=0.0)
-    optimizer = make_optimizer("adamw", module, 0.05, 0.01)
-    standardize = Standardizer.learn(X, (WIDTH,))
+    trained, twin = objective(noise=0.0), objective(noise=0.0)
+    history = train(trained, max_epochs=5)
+    optimizer = make_optimizer("adamw", twin, 0.05, 0.01)
     step, losses = 0, []
     for epoch in range(5):
-        order, epoch_losses = np.random.default_rng([7, epoch]).permutation(40), []
+        order, epoch_losses = np.random.default_rng([7, epoch]).permutation(N_TRAIN), []
         for rows in np.array_split(order, 3):
             for group in optimizer.param_groups:
                 cosine = (1 + math.cos(math.pi * step / 15)) / 2
                 group["lr"] = 0.05 * min(1.0, (step + 1) / (WARM_UP * 15 + 1)) * cosine
-            loss, _ = module([standardize(X[rows])])
+            loss, _ = twin(SAMPLES.read(rows), {"targets": torch.zeros(len(rows), 2)})
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             step += 1
             epoch_losses.append(loss.item())
         losses.append(np.mean(epoch_losses))
-    for found, expected in zip(trained.module_.parameters(), module.parameters(), strict=True):
+    for found, expected in zip(trained.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(trained.history[:, "train_loss"], losses, rtol=1e-5)
+    np.testing.assert_allclose([row["loss"] for row in history.epochs], losses, rtol=1e-5)
+    assert not trained.training
 
 
-def test_the_steps_draw_from_the_generator_given():
-    weights = []
-    for seed in (3, 3, 4):
-        trained = net()
-        trained.generator.manual_seed(seed)
-        weights.append(trained.run().module_.layer.weight)
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-
-
-def test_the_optimizer_and_module_given_are_the_ones_trained():
-    trained = net()
-    optimizer = trained.get_optimizer()
-    trained.run()
-    assert trained.optimizer_ is optimizer
-    assert trained.module_ is trained.module
-    assert not trained.module_.training
-
-
-def test_history_holds_the_mean_of_every_part():
-    trained = net(valid=True).run()
-    assert len(trained.history) == 3
-    for row in trained.history:
-        assert {"epoch", "train_loss", "train_size", "valid_loss", "valid_size"} <= set(row)
-    np.testing.assert_allclose(trained.history[:, "train_size"], 40 / 3, rtol=1e-6)
-    np.testing.assert_allclose(trained.history[:, "valid_size"], 10 / 3, rtol=1e-6)
-
-
-def test_training_steps_train_and_held_out_steps_evaluate():
-    seen = []
-
-    def make_views(batch, evaluation):
-        seen.append((evaluation, tuple(batch.rows)))
-        return [batch.X]
-
-    trained = net(valid=True, make_views=make_views, max_epochs=2).run()
-    assert trained.module_.modes == ([True] * 3 + [False] * 3) * 2
-    assert [evaluation for evaluation, _ in seen] == ([False] * 3 + [True] * 3) * 2
-    held_out = [rows for evaluation, rows in seen if evaluation]
-    assert held_out[:3] == held_out[3:]
-    assert sorted(sum(held_out[:3], ())) == list(range(40, N))
-
-
-def test_the_held_out_rows_do_not_change_the_training():
-    with_valid, without = net(valid=True).run(), net().run()
-    for a, b in zip(with_valid.module_.parameters(), without.module_.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
-def test_training_is_a_function_of_its_seeds_and_leaves_the_global_generator():
-    before = torch.random.get_rng_state()
+def test_training_is_a_function_of_its_seeds_and_leaves_the_global_generators():
     runs = []
-    for noise in (1, 2):
-        torch.rand(noise)
-        before = torch.random.get_rng_state()
-        runs.append(net().run().module_)
-        assert torch.equal(torch.random.get_rng_state(), before)
-    assert all(torch.equal(a, b) for a, b in zip(runs[0].parameters(), runs[1].parameters(), strict=True))
-
-
-@pytest.mark.parametrize(
-    "layer", [nn.Dropout(0.5), nn.RReLU(), nn.AlphaDropout(0.5), nn.FractionalMaxPool2d(1, output_size=1)], ids=repr
-)
-def test_a_layer_that_draws_leaves_the_global_generator_and_is_reproducible(layer):
-    def run(burn):
-        module = objective()
-        module.layer = nn.Sequential(nn.Linear(WIDTH, 2 * 9), nn.Unflatten(1, (2, 3, 3)), layer, nn.Flatten())
-        module.layer.append(nn.Linear(2 if isinstance(layer, nn.FractionalMaxPool2d) else 18, 2))
-        with torch.no_grad():
-            for i, parameter in enumerate(module.parameters()):
-                parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(i)))
+    for seed, burn in [(3, 1), (3, 2), (4, 1)]:
         torch.rand(burn)
-        before = torch.random.get_rng_state()
-        trained = net(module).run()
-        assert torch.equal(torch.random.get_rng_state(), before)
-        return trained.module_
-
-    runs = [run(burn) for burn in (1, 2)]
-    assert all(torch.equal(a, b) for a, b in zip(runs[0].parameters(), runs[1].parameters(), strict=True))
-
-
-def test_torchs_own_layers_that_draw_leave_the_global_generator():
-    pooling = nn.Sequential(
-        nn.Unflatten(1, (1, 2, 2)), nn.FractionalMaxPool2d(1, output_size=1), nn.Flatten(), nn.Linear(1, 2)
-    )
-    encoder = build_encoder(lambda shape, width: pooling, (WIDTH,), 2)
-    module = DeepInfoMax(encoder, {"code": CodeInfoMax(InfoNCE(), build_critic(Inner(), 2, 2), 1.0)})
-    before = torch.random.get_rng_state()
-    net(module).run()
-    assert torch.equal(torch.random.get_rng_state(), before)
+        before, of_numpy = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        runs.append(objective())
+        train(runs[-1], seed=seed, best=BestEpoch(judge, 9))
+        assert torch.equal(torch.get_rng_state(), before)
+        np.testing.assert_array_equal(np.random.get_state()[1], of_numpy)  # noqa: NPY002
+    assert same(runs[0], runs[1])
+    assert not same(runs[0], runs[2])
 
 
-class StopAfter(Callback):
-    def __init__(self, epochs):
-        self.epochs = epochs
-
-    def on_epoch_end(self, net, **kwargs):
-        if len(net.history) == self.epochs:
-            raise StopTraining
-
-
-def test_a_callback_stops_after_the_epoch():
-    trained = net(max_epochs=10, callbacks=[StopAfter(2)]).run()
-    assert len(trained.history) == 2
-    assert not trained.module_.training
+def test_history_holds_the_mean_of_every_part_and_held_out_rows_change_nothing():
+    trained, without = objective(), objective()
+    history = train(trained, best=BestEpoch(judge, 9))
+    plain = train(without)
+    assert [row["loss"] for row in plain.epochs] == [row["loss"] for row in history.epochs]
+    for row in history.epochs:
+        assert list(row) == ["loss", "size", "valid_loss", "valid_size"]
+        assert row["size"] == pytest.approx(40 / 3, rel=1e-6)
+        assert row["valid_size"] == pytest.approx(10 / 3, rel=1e-6)
+    best = int(np.argmin([row["valid_loss"] for row in history.epochs]))
+    assert history.best_epoch == best + 1
+    assert history.best == {"loss": history.epochs[best]["valid_loss"], "size": history.epochs[best]["valid_size"]}
+    assert judge(trained)["loss"] == pytest.approx(history.best["loss"], abs=1e-6)
+    assert plain.best == plain.epochs[-1]
+    assert trained.modes == ([True] * 3 + [False] * 3) * 3 + [False] * 3  # the trial step is a copy's
 
 
 def test_no_epochs_change_nothing():
-    untrained = net(max_epochs=0).run()
-    assert len(untrained.history) == 0
-    for a, b in zip(untrained.module_.parameters(), objective().parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert not untrained.module_.training
-
-
-def test_early_stopping_restores_the_best_epoch():
-    class Rising(Objective):
-        def evaluate(self, views):
-            self.epochs = getattr(self, "epochs", 0) + 1 / 3  # three held-out batches an epoch
-            return {"loss": torch.tensor(abs(round(self.epochs + 0.3) - 3.0))}
-
-    class Snapshots(Callback):
-        def on_train_begin(self, net, **kwargs):
-            self.weights = []
-
-        def on_epoch_end(self, net, **kwargs):
-            self.weights.append(net.module_.layer.weight.detach().clone())
-
-    snapshots = Snapshots()
-    trained = net(Rising(), max_epochs=20, valid=True, callbacks=[snapshots, EarlyStopping(2, 0.01)]).run()
-    best = int(np.argmin(trained.history[:, "valid_loss"]))
-    assert len(trained.history) == best + 3
-    assert torch.equal(trained.module_.layer.weight, snapshots.weights[best])
-    assert not torch.equal(trained.module_.layer.weight, snapshots.weights[-1])
+    untrained = objective()
+    assert train(untrained, max_epochs=0) == ([], {}, 0)
+    assert same(untrained, objective())
+    assert not untrained.training
 
 
 @pytest.mark.parametrize("step", [0, 4])
 def test_a_loss_that_is_not_finite_raises(step):
-    class Breaking(Objective):
-        def forward(self, views, generator=None):
-            loss, parts = super().forward(views, generator)
+    class Breaking(Noisy):
+        def forward(self, X, draws):
+            loss, parts = super().forward(X, draws)
             broken = loss * (math.nan if len(self.modes) == step + 1 else 1.0)
             return broken, {**parts, "loss": broken.detach()}
 
     with pytest.raises(DivergenceError, match=f"epoch {step // 3 + 1}: the loss became nan"):
-        net(Breaking(), callbacks=[DivergenceGuard()]).run()
+        train(objective(Breaking))
 
 
-def test_verbose_prints_a_line_per_epoch(capsys):
-    net(verbose=0).run()
-    assert capsys.readouterr().out == ""
-    net(verbose=1, max_epochs=3).run()
-    printed = capsys.readouterr().out
-    assert "train_loss" in printed
-    assert len(printed.strip().splitlines()) == 2 + 3  # a head, a rule, and the epochs
+def test_several_processes_are_refused_in_the_name_of_what_was_called(monkeypatch):
+    monkeypatch.setattr(distributed, "several", lambda: True)
+    with pytest.raises(RuntimeError, match=r"^probe_ladder trains in one process"):
+        train(objective(), what="probe_ladder")
+
+
+# --------------------------------------------------------------------------------------------------- networks that draw
+class Drawing(nn.Module):
+    """Draws in eval mode as well."""
+
+    def forward(self, X):
+        return X + torch.rand_like(X)
+
+
+LAYERS = [nn.Dropout(0.5), nn.RReLU(), nn.AlphaDropout(0.5), nn.FractionalMaxPool2d(1, output_size=1), Drawing()]
+
+
+class WithLayer(Noisy):
+    def __init__(self, layer):
+        super().__init__()
+        width = 2 if isinstance(layer, nn.FractionalMaxPool2d) else 18
+        self.layer = nn.Sequential(
+            nn.Linear(WIDTH, 18), nn.Unflatten(1, (2, 3, 3)), layer, nn.Flatten(), nn.Linear(width, 2)
+        )
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+def test_a_network_that_draws_is_seeded_and_leaves_the_global_generator(layer):
+    runs = []
+    for burn in (1, 2):
+        torch.rand(burn)
+        before = torch.get_rng_state()
+        trained = objective(WithLayer, layer=copy.deepcopy(layer))
+        history = train(trained, best=BestEpoch(judge, 9))
+        assert torch.equal(torch.get_rng_state(), before)
+        runs.append((trained, history))
+    assert same(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+    assert not same(runs[0][0], objective(WithLayer, layer=layer))
+
+
+def test_each_step_of_a_network_that_draws_has_a_seed_of_its_own():
+    seen = []
+
+    class Watched(nn.Module):
+        def forward(self, X):
+            seen.append(torch.rand(()).item())
+            return X
+
+    train(objective(WithLayer, layer=Watched()), max_epochs=2)
+    assert len(set(seen[1:])) == 6  # after the trial step
+
+
+def test_an_ordinary_network_is_told_by_one_trial_step_and_not_slowed_down(monkeypatch):
+    def forbidden(*args):
+        pytest.fail("a step was seeded")
+
+    monkeypatch.setattr(module, "local_seed", forbidden)
+    trials, original = [], module._draws_globally
+    monkeypatch.setattr(module, "_draws_globally", lambda *args: trials.append(original(*args)) or trials[-1])
+    train(objective())
+    tiny(max_iter=1, prior_weight=1.0).fit(images(60))
+    assert trials == [False, False]
+
+
+def test_a_layer_of_ones_own_with_any_name_is_seeded(monkeypatch):
+    class Conv(nn.Module):  # a name of ours
+        __module__ = "skdim.nn.encoders"
+
+        def __init__(self, input_shape, n_components):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, n_components), nn.Dropout(0.5))
+
+        def forward(self, X):
+            return self.layers(X)
+
+    monkeypatch.setattr("skdim._params._is_importable", lambda part: True)
+    fits = [DeepInfoMaxTransformer(4, encoder=Conv, max_iter=2, random_state=0).fit(images(60)) for _ in range(2)]
+    assert fits[0].loss_curve_ == fits[1].loss_curve_

@@ -26,7 +26,7 @@ def generator(seed=0):
 
 
 def close(expected, **options):
-    return pytest.approx(expected, rel=1e-4, abs=1e-5, **options)
+    return pytest.approx(expected, rel=1e-5, abs=1e-5, **options)
 
 
 def numbers(*shape, seed=0, dtype=torch.float32):

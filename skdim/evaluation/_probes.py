@@ -125,10 +125,8 @@ def linear_probe(
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features.
-    y : array-like of shape (n_samples,)
-        Labels.
+    Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
+        Features and labels.
     Z_test, y_test : array-like, default=None
         Held-out rows. None holds out a stratified part of Z and y, a new one for each draw.
     n_labels : int, None, or sequence of these, default=None
@@ -142,7 +140,7 @@ def linear_probe(
     test_fraction : float, default=0.25
         Share of the rows that is held out if no held-out rows are given.
     max_iter : int, default=1000
-        Largest number of L-BFGS iterations.
+        Largest number of L-BFGS iterations; scikit-learn's ``ConvergenceWarning`` says if they do not suffice.
     random_state : int, RandomState instance or None, default=None
         Draws labels and held-out parts.
 
@@ -156,11 +154,6 @@ def linear_probe(
     ValueError, TypeError
         If a parameter is invalid; if features are not finite or differ in width; if y is continuous, has a single label, or has
         too few rows of a label for ``n_labels``; if y_test has labels that y lacks; or if all draws would be the same.
-
-    Warns
-    -----
-    ConvergenceWarning
-        If L-BFGS has not converged.
 
     Examples
     --------
@@ -250,10 +243,8 @@ def probe_ladder(
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features.
-    y : array-like of shape (n_samples,)
-        Labels.
+    Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
+        Features and labels.
     Z_test, y_test : array-like, default=None
         Held-out rows. None holds out a stratified part of Z and y.
     rungs : dict, sequence of str or None, default=None

@@ -56,10 +56,8 @@ class ReconstructionResult(Result):
         return float(self.values.mean())
 
     def _summary(self) -> str:
-        return (
-            f"MS-SSIM {self.mean:.3f} of {len(self.values)} images, {self.n_scales} scale(s), window of {self.window_size}, "
-            f"squared error {self.squared_error.mean():.4f}"
-        )
+        scales, error = f"{self.n_scales} scale(s), window of {self.window_size}", self.squared_error.mean()
+        return f"MS-SSIM {self.mean:.3f} of {len(self.values)} images, {scales}, squared error {error:.4f}"
 
     def _columns(self) -> dict[str, Any]:
         return {"ms_ssim": self.values, "squared_error": self.squared_error}
@@ -146,11 +144,10 @@ def reconstruction_similarity(
         Z, Z_test, images, images_test = train_test_split(Z, images, test_size=test_fraction, random_state=seed)
     else:
         Z_test, images_test = _check_pair(Z_test, X_test, input_shape, "_test")
-        if Z_test.shape[1] != Z.shape[1] or images_test.shape[1:] != images.shape[1:]:
-            raise ValueError(
-                f"Test rows have {Z_test.shape[1]} features and images of shape {images_test.shape[1:]}, training rows "
-                f"{Z.shape[1]} and {images.shape[1:]}."
-            )
+        pairs = (Z_test, images_test), (Z, images)
+        test, train = (f"{z.shape[1]} features and images of shape {x.shape[1:]}" for z, x in pairs)
+        if test != train:
+            raise ValueError(f"Test rows have {test}, training rows {train}.")
     if len(Z) < 2:
         raise ValueError(f"{len(Z)} image is left to train on, after {len(Z_test)} held out. Give more samples.")
     low, high = float(images.min()), float(images.max())

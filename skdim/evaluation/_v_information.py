@@ -260,8 +260,6 @@ def v_information(
     -----
     InfiniteLossWarning
         If a classifier gives probability 0 to a row's label: the value is minus infinity.
-    ConvergenceWarning
-        If scikit-learn's classifier has not converged.
 
     Examples
     --------
@@ -301,8 +299,7 @@ def pointwise_v_information(X: Any, y: Any, classifier: Any = None, *, cv: Any =
 
     Returns
     -------
-    ndarray of shape (n_samples,)
-        In nats.
+    ndarray of shape (n_samples,), in nats
 
     Examples
     --------

@@ -25,7 +25,7 @@ from sklearn.feature_selection import mutual_info_classif, mutual_info_regressio
 
 from skdim import mutual_info_features
 from skdim.datasets import load_mnist
-from skdim.discrete import information_gain, is_discrete
+from skdim.information.discrete import information_gain, is_discrete
 from skdim.exceptions import ConstantInputWarning
 from skdim.synthetic import BEYOND_NORMAL, FURTHER
 

@@ -24,7 +24,7 @@ from skdim.evaluation._inputs import Array, Rows, check_features, draw_seed
 from skdim.evaluation._networks import perceptron, train
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.inputs.batches import Rows as BatchRows
-from skdim.intervals import control_variate, normal_interval
+from skdim.information.intervals import control_variate, normal_interval
 from skdim.nn.objectives import Draws, Objective
 from skdim.nn.ratio import RadialInputs
 from skdim.training.device import resolve_device

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
-from skdim.intervals import normal_interval
+from skdim.information.intervals import normal_interval
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]

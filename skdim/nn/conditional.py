@@ -15,9 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skdim.nn.objectives.objective import Draws, Objective
-
-__all__ = ["CategoricalConditional", "ConditionalObjective", "GaussianConditional"]
+__all__ = ["CategoricalConditional", "GaussianConditional"]
 
 #: Log-variances are bounded softly to this range: a variance of 0 at a training row would make its density infinite.
 LARGEST_LOG_VARIANCE = 8.0
@@ -103,25 +101,3 @@ class CategoricalConditional(nn.Module):
 
     def _log_posterior(self, x: Tensor) -> Tensor:
         return F.log_softmax(self.network(self.inputs(x)) + self.log_frequencies, dim=1)
-
-
-class ConditionalObjective(Objective):
-    """What a step minimises: the mean negative log-likelihood of a batch (x, y), in nats.
-
-    Parameters
-    ----------
-    critic : GaussianConditional or CategoricalConditional
-        The conditional.
-    """
-
-    def __init__(self, critic: GaussianConditional | CategoricalConditional) -> None:
-        super().__init__()
-        self.critic = critic
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        return []
-
-    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = -self.critic.joint(*X).mean()
-        return loss, {"loss": loss.detach()}

@@ -12,7 +12,7 @@ from scipy.linalg import sqrtm
 from test_critics import randomized, twin_of_dense
 from torch import nn
 
-from skdim import gaussian
+from skdim.information import canonical
 from skdim.bounds import DV, FLO, JSD, MLCPC, NWJ, SMILE, TUBA, UBA, Alpha, InfoNCE, flo, infonce, jsd, nwj, tuba
 from skdim.nn import ratio
 from skdim.nn.critics import CRITICS, build_critic

@@ -187,17 +187,10 @@ class CanonicalAxes:
         """Return the canonical variates of y, (n, d_y) -> (n, rank_y)."""
         return (Y - self.mean_y) @ self.weights_y
 
-    def log_ratio(self, X: Array, Y: Array) -> Array:
-        """Return the closed-form log density ratio of each pair of rows, (n, d_x), (n, d_y) -> (n,), in nats."""
+    def log_ratio(self, X: Array, Y: Array, all_pairs: bool = False) -> Array:
+        """Return the closed-form log density ratio of rows, see :func:`log_ratio`; (n, d_x), (n, d_y) -> (n,)."""
         k = len(self.correlations)
-        return log_ratio(self.x(X)[:, :k], self.y(Y)[:, :k], self.correlations)
-
-    def log_ratios(self, X: Array, Y: Array) -> Array:
-        """Return the log density ratio of every row of X with every row of Y, (n, d_x), (m, d_y) -> (n, m), in nats."""
-        k, rho = len(self.correlations), self.correlations
-        x, y, rest = self.x(X)[:, :k], self.y(Y)[:, :k], 1 - rho**2
-        own, others = x**2 @ (rho**2 / (2 * rest)), y**2 @ (rho**2 / (2 * rest))
-        return np.asarray((x * rho / rest) @ y.T - own[:, None] - others - 0.5 * np.log(rest).sum())
+        return log_ratio(self.x(X)[:, :k], self.y(Y)[:, :k], self.correlations, all_pairs)
 
 
 def _whitening(X: Array) -> tuple[Array, Array]:
@@ -242,22 +235,25 @@ def canonical_axes(X: Array, Y: Array) -> CanonicalAxes:
     return CanonicalAxes(mean_x, mean_y, white_x @ left, white_y @ right.T, correlations)
 
 
-def log_ratio(x: Array, y: Array, correlations: Array) -> Array:
-    r"""Return log p(x, y) / (p(x) p(y)) of pairs of standard Gaussian variates with these correlations.
+def log_ratio(x: Array, y: Array, correlations: Array, all_pairs: bool = False) -> Array:
+    r"""Return log p(x, y) / (p(x) p(y)) of standard Gaussian variates with these correlations.
 
     .. math:: r(x, y) = \sum_k -\tfrac12 \log(1 - \rho_k^2)
               + \frac{\rho_k x_k y_k - \rho_k^2 (x_k^2 + y_k^2) / 2}{1 - \rho_k^2}
 
     Parameters
     ----------
-    x, y : ndarray of shape (n, k)
+    x, y : ndarray of shape (n, k), (m, k)
         Canonical variates.
     correlations : ndarray of shape (k,)
         Below 1.
+    all_pairs : bool, default=False
+        Whether every x is paired with every y, rather than row with row.
 
     Returns
     -------
-    ndarray of shape (n,), in nats
+    ndarray of shape (n,), or (n, m) of all pairs
+        In nats.
 
     Examples
     --------
@@ -267,5 +263,9 @@ def log_ratio(x: Array, y: Array, correlations: Array) -> Array:
     0.2231
     """
     rest = 1 - correlations**2
+    constant = -0.5 * np.log(rest).sum()
+    if all_pairs:
+        own, others = (side**2 @ (correlations**2 / (2 * rest)) for side in (x, y))
+        return np.asarray((x * correlations / rest) @ y.T - own[:, None] - others + constant)
     terms = correlations * x * y - correlations**2 * (x**2 + y**2) / 2
-    return np.asarray((terms / rest).sum(axis=1) - 0.5 * np.log(rest).sum())
+    return np.asarray((terms / rest).sum(axis=1) + constant)

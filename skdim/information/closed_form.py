@@ -29,7 +29,7 @@ class Independent(Model):
         return Evaluation(0.0, np.zeros(len(x)), 0.0)
 
 
-class GaussianVariables(Model):
+class Gaussian(Model):
     """The information of Gaussian variables, from de-biased canonical correlations."""
 
     dependence = "gaussian"
@@ -39,7 +39,7 @@ class GaussianVariables(Model):
         self.axes = canonical_axes(x, y)
 
     def scores(self, x: Any, y: Any) -> Tensor:
-        return torch.from_numpy(self.axes.log_ratios(x, y))
+        return torch.from_numpy(self.axes.log_ratio(x, y, all_pairs=True))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
         value = float(gaussian(self.axes.correlations))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,9 @@ from skdim.exceptions import (
     SmallSampleWarning,
 )
 from skdim.information.model import Array, Rows
-from skdim.information.result import MIResult
+
+if TYPE_CHECKING:
+    from skdim.information.result import MIResult
 
 __all__ = ["N_REFERENCE", "caveats", "diagnose", "duplicated_rows"]
 
@@ -93,17 +95,7 @@ def _counts(values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 def caveats(
     result: MIResult, n: int, n_test: int, bound: Bound | None
 ) -> Iterator[tuple[str, type[MutualInformationWarning]]]:
-    """Yield the message and the class of each warning that an estimate needs.
-
-    Parameters
-    ----------
-    result : MIResult
-        The estimate.
-    n, n_test : int
-        Rows, and those that the value is taken from.
-    bound : Bound or None
-        The estimator, if it is a function of scores.
-    """
+    """Yield the message and the class of each warning about an estimate from ``n_test`` of n rows under a bound."""
     diagnostics = result.diagnostics
     if n < FEW_ROWS:
         yield (

@@ -14,13 +14,11 @@ from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.diagnostics import caveats
-from skdim.information.measure import Split, measured, measured_anew
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult
+from skdim.information.result import MIResult, Split, measured, measured_anew
 from skdim.information.sides import Side, load_sides, state_of_sides
 from skdim.information.validation import Columns, is_constant, validated
-from skdim.training.callbacks import EpochTasks
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version
 
@@ -236,8 +234,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             model = self._unfitted_model(columns)
-            if root._callbacks:
-                model.callbacks = [EpochTasks(root, self, (X, y), lambda net: {"_model": model.in_training(net.module_.critic)}, model.stop)]
+            model.watch(root, self, (X, y))
             sides, rows = self._prepared(columns), Split.draw(model, len(columns[0]))
             model.fit(*sides, rows.train, rows.valid)
             result = measured(model, *sides, rows, self._continuous(columns))
@@ -263,15 +260,18 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self._sides, self.device_ = () if model.is_known else sides, str(device)
         return model
 
-    def _prepared(self, columns: tuple[Columns, Columns]) -> list[Any]:
+    def _prepared(self, columns: tuple[Columns, Columns]) -> tuple[Any, Any]:
         """Return both sides as the model takes them."""
-        return [side(part) for side, part in zip(self._sides, columns, strict=True)] if self._sides else list(columns)
+        if not self._sides:
+            return columns
+        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True))
+        return x, y
 
     def _continuous(self, columns: tuple[Columns, Columns]) -> Any:
         parts = [part[:, ~discrete] for part, discrete in zip(columns, self.discrete_, strict=True)]
         return np.hstack(parts).astype(np.float64)
 
-    def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> list[Any]:
+    def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
         check_is_fitted(self)
         return self._prepared(validated(self, X, y, reset=False, min_samples=min_samples))
 
@@ -282,10 +282,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples, at least two.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            What each was drawn with.
+        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
+            Joint samples, at least two.
 
         Returns
         -------
@@ -299,10 +297,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         NotFittedError
             If called before ``fit``.
         """
-        x, y = self._new_rows(X, y)
+        (x, y), model = self._new_rows(X, y), self._model
         n, k = len(x), min(len(x), N_SCORED)
         blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
-        model = self._model
         return float(np.mean([anchored_infonce(model.scores(x[rows], y[rows]), model.anchors) for rows in blocks]))
 
     def estimate(self, X: Any, y: Any) -> MIResult:
@@ -310,10 +307,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples, at least two, that ``fit`` has not seen: on fitted rows the value is too large.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            What each was drawn with.
+        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
+            Joint samples, at least two, that ``fit`` has not seen: on fitted rows the value is too large.
 
         Returns
         -------
@@ -327,7 +322,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         NotFittedError
             If called before ``fit``.
         """
-        return measured_anew(self._model, *self._new_rows(X, y))
+        x, y = self._new_rows(X, y)
+        return measured_anew(self._model, x, y)
 
     def pointwise(self, X: Any, y: Any) -> Any:
         r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
@@ -338,10 +334,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            What each is paired with.
+        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
+            Pairs.
 
         Returns
         -------

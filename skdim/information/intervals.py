@@ -50,7 +50,7 @@ def control_variate(
     test : ndarray of int of shape (n_test,)
         The test rows.
     values_valid, known_valid : ndarray of shape (n_valid,)
-        t and g of other rows, which give beta.
+        t and g of other rows, which give the slope beta.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def control_variate(
 
 
 def cross_fitted(n: int, n_folds: int, rng: np.random.Generator, fit_predict: Callable[[Rows, Rows], Array]) -> Array:
-    """Return a value for each of n rows, from a fit to the other rows.
+    """Return a value for each of n rows, from a fit to other rows.
 
     Parameters
     ----------
@@ -85,19 +85,14 @@ def cross_fitted(n: int, n_folds: int, rng: np.random.Generator, fit_predict: Ca
     rng : numpy.random.Generator
         Draws the parts.
     fit_predict : callable (train, held_out) -> ndarray of shape (n_held_out,)
-        Fits to the training rows, sorted, and returns the values of the held-out rows.
-
-    Returns
-    -------
-    ndarray of shape (n,)
+        Fits to rows ``train`` and returns the values of rows ``held_out``.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdim.information.intervals import cross_fitted
-    >>> x = np.arange(4.0)
-    >>> cross_fitted(4, 4, np.random.default_rng(0), lambda train, held_out: x[held_out] - x[train].sum()).tolist()
-    [-6.0, -4.0, -2.0, 0.0]
+    >>> cross_fitted(4, 2, np.random.default_rng(0), lambda train, held_out: held_out - train.sum()).tolist()
+    [-4.0, -1.0, -2.0, 1.0]
     """
     result = np.empty(n)
     for held_out in np.array_split(rng.permutation(n), n_folds):

@@ -17,7 +17,7 @@ from skdim.information.model import Array, Model, Rows
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
 from skdim.nn.ratio import RadialInputs
-from skdim.training.callbacks import BestEpoch
+from skdim.training.callbacks import BestEpoch, EpochTasks
 from skdim.training.state import load_module, module_state, part
 from skdim.training.trainer import Trainer, make_optimizer
 
@@ -46,23 +46,24 @@ def is_learnable(train: Rows, *sides: Tensor) -> bool:
 
 
 class Learned(Model):
-    """A model whose network ``critic`` takes the canonical variates of both sides.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether a callback has ended training.
-    """
+    """A model whose network ``critic`` takes the canonical variates of both sides."""
 
     learns = True
     axes: CanonicalAxes
     critic: nn.Module
-    stopped = False
+    stopped = False  # whether a callback has ended training
 
-    def stop(self, stops: bool) -> bool:
+    def _stop(self, stops: bool) -> bool:
         """Remember that a callback ends training: no further network is trained."""
         self.stopped |= stops
         return stops
+
+    def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
+        def fitted(net: Any) -> dict[str, Any]:
+            return {"_model": self.in_training(net.module_.critic)}
+
+        if root._callbacks:
+            self.callbacks = [EpochTasks(root, estimator, data, fitted, self._stop)]
 
     def in_training(self, critic: nn.Module) -> Learned:
         """Return a copy that scores by a network still in training, for callbacks."""

@@ -1,4 +1,4 @@
-"""A mixture of Gaussians of both sides together, from which critics start."""
+"""Mixtures of Gaussians: of both sides together, from which critics start, and as densities."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from sklearn.mixture import GaussianMixture
 
 from skdim.information.model import Array
 from skdim.nn.ratio import MixtureReference
-
-__all__ = ["SIZES", "Mixture", "best_mixture"]
 
 #: Numbers of components that are tried. Networks start from the first two only: every component costs time in every step.
 SIZES = (2, 4, 8, 16)
@@ -32,7 +30,15 @@ class Mixture(NamedTuple):
 
     def log_ratio(self, dim_x: int) -> MixtureReference:
         """Return its log ratio as a network; the first ``dim_x`` variates are those of x."""
-        return MixtureReference(*map(torch.from_numpy, self), dim_x)
+        weights, means, covariances = map(torch.from_numpy, self)
+        return MixtureReference(weights, means, covariances, dim_x)
+
+
+def fit_mixture(rows: Array, size: int, smallest_variance: float, seed: int) -> GaussianMixture:
+    """Return a mixture of so many Gaussians; it need not converge, for held-out rows judge it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GaussianMixture(size, reg_covar=smallest_variance, random_state=seed).fit(rows)
 
 
 def best_mixture(
@@ -45,9 +51,7 @@ def best_mixture(
         n_parameters = size * (d + 1) * (d + 2) / 2
         if n_parameters * ROWS_BY_PARAMETER > n or (size > SIZES[1] and best is None):
             break
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # its worth judges a candidate, converged or not
-            fitted = GaussianMixture(size, reg_covar=SMALLEST_VARIANCE, random_state=seed).fit(rows)
+        fitted = fit_mixture(rows, size, SMALLEST_VARIANCE, seed)
         mixture = Mixture(fitted.weights_, fitted.means_, fitted.covariances_)
         if (value := worth(mixture)) > least:
             best, least = mixture, value

@@ -27,30 +27,16 @@ FEWEST_TO_SPLIT = 8
 
 
 class Evaluation(NamedTuple):
-    """An estimate taken from rows.
-
-    Attributes
-    ----------
-    value : float
-        In nats.
-    per_row : ndarray of shape (n,)
-        The rows' contributions: their mean is the value, and their variance gives its standard error.
-    cap : float
-        The largest value that the estimator can take on so many rows.
-    interval : tuple of float or None
-        The confidence interval; None stands for the normal one.
-    """
+    """An estimate from n rows, in nats."""
 
     value: float
-    per_row: Array
-    cap: float
-    interval: tuple[float, float] | None = None
+    per_row: Array  # contributions (n,): their mean is the value, and their variance gives its standard error
+    cap: float  # the largest value that the estimator can take on so many rows
+    interval: tuple[float, float] | None = None  # None stands for the normal interval
 
 
 class Model:
-    """The dependence of two sides, x and y.
-
-    A side is an array of n rows: numbers (n, d), labels (n,), or the columns as the user gave them.
+    """The dependence of two sides x and y, each an array of n rows: numbers (n, d), labels (n,), or columns as given.
 
     Parameters
     ----------
@@ -60,27 +46,12 @@ class Model:
         Where the networks are.
     seed : int, default=0
         Seed of what is drawn in ``fit``.
-
-    Attributes
-    ----------
-    dependence : str
-        Name of the model in a saved state.
-    learns : bool
-        Whether the value must come from rows that ``fit`` has not seen.
-    is_known : bool
-        Whether the dependence is known without the rows: the model takes columns as they are, and has no diagnostics.
-    anchors : tuple of {"x", "y"}
-        Sides that the scores are normalised over: a critic is known up to a function of its anchors.
-    history : list of dict
-        One entry for each epoch of each network.
-    callbacks : sequence of skorch callbacks
-        Called in training.
     """
 
-    dependence: ClassVar[str]
-    learns: ClassVar[bool] = False
-    is_known: ClassVar[bool] = False
-    anchors: tuple[str, ...] = ("x", "y")
+    dependence: ClassVar[str]  # name of the model in a saved state
+    learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
+    is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
+    callbacks: Sequence[Any] = ()  # called in training
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
         self.options = options
@@ -88,7 +59,11 @@ class Model:
         self.seed = seed
         self.bound = bound_of(options.estimator)
         self.history: list[dict[str, float]] = []
-        self.callbacks: Sequence[Any] = ()
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Sides that the scores are normalised over: a critic is known up to a function of its anchors."""
+        return "x", "y"
 
     @property
     def kind(self) -> str:
@@ -96,6 +71,9 @@ class Model:
         if self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
             return "estimate"
         return self.bound.kind
+
+    def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
+        """Let scikit-learn's callbacks see every epoch of the fit; ``root`` is its context, ``data`` its X and y."""
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
@@ -161,20 +139,9 @@ def anchored_infonce(scores: Tensor, anchors: Sequence[str] = ("x", "y")) -> flo
 
 
 def normalised(scores: Tensor, by_x: Tensor | None, by_y: Tensor | None) -> Array:
-    """Return scores less the log of the mean of e^f over held-out rows, averaged over the anchors.
+    """Return scores (n,) less the log of the mean of e^f over held-out rows, averaged over the anchors.
 
-    Parameters
-    ----------
-    scores : Tensor of shape (n,)
-        Of the pairs.
-    by_x : Tensor of shape (n, m) or None
-        Scores of each x with held-out y; None if x is no anchor.
-    by_y : Tensor of shape (m, n) or None
-        Scores of held-out x with each y; None if y is no anchor.
-
-    Returns
-    -------
-    ndarray of shape (n,)
+    ``by_x`` (n, m) scores each x with m held-out y, ``by_y`` (m, n) held-out x with each y; None if the side is no anchor.
     """
     log_means = [
         torch.logsumexp(part.double(), axis) - math.log(part.shape[axis])

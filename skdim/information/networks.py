@@ -1,23 +1,31 @@
-"""The networks of a log ratio, by kind, as :class:`~skdim.information.ratio.LearnedRatio` builds and rebuilds them."""
+"""The networks of a learned log ratio."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skdim.bounds import Bound
-from skdim.information.learned import HIDDEN, hidden_layers
+from skdim.information.learned import hidden_layers
 from skdim.information.mixture import Mixture
 from skdim.information.model import Array
 from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
-from skdim.nn.ratio import GaussianReference, JointRatio, MixtureReference, RadialInputs, ReferencedCritic, SeparableRatio
+from skdim.nn.ratio import (
+    GaussianReference,
+    JointRatio,
+    MixtureReference,
+    RadialInputs,
+    ReferencedCritic,
+    SeparableRatio,
+)
 
 if TYPE_CHECKING:
     from skdim.information.estimator import MIEstimator
+
+Pair: TypeAlias = tuple[Tensor, Tensor]
 
 #: Hidden layers of a joint network: it scores every pair by itself, so it is smaller.
 HIDDEN_JOINT = (64, 64, 64)
@@ -29,43 +37,33 @@ ONE_BY_ONE = ("joint", "named")
 
 @dataclass
 class Networks:
-    """Builds networks.
-
-    Parameters
-    ----------
-    options : MIEstimator
-        The estimator's parameters.
-    bound : Bound
-        The MI estimator.
-    correlations : ndarray of shape (k,)
-        Canonical correlations of the Gaussian reference; none where the bound takes no reference.
-    mixture : Mixture or None
-        The mixture, if it says more than the Gaussian reference.
-    """
+    """Builds the networks of a log ratio, by kind."""
 
     options: MIEstimator
     bound: Bound
-    correlations: Array
-    mixture: Mixture | None = None
-
-    @classmethod
-    def of(cls, options: MIEstimator, bound: Bound, correlations: Array) -> Networks:
-        """Return the builder for sides with these canonical correlations."""
-        has_reference = bound.takes_reference and options.reference is not None
-        return cls(options, bound, correlations if has_reference else np.zeros(0))
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether the networks are ours, rather than one critic that the user names."""
-        return isinstance(self.options.critic, str) and self.options.critic == "auto"
+    correlations: Array  # of the Gaussian reference (k,); none if there is no reference
+    mixture: Mixture | None = None  # if it says more than the Gaussian reference
 
     @property
     def has_reference(self) -> bool:
         """Whether the Gaussian log ratio is not 0."""
         return len(self.correlations) > 0
 
+    @property
+    def may_use_mixture(self) -> bool:
+        """Whether a mixture of Gaussians may replace the Gaussian reference."""
+        return self.bound.takes_reference and self.options.reference == "auto" and not self.bound.auxiliary
+
+    def kinds(self, is_narrow: bool) -> list[str]:
+        """Return the kinds of the networks that are trained, in order; ``is_narrow`` says that a joint one is."""
+        if not (isinstance(self.options.critic, str) and self.options.critic == "auto"):
+            return ["named"]
+        if self.bound.auxiliary:
+            return ["separable"]
+        return ["separable", "joint"] if is_narrow else ["separable"] * (1 + self.options.n_refits)
+
     def gaussian(self) -> GaussianReference:
-        """Return the Gaussian log ratio."""
+        """Return the Gaussian log ratio; 0 if there is no reference."""
         return GaussianReference(torch.from_numpy(self.correlations))
 
     def from_mixture(self, x: Tensor) -> MixtureReference:
@@ -73,19 +71,12 @@ class Networks:
         assert self.mixture is not None
         return self.mixture.log_ratio(x.shape[1])
 
-    def build(
-        self, kind: str, x: Tensor, y: Tensor, relevance: tuple[Tensor, Tensor] | None = None
-    ) -> nn.Module:
-        """Return a network.
+    def build(self, kind: str, x: Tensor, y: Tensor, relevance: Pair | None = None) -> nn.Module:
+        """Return a network for variates like x (n, d_x) and y (n, d_y).
 
-        Parameters
-        ----------
-        kind : {"reference", "mixture", "separable", "from mixture", "joint", "named"}
-            Either log ratio alone; a separable network on either; a joint network; or the user's critic.
-        x, y : Tensor of shape (n, d_x), (n, d_y)
-            Variates of the training rows.
-        relevance : pair of Tensor or None
-            What scales the inputs of a separable network.
+        "reference" and "mixture" are the closed-form log ratios alone; on the first, "separable" learns what is left, on the
+        second "from mixture". "joint" is one network on both sides, and "named" the user's critic. ``relevance`` scales the
+        inputs of a separable network.
         """
         if kind == "reference":
             return self.gaussian()

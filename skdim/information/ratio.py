@@ -18,23 +18,23 @@ from skdim.information.intervals import cross_fitted
 from skdim.information.learned import Learned, is_learnable
 from skdim.information.mixture import SIZES, Mixture, best_mixture
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Rows, blocks, normalised, over_blocks
-from skdim.information.networks import ONE_BY_ONE, Networks
+from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import StackedRatio
 from skdim.training.state import load_module, module_state, part
 
-#: Held-out rows that judge a network between epochs: separable networks, and joint ones, which score pairs one by one.
-N_JUDGES, N_JUDGES_JOINT = 1500, 400
-#: Shares of the epochs and of the patience: of a network that only finds what matters, and of one beside a joint network.
-SHARE_OF_REFITS, SHARE_BESIDE_JOINT = 1 / 3, 1 / 3
+#: Held-out rows that judge a network, and epochs between two judgements; joint networks score pairs one by one.
+JUDGING, JUDGING_OF_JOINT = (1500, 2), (400, 4)
+#: Share of the epochs and of the patience, for a network that another follows.
+SHARE_OF_EARLIER = 1 / 3
 #: Nats on the held-out rows below which a network has learned nothing that the Gaussian reference does not know.
 SMALLEST_GAIN = 0.002
 #: Nats, in sum over the validation rows, that a mixture must gain: less may be chance.
 GAIN_OF_MIXTURE = 5.0
 #: Widest pair of sides, in canonical variates, for which a joint network is trained in place of refits.
 WIDEST_JOINT = 4
-#: Shuffles that a joint network is trained on, and epochs between its judgements.
-N_SHIFTS, EVERY_OF_JOINT = 4, 4
+#: Shuffles that a joint network is trained on.
+N_SHIFTS = 4
 #: Folds in which the Gaussian log ratio of the control variate is learned.
 N_FOLDS = 5
 
@@ -42,15 +42,17 @@ N_FOLDS = 5
 class LearnedRatio(Learned):
     """A critic that is trained under a bound, which gives the value.
 
-    critic="auto" trains separable networks, each but the first on inputs scaled by their relevance to the one before. Between
-    narrow sides it trains a joint network too. Their weights, and that of the reference alone, are chosen on validation rows.
+    critic="auto" trains separable networks, each but the first on inputs scaled by their relevance to the one before, and
+    between narrow sides a joint network. The weights of the networks and of the references are chosen on validation rows.
 
     Attributes
     ----------
-    members : list of str
-        Kinds of the networks that ``critic`` stacks; see :class:`~skdim.information.networks.Networks`.
+    members : tuple of str
+        Kinds of the stacked networks; see :class:`~skdim.information.networks.Networks`.
+    mixture : Mixture or None
+        The mixture of Gaussians, if it says more than one Gaussian.
     criterion : Criterion or None
-        Of the last network; None if no network was trained.
+        Of the last trained network.
     reference : tuple of Tensor
         Variates of held-out rows, which normalise log ratios.
     """
@@ -58,85 +60,75 @@ class LearnedRatio(Learned):
     dependence = "critic"
     bound: Bound
     critic: StackedRatio
-    networks: Networks
-    reference: tuple[Tensor, Tensor]
+    mixture: Mixture | None = None
+    criterion: Criterion | None = None
+    members: tuple[str, ...] = ()
+    reference: Pair
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.anchors = self.bound.anchors
-        self.members: list[str] = []
-        self.criterion: Criterion | None = None
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        return self.bound.anchors
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self._learn_axes(x, y, train)
         x, y = self._variates(x, y)
-        judges = valid[:N_JUDGES]
-        self.reference = x[judges], y[judges]  # while networks are in training
-        self.networks = Networks.of(self.options, self.bound, self.axes.correlations)
-        is_single = bool(self.bound.auxiliary) or not self.networks.is_auto
+        self.reference = x[valid[: JUDGING[0]]], y[valid[: JUDGING[0]]]  # judges networks, and in training normalises
         is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
-        n_refits = 0 if is_single or is_narrow else self.options.n_refits
-        has_joint = is_narrow and not is_single
-        trained: list[nn.Module] = []
-        if is_learnable(train, x, y):
+        kinds = self.networks.kinds(is_narrow) if is_learnable(train, x, y) else []
+        if kinds and self.networks.may_use_mixture:
             self._learn_mixture(x[train], y[train], SIZES if is_narrow else SIZES[:2], len(valid))
-            kind, relevance = "separable" if self.networks.is_auto else "named", None
-            for stage in range(n_refits + 1):
-                share = SHARE_BESIDE_JOINT if has_joint else SHARE_OF_REFITS if stage < n_refits else 1.0
-                objective = self._objective(kind, x[train], y[train], stage, relevance)
-                gain = self._train(objective, [x, y], train, judges, stage, share)
-                trained.append(objective.critic)
-                if gain < SMALLEST_GAIN and self.networks.has_reference:
-                    break  # the reference says it all
-                if stage < n_refits:
-                    if gain >= SMALLEST_GAIN:
-                        relevance = objective.critic.relevance_of(x[valid], y[valid])
-                    if self._mixture_beats(objective.critic):
-                        kind = "from mixture"
-            else:
-                if has_joint:
-                    objective = self._objective("joint", x[train], y[train], 1)
-                    self._train(objective, [x, y], train, valid[:N_JUDGES_JOINT], 1, every=EVERY_OF_JOINT)
-                    trained.append(objective.critic)
+        trained: list[Any] = []
+        from_mixture, relevance = False, None
+        for stage, kind in enumerate(kinds):
+            is_last = stage == len(kinds) - 1
+            kind = "from mixture" if from_mixture and kind == "separable" else kind
+            objective = self._objective(kind, x[train], y[train], stage, relevance)
+            n_judges, every = JUDGING_OF_JOINT if kind == "joint" else JUDGING
+            share = 1.0 if is_last else SHARE_OF_EARLIER
+            gain = self._train(objective, [x, y], train, valid[:n_judges], stage, share, every)
+            trained.append(objective.critic)
+            if is_last or (gain < SMALLEST_GAIN and self.networks.has_reference):  # the reference says it all
+                break
+            if gain >= SMALLEST_GAIN:
+                relevance = trained[-1].relevance_of(x[valid], y[valid])
+            if self.networks.mixture is not None:
+                values = [
+                    worth(part, self.bound, self.reference) for part in (self.networks.from_mixture(x), trained[-1])
+                ]
+                from_mixture |= values[0] > values[1]
         self._stack(trained, x, y)
 
-    def _objective(
-        self, kind: str, x: Tensor, y: Tensor, stage: int, relevance: tuple[Tensor, Tensor] | None = None
-    ) -> RatioObjective:
+    @property
+    def networks(self) -> Networks:
+        """What builds the networks."""
+        has_reference = self.bound.takes_reference and self.options.reference is not None
+        correlations = self.axes.correlations if has_reference else np.zeros(0)
+        return Networks(self.options, self.bound, correlations, self.mixture)
+
+    def _objective(self, kind: str, x: Tensor, y: Tensor, stage: int, relevance: Pair | None) -> RatioObjective:
         """Return a new network under the bound, ready to be trained."""
         with local_seed(self.seed + stage):
             network = self.networks.build(kind, x, y, relevance)
             self.criterion = self.bound.criterion(x.shape[1], y.shape[1])
-        self.members.append(kind)
+        self.members = (*self.members, kind)
         objective = RatioObjective(network, self.criterion, N_SHIFTS if kind == "joint" else None)
         return objective.to(self.device).eval()
 
     def _learn_mixture(self, x: Tensor, y: Tensor, sizes: Sequence[int], n_valid: int) -> None:
         """Keep the mixture that is best on the validation rows, if it says more than the Gaussian reference."""
-        if self.bound.auxiliary or not self.bound.takes_reference or self.options.reference != "auto":
-            return
         rows = torch.cat([x, y], dim=1).double().cpu().numpy()
-        least = self._worth(self.networks.gaussian()) + max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_valid)
-        self.networks.mixture = best_mixture(
-            rows, sizes, lambda mixture: self._worth(mixture.log_ratio(x.shape[1])), least, self.seed
-        )
 
-    @torch.no_grad()
-    def _worth(self, network: nn.Module) -> float:
-        """Return what a network is worth on rows that it was not trained on."""
-        return -float(held_out_loss(self.bound)(network.to(self.device)(*self.reference)))
+        def gain(network: nn.Module) -> float:
+            return worth(network, self.bound, self.reference)
 
-    def _mixture_beats(self, network: nn.Module) -> bool:
-        if self.networks.mixture is None:
-            return False
-        return self._worth(self.networks.from_mixture(self.reference[0])) > self._worth(network)
+        least = gain(self.networks.gaussian()) + max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_valid)
+        self.mixture = best_mixture(rows, sizes, lambda found: gain(found.log_ratio(x.shape[1])), least, self.seed)
 
     def _stack(self, trained: list[nn.Module], x: Tensor, y: Tensor) -> None:
-        """Weigh the networks and the references on the rows that judge, by the rule that judged each network."""
+        """Weigh the networks and the references by the loss of the rows that judged each network."""
         if not self.bound.auxiliary and len(x) >= FEWEST_TO_SPLIT:
-            references = {"reference": self.networks.has_reference, "mixture": self.networks.mixture is not None}
-            kinds = [kind for kind, exists in references.items() if exists]
-            self.members += kinds
+            kinds = ["reference"] * self.networks.has_reference + ["mixture"] * (self.mixture is not None)
+            self.members = (*self.members, *kinds)
             trained = trained + [self.networks.build(kind, x, y) for kind in kinds]
         self.critic = StackedRatio(trained).to(self.device)
         if self.bound.auxiliary:
@@ -200,14 +192,14 @@ class LearnedRatio(Learned):
     def state(self) -> dict[str, Any]:
         state = super().state() | {"members": list(self.members)}
         state |= {f"reference/{name}": side.cpu().numpy() for name, side in zip("xy", self.reference, strict=True)}
-        if self.networks.mixture is not None:
-            state |= {f"mixture/{name}": array for name, array in self.networks.mixture._asdict().items()}
+        if self.mixture is not None:
+            state |= {f"mixture/{name}": array for name, array in self.mixture._asdict().items()}
         if self.criterion is not None:
             state |= {f"criterion/{name}": array for name, array in module_state(self.criterion).items()}
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        self.members = list(state["members"])
+        self.members = tuple(state["members"])
         super().load(state)
         x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(self.device) for name in "xy")
         self.reference = x, y
@@ -217,12 +209,17 @@ class LearnedRatio(Learned):
             load_module(self.criterion, criterion)
 
     def _build(self, state: dict[str, Any]) -> StackedRatio:
-        self.networks = Networks.of(self.options, self.bound, self.axes.correlations)
         if mixture := part(state, "mixture/"):
-            self.networks.mixture = Mixture(**{name: np.array(array) for name, array in mixture.items()})
+            self.mixture = Mixture(**{name: np.array(array) for name, array in mixture.items()})
         return StackedRatio([self.networks.build(kind, *self._placeholders()) for kind in self.members])
 
 
 def held_out_loss(bound: Bound) -> Callable[[Tensor], Tensor]:
     """Return the loss of scores that compares networks: the negative bound of a lower bound, else the training loss."""
     return (lambda scores: -bound.symmetric_value(scores)) if bound.kind == "lower" else bound.symmetric_loss
+
+
+@torch.no_grad()
+def worth(network: nn.Module, bound: Bound, rows: Pair) -> float:
+    """Return what a network is worth on rows that it was not trained on."""
+    return -float(held_out_loss(bound)(network.to(rows[0].device)(*rows)))

@@ -33,18 +33,7 @@ MARGINALS: dict[str | None, type[NormalScores] | type[Standardize] | None] = {
 
 @dataclass
 class Side:
-    """The columns of one side, learned.
-
-    Parameters
-    ----------
-    discrete : ndarray of bool of shape (n_columns,)
-        Which columns are discrete.
-    book : Codebook or None
-        Their categories; None without a discrete column.
-    marginals : NormalScores, Standardize or None
-        Of the continuous columns.
-    symbols : ndarray of int of shape (n_labels, n_discrete)
-        The combinations of categories, if they are few enough to be labels; else empty.
+    """The columns of one side, as learned from rows.
 
     Examples
     --------
@@ -56,10 +45,10 @@ class Side:
     [[0.0, 1.0, 0.0], [0.97, 0.0, 1.0], [-0.97, 1.0, 0.0]]
     """
 
-    discrete: npt.NDArray[np.bool_]
-    book: Codebook | None
-    marginals: NormalScores | Standardize | None
-    symbols: npt.NDArray[np.int64]
+    discrete: npt.NDArray[np.bool_]  # (n_columns,)
+    book: Codebook | None  # categories of the discrete columns
+    marginals: NormalScores | Standardize | None  # of the continuous columns
+    symbols: npt.NDArray[np.int64]  # combinations of categories (n_labels, n_discrete), if few enough to be labels
 
     @classmethod
     def learn(cls, X: npt.NDArray[Any], discrete: npt.NDArray[np.bool_], marginals: str | None) -> Side:
@@ -108,23 +97,21 @@ class Side:
         if self.book is not None:
             state |= {f"book/{name}": array for name, array in self.book.to_state().items()}
         if isinstance(self.marginals, Standardize):
-            state |= {"mean": self.marginals.mean, "scale": self.marginals.scale}
-        elif isinstance(self.marginals, NormalScores):
-            for j, (values, scores) in enumerate(zip(self.marginals.values, self.marginals.scores, strict=True)):
-                state |= {f"values_{j}": values, f"scores_{j}": scores}
+            state |= vars(self.marginals)
+        elif self.marginals is not None:
+            for name, columns in vars(self.marginals).items():
+                state |= {f"{name}/{j}": column for j, column in enumerate(columns)}
         return state
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Side:
         """Return the side that :meth:`state` described."""
-        book = part(state, "book/")
+        book, values, scores = (part(state, f"{name}/") for name in ("book", "values", "scores"))
         marginals: NormalScores | Standardize | None = None
         if "mean" in state:
             marginals = Standardize(state["mean"], state["scale"])
-        elif "values_0" in state:
-            n_columns = sum(name.startswith("values_") for name in state)
-            values, scores = ([state[f"{name}_{j}"] for j in range(n_columns)] for name in ("values", "scores"))
-            marginals = NormalScores(values, scores)
+        elif values:
+            marginals = NormalScores(*([columns[str(j)] for j in range(len(columns))] for columns in (values, scores)))
         return cls(state["discrete"], Codebook.from_state(book) if book else None, marginals, state["symbols"])
 
 
@@ -134,7 +121,9 @@ def _numbers(columns: npt.NDArray[Any]) -> Array:
 
 def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
     """Return the sides x and y as named arrays; {} for none."""
-    return {f"{name}/{key}": array for name, side in zip("xy", sides, strict=False) for key, array in side.state().items()}
+    return {
+        f"{name}/{key}": array for name, side in zip("xy", sides, strict=False) for key, array in side.state().items()
+    }
 
 
 def load_sides(state: Mapping[str, npt.NDArray[Any]]) -> tuple[Side, ...]:

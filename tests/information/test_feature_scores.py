@@ -17,8 +17,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skdim import mutual_info_features
-from skdim.information.discrete import discrete_mutual_information, entropy, information_gain
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning
+from skdim.information.discrete import discrete_mutual_information, entropy, information_gain
 
 PIXELS = IMAGES.reshape(len(IMAGES), -1)
 

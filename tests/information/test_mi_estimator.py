@@ -9,13 +9,13 @@ import pytest
 from helpers import KnownChannel, KnownGaussian, tiny_mi
 from scipy.special import logsumexp
 from sklearn.model_selection import GridSearchCV, KFold
-from sklearn.utils import check_random_state
 
 from skdim import MIEstimator, MIResult, mutual_information
-from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, InfoNCE
+from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, InfoNCE, _softmax
 from skdim.information import ratio
-from skdim.information.discrete import discrete_mutual_information, entropy
 from skdim.information.canonical import canonical_axes
+from skdim.information.discrete import discrete_mutual_information, entropy
+from skdim.information.result import Split
 from skdim.nn.critics import Bilinear, Concat, Inner, Separable
 from skdim.synthetic import (
     BEYOND_NORMAL,
@@ -79,9 +79,8 @@ def trained(estimator):
 
 
 def held_out(estimator, n):
-    """Return the test rows of a fit on n rows with random_state=0."""
-    seed = int(check_random_state(0).randint(np.iinfo(np.int32).max))
-    return estimator._split(n, seed, True)[2]
+    """Return the test rows of a fit to n rows."""
+    return Split.draw(estimator._model, n).test
 
 
 # ------------------------------------------------------------------------------------------------------- kinds and options
@@ -179,14 +178,25 @@ def test_normal_scores_see_what_standardising_does_not():
 @pytest.mark.parametrize("n", [300, 257])
 def test_infonce_of_very_many_rows_is_that_of_all_their_pairs(n, monkeypatch):
     mi = fitted(n_refits=1)
-    X, y = pairs(n, seed=3)
-    expected = mi._model.evaluate(X, y)
-    monkeypatch.setattr(_ratio, "BLOCK", 200)
-    monkeypatch.setattr(_ratio, "ROWS_BY_PART", 100)
-    found = mi._model.evaluate(X, y)
+    x, y = mi._new_rows(*pairs(n, seed=3))
+    expected = mi._model.evaluate(x, y)
+    monkeypatch.setattr(ratio, "BLOCK", 200)
+    monkeypatch.setattr(_softmax, "ROWS_BY_PART", 100)
+    scored = []
+    monkeypatch.setattr(mi._model.critic, "forward", whole_rows(mi._model.critic.forward, scored))
+    found = mi._model.evaluate(x, y)
+    assert max(scored) == (100, n)  # never all pairs at once
     assert found.value == pytest.approx(expected.value, abs=1e-5)
     assert found.cap == math.log(n)
     np.testing.assert_allclose(found.per_row, expected.per_row, atol=1e-4)
+
+
+def whole_rows(forward, scored):
+    def watched(x, y):
+        scored.append((len(x), len(y)))
+        return forward(x, y)
+
+    return watched
 
 
 def test_a_mixture_is_fitted_where_it_says_more_than_one_gaussian():

@@ -22,11 +22,11 @@ from test_mi_estimator import RHO, TRUTH, pairs
 from test_persistence import WAYS
 
 from skdim import MIEstimator
+from skdim._random import local_seed
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
 from skdim.nn.critics import Separable
 from skdim.synthetic import FURTHER
-from skdim._random import local_seed
 from skdim.training.state import STATE_VERSION
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")

@@ -439,3 +439,19 @@ def test_no_correlation_is_a_log_ratio_of_0():
     x = np.random.default_rng(0).normal(size=(4, 2))
     assert log_ratio(x, x, np.zeros(2)).tolist() == [0] * 4
     assert log_ratio(x[:, :0], x[:, :0], np.zeros(0)).tolist() == [0] * 4
+
+
+def test_all_pairs_are_scored_as_pair_by_pair():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(40, 4)), rng.normal(size=(30, 3))
+    axes = canonical_axes(*joint_rows(40))
+    scores = axes.log_ratio(X, Y, all_pairs=True)
+    assert scores.dtype == np.float64
+    for j in range(30):
+        np.testing.assert_allclose(scores[:, j], axes.log_ratio(X, np.repeat(Y[[j]], 40, axis=0)), atol=1e-12)
+
+
+def joint_rows(n):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n, 4))
+    return X, X[:, :3] + 0.5 * rng.normal(size=(n, 3))

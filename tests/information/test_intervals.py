@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from skdim.information.intervals import SMALLEST_SD, control_variate, normal_interval
+from skdim.information.intervals import SMALLEST_SD, control_variate, cross_fitted, mean_and_error, normal_interval
 
 N, N_TEST, N_VALID = 400, 80, 60
 TEST, VALID = np.arange(N_TEST), np.arange(N_TEST, N_TEST + N_VALID)
@@ -132,6 +132,33 @@ def test_the_unit_and_origin_of_what_is_known_do_not_matter(shift, scale, level)
     moved = -scale * known + shift
     again = control_variate(values[TEST] + level, moved, TEST, values[VALID] + level, moved[VALID])
     assert again == pytest.approx((value + level, error), rel=1e-9, abs=1e-9)
+
+
+def test_a_constant_variable_is_the_plain_mean():
+    values = np.random.default_rng(0).exponential(size=50)
+    assert mean_and_error(values) == control_variate(values, np.zeros(50), np.arange(50), np.zeros(1), np.zeros(1))
+    assert mean_and_error(np.zeros(25)) == (0.0, SMALLEST_SD / 5)
+
+
+# -------------------------------------------------------------------------------------------------------- cross-fitting
+@settings(max_examples=60)
+@given(st.integers(2, 40), st.integers(2, 6), st.integers(0, 100))
+def test_each_row_is_predicted_once_from_the_rows_of_the_other_parts(n, n_folds, seed):
+    x, calls = np.random.default_rng(seed).normal(size=n), []
+
+    def fit_predict(train, held_out):
+        calls.append((train.tolist(), held_out.tolist()))
+        return x[held_out] * x[train].sum()
+
+    result = cross_fitted(n, n_folds, np.random.default_rng(seed), fit_predict)
+    assert sorted(row for _, held_out in calls for row in held_out) == list(range(n))
+    for train, held_out in calls:
+        assert train == sorted(set(range(n)) - set(held_out))
+        for row in held_out:
+            assert result[row] == x[row] * x[train].sum()
+    sizes = [len(held_out) for _, held_out in calls]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(sizes) == n_folds
 
 
 # ------------------------------------------------------------------------------------------------------ normal interval

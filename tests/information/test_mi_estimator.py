@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import traceback
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy.special import logsumexp
 from sklearn.model_selection import GridSearchCV, KFold
 
 from skdim import MIEstimator, MIResult, mutual_information
-from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, InfoNCE, _softmax
+from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, Criterion, InfoNCE, _softmax
 from skdim.information import ratio
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import discrete_mutual_information, entropy
@@ -56,6 +57,7 @@ KINDS = {
 }
 KNOWN = {"tnce": "lower", "l1out": "upper", "club": "upper"}
 OF_CRITICS = [name for name, bound in MI_BOUNDS.items() if bound.needs == "critic"]
+OF_CRITICS_ALONE = [name for name in OF_CRITICS if not MI_BOUNDS[name].auxiliary]
 WITH_REFERENCE = [name for name in OF_CRITICS if MI_BOUNDS[name].takes_reference]
 CAPPED = ["infonce", "mlcpc", "alpha"]
 
@@ -239,6 +241,66 @@ def test_dependence_that_no_correlation_shows(task, least):
     assert mi.diagnostics_["p_value"] < 0.01
 
 
+# --------------------------------------------------------------------------------------------- estimators of one's own
+def lowered(base):
+    """Return a subclass of a bound whose value is 1 nat less, and whose kind and cap are its own."""
+
+    class Lowered(base):
+        name, kind = "lowered", "estimate"
+
+        def value(self, scores):
+            return super().value(scores) - 1
+
+        def cap(self, k):
+            return 7.0
+
+    return Lowered()
+
+
+@pytest.mark.parametrize("block", [ratio.BLOCK, 100])
+@pytest.mark.parametrize("name", OF_CRITICS_ALONE)
+def test_a_subclass_with_another_value_is_reported_by_it(name, block, monkeypatch):
+    monkeypatch.setattr(ratio, "BLOCK", block)
+    base, own = (
+        tiny_mi(estimator=bound, control_variate=False, max_iter=1).fit(*pairs())
+        for bound in (MI_BOUNDS[name](), lowered(MI_BOUNDS[name]))
+    )
+    scores = own._model.scores(*own._new_rows(*pairs(300, seed=4)))
+    expected = own.estimator.symmetric_value(scores).item()
+    assert own.estimate(*pairs(300, seed=4)).value == pytest.approx(expected, abs=1e-4)
+    assert expected == pytest.approx(MI_BOUNDS[name]().symmetric_value(scores).item() - 1, abs=1e-4)
+    assert (own.kind_, own.cap_) == ("estimate", 7.0)
+    assert own.mi_ == pytest.approx(base.mi_ - 1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "conditional"),
+    [(name, KnownGaussian(RHO)) for name in KNOWN]
+    + [(name, None) for name in KNOWN if MI_BOUNDS[name].learns_conditional],
+    ids=lambda value: value if isinstance(value, str) else "learned" if value is None else "known",
+)
+def test_a_subclass_of_a_conditional_bound_is_reported_by_its_value(name, conditional):
+    params = {"conditional": conditional, "hidden_layer_sizes": "auto" if conditional else (16,), "max_iter": 1}
+    base, own = (tiny_mi(estimator=b, **params).fit(*pairs(200)) for b in (MI_BOUNDS[name](), lowered(MI_BOUNDS[name])))
+    assert own.mi_ == pytest.approx(base.mi_ - 1, abs=1e-4)
+    assert own.cap_ == 7.0
+    assert own.kind_ == "estimate"
+
+
+def test_from_fit_to_the_loss_are_at_most_seven_frames_of_ours(monkeypatch):
+    depths = []
+    loss = Criterion.loss
+
+    def watched(self, *args):
+        frames = [frame.filename for frame in traceback.extract_stack() if "/skdim/" in frame.filename]
+        depths.append(len(frames))
+        return loss(self, *args)
+
+    monkeypatch.setattr(Criterion, "loss", watched)
+    tiny_mi(max_iter=1, critic="separable").fit(*pairs())
+    assert max(depths) + 1 <= 7  # with the loss itself
+
+
 # ----------------------------------------------------------------------------------------------------- known conditionals
 def test_a_known_conditional_sandwiches_the_mutual_information():
     for rho, n_dims in [(0.5, 1), (0.8, 2), (0.99, 3)]:
@@ -294,7 +356,7 @@ def test_score_is_infonce_over_both_anchors_in_blocks_of_distinct_rows(n):
         f = np.array([axes.log_ratio(np.repeat(new_x[[i]], k, axis=0), new_y[rows]) for i in rows])
         joint = f.diagonal().mean() + math.log(k)
         values.append(joint - (logsumexp(f, 1).mean() + logsumexp(f, 0).mean()) / 2)
-    assert mi.score(new_x, new_y) == pytest.approx(np.mean(values), abs=1e-4)
+    assert mi.score(new_x, new_y) == pytest.approx(np.mean(values), abs=1e-9)
 
 
 @pytest.mark.parametrize("estimator", [*KINDS, *KNOWN])

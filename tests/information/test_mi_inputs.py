@@ -1,5 +1,6 @@
 """What MIEstimator takes, what it warns of, and what it refuses."""
 
+import dataclasses
 import math
 import pickle
 import re
@@ -30,7 +31,7 @@ from skdim.exceptions import (
     SaturationWarning,
     SmallSampleWarning,
 )
-from skdim.nn.critics import Inner, Separable
+from skdim.nn.critics import CRITICS, Inner, Separable
 
 IGNORE = "ignore::skdim.exceptions."
 FEW_ROWS = pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
@@ -508,8 +509,11 @@ def test_bad_parameters_are_refused_before_training(params, error, words):
 
 
 NO_EFFECT = [
-    ({"critic": "inner", "hidden_layer_sizes": (8,)}, ["hidden_layer_sizes", "'inner'"]),
-    ({"critic": "bilinear", "hidden_layer_sizes": (8,)}, ["hidden_layer_sizes", "'bilinear'"]),
+    *(
+        ({"critic": name, "hidden_layer_sizes": (8,)}, ["hidden_layer_sizes", f"'{name}'"])
+        for name, critic in CRITICS.items()
+        if "hidden_layer_sizes" not in {field.name for field in dataclasses.fields(critic)}
+    ),
     ({"critic": Separable(), "hidden_layer_sizes": (8,)}, ["hidden_layer_sizes", "Separable"]),
     ({"critic": bilinear_critic, "hidden_layer_sizes": (8,)}, ["hidden_layer_sizes", "bilinear_critic"]),
     ({"estimator": "gaussian", "hidden_layer_sizes": (8,)}, ["hidden_layer_sizes", "'gaussian'"]),
@@ -528,6 +532,10 @@ NO_EFFECT = [
         for name in ("dv", "nwj", "tuba", "smile", "flo", "ba", "gaussian", "club")
     ),
 ]
+
+
+def test_cosine_is_among_the_critics_without_hidden_layers():
+    assert [params["critic"] for params, _ in NO_EFFECT[:3]] == ["inner", "cosine", "bilinear"]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from skdim import MIEstimator
 from skdim._random import local_seed
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
+from skdim.information.parameters import MODELS
 from skdim.nn.critics import Separable
 from skdim.synthetic import FURTHER
 from skdim.training.state import STATE_VERSION
@@ -94,6 +95,20 @@ SAVED = {
     "mixed": ({}, MIXED, Y),
     "untrained": ({"max_iter": 0}, X, Y),
 }
+
+
+def test_every_kind_of_dependence_is_saved():
+    saved = {tiny_mi(**params).fit(x, y).__getstate__()["_model"]["dependence"] for params, x, y in SAVED.values()}
+    assert saved == MODELS.keys() - {"constant"}
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.ConstantInputWarning")
+@pytest.mark.parametrize("estimator", ["infonce", "dime", "gaussian"])
+def test_a_constant_side_is_saved(estimator):
+    mi = tiny_mi(estimator=estimator).fit(np.zeros((400, 1)), Y)
+    loaded = pickle.loads(pickle.dumps(mi))
+    assert loaded.__getstate__()["_model"]["dependence"] == "constant"
+    assert same(mi, loaded, X, Y)
 
 
 def same(a, b, x, y):

@@ -57,17 +57,11 @@ class Gaussian(Model):
 
 
 class Counts(Model):
-    """Both sides have labels: the information of their contingency table, with the Miller-Madow correction.
-
-    Attributes
-    ----------
-    table : ndarray of shape (n_labels_x, n_labels_y)
-        Rows of each combination.
-    """
+    """Both sides have labels: the information of their contingency table, with the Miller-Madow correction."""
 
     dependence = "counts"
     kind = "estimate"
-    table: Array
+    table: Array  # rows of each combination (n_labels_x, n_labels_y)
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.table = np.zeros((x.max() + 1, y.max() + 1))

@@ -11,12 +11,14 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from skdim._random import local_seed
+from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import entropy
 from skdim.information.learned import Learned, hidden_layers, is_learnable
 from skdim.information.mixture import fit_mixture
 from skdim.information.model import Array, Evaluation, Model, Rows, normalised, over_blocks
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.conditional import ConditionalObjective
+from skdim.nn.ratio import RadialInputs
 from skdim.training.state import part
 
 #: Most rows whose pairs are given to a known conditional at once.
@@ -35,7 +37,7 @@ class LearnedConditional(Learned):
     density: GaussianMixture | None = None  # while the conditional is in training
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
-        self._learn_axes(x, y, train)
+        self.axes = canonical_axes(x[train], y[train])
         x, y = self._variates(x, y)
         with local_seed(self.seed):
             self.critic = self._network(x[train], y.shape[1]).to(self.device)
@@ -45,7 +47,8 @@ class LearnedConditional(Learned):
         self.critic.eval().requires_grad_(False)
 
     def _network(self, x: Tensor, n_outputs: int) -> GaussianConditional:
-        return GaussianConditional(self._inputs(x), n_outputs, hidden_layers(self.options))
+        inputs = RadialInputs(x, self.options.radial_inputs)
+        return GaussianConditional(inputs, n_outputs, hidden_layers(self.options))
 
     @torch.no_grad()
     def scores(self, x: Any, y: Any) -> Tensor:
@@ -95,28 +98,20 @@ def _fit_density(y: Array, y_valid: Array, seed: int) -> GaussianMixture | None:
 
 
 class LearnedLabels(Learned):
-    r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q.
-
-    Attributes
-    ----------
-    entropy : float
-        H(y) in nats, with the correction of Miller and Madow.
-    exchanged : bool
-        Whether x is the side with labels.
-    """
+    r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
 
     dependence = "labels"
     kind = "lower"
     critic: CategoricalConditional
-    entropy: float
-    exchanged: bool
+    entropy: float  # H(y) in nats, with the correction of Miller and Madow
+    exchanged: bool  # whether x is the side with labels
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.exchanged = x.ndim == 1
         numbers, codes = (y, x) if self.exchanged else (x, y)
         indicators = np.eye(codes.max() + 1)[codes]
         # On canonical axes against the labels' indicators, the directions in which the means differ come first.
-        self._learn_axes(numbers, indicators, train)
+        self.axes = canonical_axes(numbers[train], indicators[train])
         x, labels = self._variates(x, y)
         self.entropy = entropy(codes, correction="miller-madow")
         frequencies = torch.bincount(labels).float() / len(labels)
@@ -127,7 +122,8 @@ class LearnedLabels(Learned):
         self.critic.eval().requires_grad_(False)
 
     def _network(self, x: Tensor, frequencies: Tensor) -> CategoricalConditional:
-        return CategoricalConditional(self._inputs(x), frequencies, hidden_layers(self.options))
+        inputs = RadialInputs(x, self.options.radial_inputs)
+        return CategoricalConditional(inputs, frequencies, hidden_layers(self.options))
 
     def _variates(self, x: Any, y: Any) -> tuple[Tensor, Tensor]:
         """Return the numbers on their canonical axes, and the labels."""

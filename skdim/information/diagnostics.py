@@ -39,23 +39,10 @@ DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5
 def diagnose(
     scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor], float], rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return diagnostics of the scores of held-out rows.
+    """Return diagnostics of the scores (n, n) of all pairs of held-out rows, at least four; see :class:`skdim.MIEstimator`.
 
-    Parameters
-    ----------
-    scores : Tensor of shape (n, n)
-        Scores of all pairs of held-out rows, at least four.
-    of_trained : Tensor of shape (n // 4, n // 4) or None
-        Scores of all pairs of as many training rows as a quarter of the held-out ones.
-    bound : callable (scores) -> float
-        The bound that may saturate.
-    rng : numpy.random.Generator
-        Draws the permutations.
-
-    Returns
-    -------
-    dict of float
-        "saturation", "train_test_gap", "effective_pairs" and "p_value", see :class:`skdim.MIEstimator`.
+    ``of_trained`` are the scores of a quarter as many training rows, ``bound`` is the bound that may saturate, and ``rng``
+    draws the permutations.
     """
     scores = scores.double()
     n, quarter = len(scores), len(scores) // 4

@@ -88,11 +88,9 @@ def mutual_info_features(
 
     Raises
     ------
-    TypeError
-        If ``X`` is sparse, or a discrete column mixes strings with numbers.
-    ValueError
-        If a parameter is invalid, X or y has a missing value, X is not two-dimensional or y not one-dimensional, or their
-        lengths differ.
+    ValueError, TypeError
+        If a parameter is invalid, X or y has a missing value, X is sparse or not two-dimensional, y is not one-dimensional,
+        their lengths differ, or a discrete column mixes strings with numbers.
 
     Warns
     -----

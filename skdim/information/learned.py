@@ -12,11 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from skdim._random import local_seed
-from skdim.information.canonical import CanonicalAxes, canonical_axes
+from skdim.information.canonical import CanonicalAxes
 from skdim.information.model import Array, Model, Rows
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
-from skdim.nn.ratio import RadialInputs
 from skdim.training.callbacks import BestEpoch, EpochTasks
 from skdim.training.state import load_module, module_state, part
 from skdim.training.trainer import Trainer, make_optimizer
@@ -71,18 +70,12 @@ class Learned(Model):
         now.critic = copy.deepcopy(critic).eval().requires_grad_(False)
         return now
 
-    def _learn_axes(self, x: Array, y: Array, train: Rows) -> None:
-        self.axes = canonical_axes(x[train], y[train])
-
     def _variates(self, x: Array, y: Array) -> tuple[Tensor, Tensor]:
         """Return both sides on their canonical axes."""
         return self._tensor(self.axes.x(x)), self._tensor(self.axes.y(y))
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(values).to(self.device, torch.float32)
-
-    def _inputs(self, x: Tensor) -> RadialInputs:
-        return RadialInputs(x, self.options.radial_inputs)
 
     def _train(
         self,

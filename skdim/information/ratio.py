@@ -44,33 +44,22 @@ class LearnedRatio(Learned):
 
     critic="auto" trains separable networks, each but the first on inputs scaled by their relevance to the one before, and
     between narrow sides a joint network. The weights of the networks and of the references are chosen on validation rows.
-
-    Attributes
-    ----------
-    members : tuple of str
-        Kinds of the stacked networks; see :class:`~skdim.information.networks.Networks`.
-    mixture : Mixture or None
-        The mixture of Gaussians, if it says more than one Gaussian.
-    criterion : Criterion or None
-        Of the last trained network.
-    reference : tuple of Tensor
-        Variates of held-out rows, which normalise log ratios.
     """
 
     dependence = "critic"
     bound: Bound
     critic: StackedRatio
-    mixture: Mixture | None = None
-    criterion: Criterion | None = None
-    members: tuple[str, ...] = ()
-    reference: Pair
+    members: tuple[str, ...] = ()  # kinds of the stacked networks
+    mixture: Mixture | None = None  # of Gaussians, if it says more than one Gaussian
+    criterion: Criterion | None = None  # of the last trained network
+    reference: Pair  # variates of held-out rows, which normalise log ratios
 
     @property
     def anchors(self) -> tuple[str, ...]:
         return self.bound.anchors
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
-        self._learn_axes(x, y, train)
+        self.axes = canonical_axes(x[train], y[train])
         x, y = self._variates(x, y)
         self.reference = x[valid[: JUDGING[0]]], y[valid[: JUDGING[0]]]  # judges networks, and in training normalises
         is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT

@@ -5,9 +5,8 @@ occupied cells the plug-in entropy is too small by about (m - 1) / (2n); the plu
 entropies, is mostly too large.
 """
 
-from skdim.information.discrete._codes import Codebook
 from skdim.information.discrete._information import DiscreteMI, discrete_mutual_information, entropy, information_gain
-from skdim.information.discrete._tables import discrete_columns, is_discrete, which_discrete
+from skdim.information.discrete._tables import Codebook, discrete_columns, is_discrete, which_discrete
 
 __all__ = [
     "Codebook",

@@ -61,11 +61,9 @@ def entropy(y: Any, correction: Correction = None) -> float:
 
     Raises
     ------
-    TypeError
-        If a value cannot be hashed (a list, a dict), or ``y`` is sparse.
-    ValueError
-        If ``y`` is empty, has more than two dimensions or holds a missing value (None, NaN, NaT, NA), or ``correction`` is
-        unknown.
+    ValueError, TypeError
+        If ``y`` is empty, sparse or has more than two dimensions, a value is missing (None, NaN, NaT, NA) or cannot be hashed,
+        or ``correction`` is unknown.
 
     Examples
     --------
@@ -104,11 +102,8 @@ def information_gain(X: Any, y: Any, correction: Correction = None) -> np.float6
 
     Raises
     ------
-    TypeError
-        If a value cannot be hashed, or an argument is sparse.
-    ValueError
-        If an argument is empty, has more than two dimensions or holds a missing value, if the numbers of rows differ, or
-        ``correction`` is unknown.
+    ValueError, TypeError
+        As :func:`entropy`, or if the numbers of rows differ.
 
     Examples
     --------
@@ -189,15 +184,12 @@ def discrete_mutual_information(
     Returns
     -------
     DiscreteMI
-        Value, interval, standard error and pointwise values, in nats. Cover & Thomas 2006 [2]_, Eq. 2.28.
+        In nats. Cover & Thomas 2006 [2]_, Eq. 2.28.
 
     Raises
     ------
-    TypeError
-        If a value cannot be hashed, or an argument is sparse.
-    ValueError
-        If an argument is empty, has more than two dimensions or holds a missing value, if the numbers of rows differ,
-        ``correction`` is unknown, or ``confidence_level`` is not between 0 and 1.
+    ValueError, TypeError
+        As :func:`entropy`, or if the numbers of rows differ or ``confidence_level`` is not between 0 and 1.
 
     Examples
     --------

@@ -3,11 +3,12 @@ r"""Gaussian densities and density ratios in closed form, for all pairs of rows.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-
-from skdim.gaussian import ratio_coefficients
 
 #: Numbers that the scoring of all pairs holds at once for each layer or component: they stay in the processor's cache.
 NUMBERS_AT_ONCE = 2**18
@@ -17,6 +18,15 @@ LOG_2_PI = math.log(2 * math.pi)
 def rows_at_once(n_columns: int, n_numbers: int) -> int:
     """Return how many rows of x to score at once against ``n_columns`` rows of y, at so many numbers a pair."""
     return max(1, NUMBERS_AT_ONCE // (n_columns * n_numbers))
+
+
+def ratio_coefficients(correlations: npt.NDArray[np.float64]) -> tuple[Any, Any, Any]:
+    r"""Return the coefficients of x_k y_k and of -(x_k^2 + y_k^2) in the Gaussian log ratio, and its constant.
+
+    .. math:: \sum_k \frac{\rho_k x_k y_k - \rho_k^2 (x_k^2 + y_k^2) / 2}{1 - \rho_k^2} - \tfrac12 \log(1 - \rho_k^2)
+    """
+    rest = 1 - correlations**2
+    return correlations / rest, correlations**2 / (2 * rest), -0.5 * np.log(rest).sum()
 
 
 def log_density(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -21,16 +21,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skdim.bounds import Criterion
-from skdim.inputs.batches import Rows
 from skdim.nn.gaussian import rows_at_once
 from skdim.nn.layers import constant, mlp
-from skdim.nn.objectives.objective import Draws, Objective
 
 __all__ = [
     "JointRatio",
     "RadialInputs",
-    "RatioObjective",
     "ReferencedCritic",
     "SeparableRatio",
     "StackedRatio",
@@ -252,42 +248,3 @@ class StackedRatio(nn.Module):
             chosen, constant = torch.zeros_like(best), torch.tensor(nothing)
         self.weights.copy_(chosen.detach())
         self.offset.copy_(constant.detach())
-
-
-class RatioObjective(Objective):
-    """What a step minimises: the loss of the bound on a batch's scores, over both anchors where they differ.
-
-    Parameters
-    ----------
-    critic : nn.Module
-        (x, y) -> scores.
-    criterion : Criterion
-        Of the MI estimator.
-    n_shifts : int or None, default=None
-        With a number, the critic is a :class:`JointRatio` that is trained by the Jensen-Shannon objective on so many
-        shuffles of the batch: all pairs of a joint network cost too much.
-    """
-
-    def __init__(self, critic: nn.Module, criterion: Criterion, n_shifts: int | None = None) -> None:
-        super().__init__()
-        self.critic = critic
-        self.criterion = criterion
-        self.n_shifts = n_shifts
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        return []
-
-    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
-        if self.n_shifts is None:
-            return {}
-        return {"shifts": 1 + torch.randperm(rows.n - 1, generator=generator)[: self.n_shifts]}
-
-    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        x, y = X
-        if "shifts" in draws:
-            joint, marginal = self.critic.shuffled(x, y, draws["shifts"])  # type: ignore[operator]
-            loss = F.softplus(-joint).mean() + F.softplus(marginal).mean()
-        else:
-            loss = self.criterion.loss(self.critic(x, y), x, y)
-        return loss, {"loss": loss.detach()}

@@ -1,0 +1,60 @@
+"""The objective of a critic between two vectors, as MI estimation trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skdim.bounds import Criterion
+from skdim.inputs.batches import Rows
+from skdim.nn.objectives.objective import Draws, Objective
+
+
+class RatioObjective(Objective):
+    """The loss of the bound on a batch's scores, over both anchors if they differ.
+
+    Parameters
+    ----------
+    critic : nn.Module
+        (x, y) -> scores.
+    criterion : Criterion
+        Of the MI estimator.
+    n_shifts : int or None, default=None
+        A number trains a :class:`~skdim.nn.ratio.JointRatio` by the Jensen-Shannon objective on so many shuffles of the
+        batch: all pairs of a joint network cost too much.
+    """
+
+    def __init__(self, critic: nn.Module, criterion: Criterion, n_shifts: int | None = None) -> None:
+        super().__init__()
+        self.critic = critic
+        self.criterion = criterion
+        self.n_shifts = n_shifts
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        return []
+
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        if self.n_shifts is None:
+            return {}
+        return {"shifts": 1 + torch.randperm(rows.n - 1, generator=generator)[: self.n_shifts]}
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        x, y = X
+        if "shifts" in draws:
+            joint, marginal = self.critic.shuffled(x, y, draws["shifts"])  # type: ignore[operator]
+            loss = F.softplus(-joint).mean() + F.softplus(marginal).mean()
+        else:
+            loss = self.criterion.loss(self.critic(x, y), x, y)
+        return loss, {"loss": loss.detach()}
+
+    def evaluate(self, X: Sequence[Tensor], draws: Draws) -> dict[str, Tensor]:
+        """Return the negative value of a lower bound, else the loss: an estimate is not better if it is larger."""
+        x, y = X
+        scores = self.critic(x, y)
+        if self.criterion.bound.kind == "lower" and self.n_shifts is None:
+            return {"loss": -self.criterion.value(scores, x, y)}
+        return {"loss": self.criterion.loss(scores, x, y)}

@@ -1,5 +1,6 @@
 # The steps of continuous integration, each also for use by hand:
 #   make test    environment, installation and tests in one go
+#   make readme  README's install line and code in a fresh environment
 #   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
 # and, by hand alone:
 #   make reproduce    the papers' experiments and their page, hours; QUICK=1 in minutes; -j2 for two at a time
@@ -15,13 +16,13 @@ installed := $(VENV)/.installed
 experiments := deep_infomax_findings bijective matched_bounds critic_capacity adversarial invertibility metric_learning \
 	dependent_negatives
 
-.PHONY: env install lint format types test docs demo reproduce bench clean
+.PHONY: env install lint format types test docs readme demo reproduce bench clean
 .DEFAULT_GOAL := test
 
 # Debian keeps ensurepip in a package of its own: without it, pip comes from the interpreter that is there.
-$(bin)/python:
-	$(PYTHON) -m venv $(VENV) || \
-	{ $(PYTHON) -m venv --clear --without-pip $(VENV) && $(PYTHON) -m pip --python $(bin)/python install pip; }
+%/bin/python:
+	$(PYTHON) -m venv $* || \
+	{ $(PYTHON) -m venv --clear --without-pip $* && $(PYTHON) -m pip --python $@ install pip; }
 
 $(installed): pyproject.toml .ci/constraints.txt | $(bin)/python
 	$(bin)/python -m pip install --quiet --constraint .ci/constraints.txt --editable ".[dev,docs]"
@@ -39,14 +40,29 @@ format: install
 	$(bin)/ruff check --fix .
 	$(bin)/ruff format .
 
+# The wheel is checked as well: of an editable install mypy does not report all that users meet.
 types: install
 	$(bin)/mypy
+	rm -rf build/wheel
+	$(bin)/python -m pip install --quiet --no-deps --target build/wheel .
+	cp tests/typed_use.py build/wheel
+	cd build/wheel && $(abspath $(bin))/mypy --config-file $(abspath pyproject.toml) -p skdim
+	cd build/wheel && $(abspath $(bin))/mypy --config-file $(abspath pyproject.toml) typed_use.py
 
 test: install
 	$(bin)/python -m pytest --cov --numprocesses auto --dist worksteal
 
 docs: install
+	$(bin)/python tests/code_blocks.py docs/index.md docs/user_guide.md docs/guide/*.md
 	$(bin)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+# The README as a new user meets it: its install line, its blocks, and nothing else in the environment.
+readme:
+	rm -rf .venv-readme
+	$(MAKE) --no-print-directory .venv-readme/bin/python
+	PATH="$(CURDIR)/.venv-readme/bin:$$PATH" PIP_CONSTRAINT=.ci/constraints.txt PIP_QUIET=1 \
+		sh -exc "$$($(PYTHON) tests/code_blocks.py --install README.md)"
+	env -u PYTHONPATH .venv-readme/bin/python -P -W default tests/code_blocks.py README.md
 
 demo: install
 	$(bin)/python benchmarks/demo.py --data $(DATA)
@@ -74,5 +90,5 @@ bench: install
 	$(bin)/python benchmarks/speed_report.py
 
 clean:
-	rm -rf $(VENV) build dist demo docs/_build docs/auto_examples docs/generated
+	rm -rf $(VENV) .venv-readme build dist demo docs/_build docs/auto_examples docs/generated
 	rm -rf .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

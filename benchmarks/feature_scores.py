@@ -22,12 +22,13 @@ import torch
 from common import record
 from scipy.stats import spearmanr
 from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
+from tasks import FURTHER
 
 from skdim import mutual_info_features
 from skdim.datasets import load_mnist
 from skdim.discrete import information_gain, is_discrete
 from skdim.exceptions import ConstantInputWarning
-from skdim.synthetic import BEYOND_NORMAL, FURTHER
+from skdim.synthetic import BEYOND_NORMAL
 
 N_PIXEL_ROWS, N_TASK_ROWS, SEEDS = 10_000, (500, 1_000, 4_000), range(3)
 TASKS = [task for task in (*BEYOND_NORMAL.values(), *FURTHER.values()) if task.dim_x == task.dim_y == 1]

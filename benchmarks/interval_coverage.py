@@ -14,10 +14,11 @@ import warnings
 import numpy as np
 import torch
 from common import record
+from tasks import FURTHER
 
 from skdim import MIEstimator
 from skdim.exceptions import MutualInformationWarning
-from skdim.synthetic import BEYOND_NORMAL, FURTHER
+from skdim.synthetic import BEYOND_NORMAL
 
 TASKS = ("1v1-normal-0.75", "multinormal-dense-3-3-0.5", "student-identity-2-2-1")
 

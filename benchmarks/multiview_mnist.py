@@ -22,9 +22,9 @@ from common import load, probe, record
 from sklearn.decomposition import PCA
 
 from skdim import MultiViewInfoMaxTransformer
+from skdim.inputs.partitions import quadrants
 from skdim.nn.critics import Bilinear
 from skdim.nn.encoders import MLP
-from skdim.inputs.partitions import quadrants
 
 SIDES = 28, 28
 #: Tschannen et al. 2020, Section 3.3 and their published notebook.

@@ -19,10 +19,11 @@ from collections import defaultdict
 import numpy as np
 import torch
 from common import RESULTS, record
+from tasks import FURTHER
 
 from skdim import MIEstimator
 from skdim.exceptions import MutualInformationWarning
-from skdim.synthetic import BEYOND_NORMAL, FURTHER, Task
+from skdim.synthetic import BEYOND_NORMAL, Task
 
 STAIRCASE = {name: task for name, task in FURTHER.items() if "staircase" in name}
 SETS = {

@@ -44,13 +44,12 @@ def shuffled(codes: np.ndarray) -> np.ndarray:
 
 def samples(dim: DeepInfoMaxTransformer, X: Any) -> np.ndarray:
     """Return codes as training draws them, of a fitted transformer with a posterior."""
-    objective = dim._learner.objective
-    parts = []
+    objective, parts = dim.objective_, []
     generator = torch.Generator().manual_seed(0)
     with torch.inference_mode():
         for start in range(0, len(X), 256):
-            code = objective.encoder(dim._learner.standardize(X[start : start + 256]))
-            parts.append(objective.posterior(code).sample(generator).numpy())
+            posterior = objective.posterior(objective.encoder(dim.standardized(X[start : start + 256])))
+            parts.append(posterior.sample(torch.randn(posterior.mean.shape, generator=generator)).numpy())
     return np.concatenate(parts)
 
 

@@ -39,8 +39,8 @@ from torch import Tensor, nn
 
 import skdim
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
+from skdim.nn.causal import GRU, StridedConv, build_causal_encoder
 from skdim.nn.encoders import MLP, Conv, ResNet, build_encoder
-from skdim.nn.sequences import GRU, StridedConv, build_causal_encoder
 
 BATCH = 128
 

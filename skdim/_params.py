@@ -11,6 +11,7 @@ import functools
 import sys
 import types
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import fields
 from numbers import Integral
 from typing import Any, TypeVar
@@ -67,6 +68,26 @@ def look_up(what: str, name: object, table: Mapping[str, Choice]) -> Choice:
     if not isinstance(name, str) or name not in table:
         raise ValueError(f"Unknown {what} {name!r}. Allowed values are: {sorted(table)}.")
     return table[name]
+
+
+def choose(what: str, given: object, table: Mapping[str, type[Configured] | Configured], **parameters: object) -> Any:
+    """Return the configured object that a name in ``table`` stands for, or ``given`` itself if it is an object or callable.
+
+    ``parameters`` configure a named object; "auto" keeps its own. Raises ValueError if the name is unknown or a parameter has
+    no effect.
+    """
+    chosen = {name: value for name, value in parameters.items() if not (isinstance(value, str) and value == "auto")}
+    if isinstance(given, Configured) or callable(given):
+        for name, value in chosen.items():
+            raise ValueError(
+                f"{name}={value!r} configures a named {what} and would have no effect on {what}={given!r}."
+            )
+        return given
+    entry = look_up(what, given, table)
+    configured = entry() if isinstance(entry, type) else copy(entry)
+    for name in chosen.keys() - configured.get_params():
+        raise ValueError(f"{name}={chosen[name]!r} would have no effect on {what}={given!r}, which does not have it.")
+    return configured.set_params(**chosen)
 
 
 def same_parameter(a: Any, b: Any) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["draws_from_the_global_generator", "local_seed"]
+__all__ = ["local_seed", "seeded_step"]
 
 # torch's modules draw their first weights from the global generator: one builder at a time, the generator forked.
 _GLOBAL_GENERATOR = threading.RLock()
@@ -27,13 +27,13 @@ def local_seed(seed: int, device: torch.device | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def draws_from_the_global_generator(device: torch.device) -> Iterator[list[bool]]:
-    """Tell whether a block of code draws from torch's global generator, which is restored; the list holds the answer."""
-    answer: list[bool] = []
-    with local_seed(0, device):
+def seeded_step(seed: int, device: torch.device) -> Iterator[list[bool]]:
+    """Run a block of code as :func:`local_seed` does; the list then holds whether it drew from the global generator."""
+    drew: list[bool] = []
+    with local_seed(seed, device):
         before = _states(device)
-        yield answer
-        answer.append(any(not torch.equal(a, b) for a, b in zip(before, _states(device), strict=True)))
+        yield drew
+        drew.append(any(not torch.equal(a, b) for a, b in zip(before, _states(device), strict=True)))
 
 
 def _states(device: torch.device) -> list[torch.Tensor]:

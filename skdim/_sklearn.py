@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import sklearn.callback
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -26,7 +27,16 @@ __all__ = [
     "safe_indexing",
     "unchanged_on_error",
     "validate_params",
+    "with_callbacks",
 ]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def with_callbacks(method: Method) -> Method:
+    """Let a ``fit`` method set up and tear down callbacks; scikit-learn's own decorator is not typed."""
+    decorated: Method = sklearn.callback.with_callbacks(method)
+    return decorated
 
 
 def draw_seed(random_state: Any) -> int:

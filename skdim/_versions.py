@@ -1,4 +1,4 @@
-"""What is installed here: the first thing to paste into a bug report."""
+"""The versions, threads and devices on this machine, for bug reports."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def _version(distribution: str) -> str | None:
 
 
 def show_versions() -> None:
-    """Print the versions, the threads and the devices that a result may depend on.
+    """Print the versions, threads and devices that results depend on.
 
-    If the distribution ``scikit-dimension`` is installed too, a last line says so: it imports as ``skdim`` as well, so
-    the two overwrite each other's files and cannot share an environment.
+    A last line warns if the distribution ``scikit-dimension`` is installed: it imports as ``skdim`` too. The two overwrite each
+    other's files and cannot share an environment.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def show_versions() -> None:
     if clash is not None:
         print(
             f"\nClash: scikit-dimension {clash} is installed and imports as skdim, as scikit-deepinfomax does. "
-            "Keep them in separate environments, and reinstall the one you keep."
+            "Use separate environments, and reinstall the one you keep."
         )
 
 

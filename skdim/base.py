@@ -4,43 +4,38 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
-from skdim._sklearn import draw_seed, unchanged_on_error
-from skdim.inputs.batches import Rows, evaluation_batch
+from skdim._sklearn import draw_seed, unchanged_on_error, with_callbacks
+from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.validation import resolve_input_shape, validate_samples
-from skdim.nn.objectives import Objective, drawn
+from skdim.inputs.validation import validate_samples, validate_shape
+from skdim.nn.objectives import Objective
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
-from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting
+from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
+from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
-from skdim.training.trainer import History, make_optimizer
+from skdim.training.trainer import History, held_out_values
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
-
-#: Rows that are encoded at once; a last, shorter part is filled up to a multiple of ROW_TILE, so that a row's features do not
-#: depend on the rows beside it.
-CHUNK, ROW_TILE = 256, 32
-#: Rows that are scored at once: the candidates of InfoNCE.
-N_SCORED = 256
 
 
 class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     """The fit loop, validation and state, whatever is trained.
 
-    A subclass holds parameters and overrides four methods: :meth:`_check_parameters`, which refuses parameters;
-    :meth:`_samples`, which turns X into :class:`~skdim.inputs.samples.Samples`; :meth:`_build`, which turns parameters into an
-    :class:`~skdim.nn.objectives.Objective`; and :meth:`_result`, which turns a history into fitted attributes.
+    A subclass holds parameters and overrides :meth:`_network_shape` and :meth:`_build`, which turns parameters into an
+    :class:`~skdim.nn.objectives.Objective`. It extends :meth:`_check_parameters`, :meth:`_samples`, which turns X into
+    :class:`~skdim.inputs.samples.Samples`, :meth:`_check_rows` and :meth:`_result` where it needs more.
     """
 
     _parameter_constraints: dict[str, Any] = {"input_shape": [tuple, list, None], **TRAINING_CONSTRAINTS}
@@ -48,6 +43,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
     #: Parameters that a continued training may change; the others describe the network.
     _training_parameters = frozenset({*TRAINING_CONSTRAINTS, "features"})
+    _learner: Learner
 
     # ---------------------------------------------------------------------------------------------------------- training
     @with_callbacks
@@ -81,22 +77,13 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
-            Training samples, at least two. The first call learns the standardisation and builds the network.
-        y : Ignored
-            Accepted for scikit-learn's API.
+        X, y
+            As in :meth:`fit`. The first call learns the standardisation and builds the network.
 
         Returns
         -------
         self : object
             The fitted estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or ``X`` is invalid. The estimator is left unchanged.
-        DivergenceError
-            If training leaves the range of float32. The estimator is left unchanged.
         """
         return self._fit(X, y, partial=True)
 
@@ -105,15 +92,18 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         resume = hasattr(self, "_learner") and (partial or self.warm_start)
         with unchanged_on_error(self):
             self._check_parameters()
-            samples = self._samples(X, resolve_device(self.device), reset=not resume, min_samples=2, **extras)
+            samples = self._samples(X, resolve_device(self.device), extras, reset=not resume, min_samples=2)
             learner = self._resumed() if resume else self._new_learner(samples)
             fitting = Fitting.plan(self, learner, samples, partial)
             self._check_rows(samples, fitting.train)
             root = self._init_callback_context(max_subtasks=fitting.max_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            trainer = fitting.trainer(self, learner, samples, lambda now: self._fitted_now(learner, now), (root, X, y))
+            trainer = fitting.trainer(self, learner, samples, (root, X, y))
             history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
-            self._store(learner, history, keep=partial or self.warm_start)
+            self.__dict__.update(self._fitted(learner, history))
+            learner.epoch += len(history.epochs)
+            if not (partial or self.warm_start):
+                learner.drop_what_training_needs()
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -122,7 +112,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         self.__dict__.pop("_learner", None)  # callbacks copy the estimator during the fit, and it is no longer this one
         self._built_with = clone(self)
         self.history_: list[dict[str, float]] = []
-        return Learner.new(self._build, self._make_optimizer, samples, seed)
+        return Learner.new(self._build, optimizer_of(self), samples, seed)
 
     def _resumed(self) -> Learner:
         """Return a copy of the learner that can train, so that a failure leaves the fitted one alone."""
@@ -134,31 +124,15 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 f"Training cannot continue: {changed} changed since the network was built. "
                 "Set warm_start=False and call fit to start anew."
             )
-        return self._learner.resumed(self._built_with._build, self._make_optimizer)
+        return self._learner.resumed(self._built_with._build, optimizer_of(self))
 
-    def _make_optimizer(self, objective: Objective) -> torch.optim.Optimizer:
-        return make_optimizer(self.optimizer, objective, self.learning_rate, self.weight_decay)
-
-    def _fitted_now(self, learner: Learner, history: History) -> dict[str, Any]:
-        """Return the fitted attributes in the middle of a training, for callbacks."""
-        built_with = self._built_with
-        now = Learner.from_state(learner.state(), built_with._build, built_with._make_optimizer)
-        return {"_learner": now, "device_": str(learner.device), **self._summary(learner, history)}
-
-    def _store(self, learner: Learner, history: History, *, keep: bool) -> None:
-        for name, value in self._summary(learner, history).items():
-            setattr(self, name, value)
-        learner.epoch += len(history.epochs)
-        self.device_ = str(learner.device)
-        if not keep:
-            learner.drop_what_training_needs()
-        self._learner = learner
-
-    def _summary(self, learner: Learner, history: History) -> dict[str, Any]:
-        """Return the fitted attributes that tell how training went, after the epochs of earlier calls."""
+    def _fitted(self, learner: Learner, history: History) -> dict[str, Any]:
+        """Return the attributes of an estimator that was trained so far, this call's epochs after those of earlier ones."""
         epochs = [{"epoch": number, **row} for number, row in enumerate(history.epochs, start=learner.epoch + 1)]
         epochs = [*self.history_, *epochs]
         return {
+            "_learner": learner,
+            "device_": str(learner.device),
             "loss_curve_": [row["loss"] for row in epochs],
             "history_": epochs,
             "n_iter_": len(epochs),
@@ -175,8 +149,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_learner" in state:
-            built_with = self._built_with
-            self._learner = Learner.from_state(state["_learner"], built_with._build, built_with._make_optimizer)
+            self._learner = Learner.from_state(
+                state["_learner"], self._built_with._build, optimizer_of(self._built_with)
+            )
             self.device_ = str(self._learner.device)
 
     # ------------------------------------------------------------------------------------------ what a subclass overrides
@@ -185,26 +160,15 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         check_factories(self, self._factories)
         self._validate_params()
 
-    def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
+    def _samples(
+        self, X: Any, device: torch.device, extras: Mapping[str, Any], *, reset: bool, min_samples: int = 1
+    ) -> Samples:
         """Return X validated, shaped and standardised; learn its shape and scale, or use the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
-        self._set_shape(X, reset)
+        validate_shape(self, X.shape, reset=reset)
         if not reset:
             return Samples(X, self._learner.standardize, device)
         return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_)), device)
-
-    def _set_shape(self, X: Any, reset: bool, accepted: Sequence[tuple[int, ...]] = ()) -> None:
-        """Learn the shape of one sample, or refuse another one than those fitted or ``accepted``."""
-        if reset:
-            self.input_shape_ = resolve_input_shape(self.input_shape, X.shape)
-            self.n_features_in_ = math.prod(self.input_shape_)
-            if X.ndim > 2:
-                self.__dict__.pop("feature_names_in_", None)
-        elif X.shape[1:] not in (self.input_shape_, (self.n_features_in_,), *accepted):
-            raise ValueError(
-                f"X has samples of shape {X.shape[1:]}, but {type(self).__name__} was fitted on samples of shape "
-                f"{self.input_shape_} and takes these, or flat as ({self.n_features_in_},)."
-            )
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)."""
@@ -242,37 +206,9 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         ------
         ValueError, TypeError
             If ``X`` is not numeric, finite and of the fitted shape, or ``features`` is unknown.
-        NotFittedError
-            If called before ``fit``.
         """
         check_is_fitted(self)
-        return self._encode(self._samples(X, self._learner.device, reset=False))
-
-    def _encode(self, samples: Samples) -> Any:
-        """Return the features of samples."""
-        features = np.empty((len(samples), self._n_features_out), dtype=np.float32)
-        outside = []
-        for start in range(0, len(samples), CHUNK):
-            rows = np.arange(start, min(start + CHUNK, len(samples)))
-            features[rows] = self._encode_block(samples, rows)
-            outside += rows[~np.isfinite(features[rows]).all(axis=1)].tolist()
-        if outside:
-            raise ValueError(
-                f"{len(outside)} sample(s), the first at row {outside[0]}, lie so far outside the range of the fitted data "
-                "that their features are not finite in float32."
-            )
-        return features
-
-    @torch.inference_mode()
-    def _encode_block(self, samples: Samples, rows: Any) -> Any:
-        X, n_padding = samples.read(slice(rows[0], rows[-1] + 1)), -len(rows) % ROW_TILE
-        if n_padding:
-            X = torch.cat([X, X.new_zeros(n_padding, *X.shape[1:])])
-        tile = np.concatenate([rows, rows[:1].repeat(n_padding)])
-        extras = {name: part[tile] for name, part in samples.extras.items()}
-        info = Rows(len(tile), slice(0, len(tile)), samples.shape(), extras)
-        features = self._learner.objective.features(X, info, self._output())
-        return features[: len(rows)].cpu().numpy()
+        return encode(self._learner.objective, self._samples(X, self._learner.device, {}, reset=False), self._output())
 
     def _output(self) -> str:
         """Return the name of the features that ``transform`` returns."""
@@ -302,34 +238,53 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         ------
         ValueError, TypeError
             If ``X`` has fewer than two samples, or is not numeric, finite and of the fitted shape.
-        NotFittedError
-            If called before ``fit``.
         """
         return self._score(X)
 
     def _score(self, X: Any, **extras: Any) -> float:
         check_is_fitted(self)
+        samples = self._samples(X, self._learner.device, extras, reset=False, min_samples=2)
+        return mean_score(self._learner.objective, samples)
+
+    def evaluate(self, X: Any) -> dict[str, float]:
+        """Return the parts of the training objective on samples that were held out of training.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, ...)
+            Samples of the fitted shape, at least two.
+
+        Returns
+        -------
+        parts : dict of str to float
+            "loss", and the values of the training bounds in nats, by the names of ``history_``: means over batches of
+            ``batch_size`` samples in order, with the views and the noise of a fixed seed.
+        """
+        check_is_fitted(self)
         samples, objective = (
-            self._samples(X, self._learner.device, reset=False, min_samples=2, **extras),
+            self._samples(X, self._learner.device, {}, reset=False, min_samples=2),
             self._learner.objective,
         )
-        k, scores = min(len(samples), N_SCORED), []
-        with torch.inference_mode():
-            for start in range(0, len(samples), k):
-                batch = evaluation_batch(samples, np.arange(start, start + k) % len(samples), objective.n_draws)
-                scores.append(objective.score(batch.X, drawn(objective, batch, None)).item())
-        score = float(np.mean(scores))
-        if not math.isfinite(score):
-            raise ValueError(
-                f"The score is {score}: samples lie too far outside the range of the fitted data for float32."
-            )
-        return score
+        batches = Batches(samples, np.arange(len(samples)), self.batch_size, None, n_draws=objective.n_draws)
+        return held_out_values(objective, batches)
+
+    @property
+    def objective_(self) -> Objective:
+        """The trained objective, a copy in eval mode: encoders, critics and bounds."""
+        check_is_fitted(self)
+        return copy.deepcopy(self._learner.objective).eval()
+
+    @property
+    def history_units_(self) -> dict[str, str]:
+        """Units of the parts of ``history_`` by name: "nats", or "share" for values from 0 to 1; losses have none."""
+        check_is_fitted(self)
+        return dict(self._learner.objective.units)
 
     @property
     def encoder_(self) -> nn.Module:
         """The trained encoder, a copy in eval mode: standardised tensors -> its codes."""
         check_is_fitted(self)
-        return copy.deepcopy(self._learner.objective.encoder).eval()
+        return copy.deepcopy(self._learner.objective.get_submodule("encoder")).eval()
 
     def standardized(self, X: Any) -> Tensor:
         """Return samples as the fitted encoder takes them.
@@ -345,7 +300,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             Standardised samples, on the device of the fitted network.
         """
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, reset=False)
+        samples = self._samples(X, self._learner.device, {}, reset=False)
         return samples.read(slice(0, len(samples)))
 
     def feature_map(self) -> Callable[[Tensor], Tensor]:

@@ -1,9 +1,9 @@
-"""Real images and sequences for examples and benchmarks, from wherever they already lie.
+"""Real images and sequences for examples and benchmarks.
 
-The embedded digits are scikit-learn's own :func:`sklearn.datasets.load_digits`. MNIST and Fashion-MNIST are looked for
-in three places, in this order: a folder of yours (``data_home`` or the environment variable ``SKDIM_DATA_HOME``), the
-folder that a system package fills, and OpenML. Nothing is downloaded where the data already is. Labelled sequences are read
-from ``.ts`` files, those that the package aeon carries among them.
+Nothing is downloaded if the data is already on the machine. MNIST and Fashion-MNIST come from a folder of yours (``data_home``
+or the environment variable ``SKDIM_DATA_HOME``), from the folder of a system package, or from OpenML, in this order. Labelled
+sequences come from ``.ts`` files in a folder of yours or in the package aeon. For small images, scikit-learn has
+:func:`sklearn.datasets.load_digits`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import math
 import os
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.datasets import fetch_openml
 from sklearn.utils import Bunch
 
 __all__ = ["load_fashion_mnist", "load_mnist", "load_time_series", "read_idx", "read_ts"]
 
+Array = npt.NDArray[Any]
+
+#: Types of numbers by the third byte of an IDX file.
 _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _IDX_FILES = {
     "X_train": "train-images[-.]idx3-ubyte*",
@@ -29,11 +33,12 @@ _IDX_FILES = {
     "X_test": "t10k-images[-.]idx3-ubyte*",
     "y_test": "t10k-labels[-.]idx1-ubyte*",
 }
-_N_TRAIN = 60_000  # of the 70,000 rows OpenML serves, the first 60,000 are the training set
+#: Of the 70,000 rows of OpenML, these are the training set.
+_N_TRAIN = 60_000
 
 
 class _Source(NamedTuple):
-    """What is known of a data set before it is found."""
+    """Where a data set can be found."""
 
     name: str
     openml_id: int
@@ -52,18 +57,140 @@ _FASHION_MNIST = _Source(
 )
 
 
-def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read one file in the IDX format of MNIST, compressed with gzip or not.
+def load_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
+    """Load MNIST: 70,000 images of handwritten digits.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder with ``mnist.npz`` (arrays ``X_train``, ``y_train``, ``X_test``, ``y_test``, also in lower case) or with the four
+        IDX files, gzipped or not, in its subfolder ``mnist``. None is the environment variable ``SKDIM_DATA_HOME``. If the
+        folder has neither, the data comes from OpenML, which needs pandas and keeps a copy in scikit-learn's data folder.
+
+    Returns
+    -------
+    Bunch
+        ``X_train`` (60000, 28, 28) and ``X_test`` (10000, 28, 28), uint8 from 0 to 255; ``y_train`` (60000,) and ``y_test``
+        (10000,), uint8; ``target_names``, one name per class; ``source``, where the data was found.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the data is in none of the places; the message says how to get it.
+    ValueError
+        If a file does not hold images and labels.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skdim.datasets import load_mnist
+    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
+    ...     mnist = load_mnist(folder)
+    >>> mnist.X_train.shape, mnist.y_test.tolist()
+    ((5, 28, 28), [0, 1])
+    """
+    return _load(_MNIST, data_home)
+
+
+def load_fashion_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
+    """Load Fashion-MNIST: 70,000 images of articles of clothing.
+
+    Parameters
+    ----------
+    data_home : str or path-like, default=None
+        Folder as for :func:`load_mnist`, with ``fashion_mnist`` in place of ``mnist``. If it has neither file nor subfolder,
+        the data comes from Debian's package ``dataset-fashion-mnist`` or, if that is not installed, from OpenML.
+
+    Returns
+    -------
+    Bunch
+        As :func:`load_mnist`, which raises the same errors.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from skdim.datasets import load_fashion_mnist
+    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     np.savez(f"{folder}/fashion_mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
+    ...     fashion = load_fashion_mnist(folder)
+    >>> [fashion.target_names[label] for label in fashion.y_test]
+    ['T-shirt', 'Trouser']
+    """
+    return _load(_FASHION_MNIST, data_home)
+
+
+def _load(source: _Source, data_home: str | os.PathLike[str] | None) -> Bunch:
+    home = data_home or os.environ.get("SKDIM_DATA_HOME")
+    places = [Path(home, f"{source.name}.npz"), Path(home, source.name)] if home else []
+    if source.package_folder is not None:
+        places.append(source.package_folder)
+    place = next((place for place in places if place.exists()), None)
+    if place is None:
+        arrays = _fetch_openml(source)
+    else:
+        arrays = _read_npz(place) if place.is_file() else _read_idx_folder(place)
+    found = "OpenML" if place is None else str(place)
+    for part in ("train", "test"):
+        X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
+        if X.dtype != np.uint8 or X.shape[1:] != (28, 28) or y.shape != X.shape[:1]:
+            raise ValueError(
+                f"{found}: X_{part} must be uint8 of shape (n, 28, 28) and y_{part} of shape (n,), got {X.dtype} {X.shape} and "
+                f"{y.shape}."
+            )
+    return Bunch(**arrays, target_names=list(source.target_names), source=found)
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    with np.load(path, allow_pickle=False) as archive:
+        names = {name.lower(): name for name in archive.files}
+        missing = [key for key in _IDX_FILES if key.lower() not in names]
+        if missing:
+            raise ValueError(f"{path} must hold {', '.join(_IDX_FILES)}; it lacks {', '.join(missing)}.")
+        return {key: archive[names[key.lower()]] for key in _IDX_FILES}
+
+
+def _read_idx_folder(folder: Path) -> dict[str, Array]:
+    arrays = {}
+    for key, pattern in _IDX_FILES.items():
+        path = min(folder.glob(pattern), default=None)
+        if path is None:
+            name = pattern.replace("[-.]", "-").rstrip("*")
+            raise ValueError(f"{folder} holds no file {name}, with .gz or without.")
+        arrays[key] = read_idx(path)
+    return arrays
+
+
+def _fetch_openml(source: _Source) -> dict[str, Array]:
+    try:
+        fetched = fetch_openml(data_id=source.openml_id, as_frame=False, parser="pandas")
+    except (ImportError, OSError, ValueError) as error:  # no pandas; no network; refused by OpenML
+        package = f", or install the system package {source.package}" if source.package else ""
+        raise FileNotFoundError(
+            f"{source.name} is in none of the places searched, and OpenML did not give it ({error}). Put {source.name}.npz "
+            f"with the uint8 arrays {', '.join(_IDX_FILES)}, or the four IDX files in a subfolder {source.name}, into a folder "
+            f"and set SKDIM_DATA_HOME to it{package}, or connect to the network and pip install pandas for OpenML."
+        ) from error
+    X, y = fetched.data.astype(np.uint8).reshape(-1, 28, 28), fetched.target.astype(np.uint8)
+    return {"X_train": X[:_N_TRAIN], "y_train": y[:_N_TRAIN], "X_test": X[_N_TRAIN:], "y_test": y[_N_TRAIN:]}
+
+
+def read_idx(path: str | os.PathLike[str]) -> Array:
+    """Read a file in the IDX format of MNIST, compressed with gzip or not.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Compression is recognised by content, whatever the name.
+        The file. Its content, not its name, says if it is compressed.
 
     Returns
     -------
     ndarray
-        Shape and dtype as the file says, in the machine's byte order.
+        With the shape and dtype of the file, in the machine's byte order.
 
     Raises
     ------
@@ -102,161 +229,86 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
-def load_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
-    """Load MNIST: 70,000 images of handwritten digits.
+# ----------------------------------------------------------------------------------------------------------- sequences
+def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None) -> Bunch:
+    r"""Load a data set of labelled sequences in the ``.ts`` format, by its name in the UEA and UCR archives.
 
     Parameters
     ----------
+    name : str
+        Such as "GunPoint". The package aeon carries "ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand",
+        "JapaneseVowels" and "OSULeaf"; they are read without importing it.
     data_home : str or path-like, default=None
-        Folder that holds ``mnist.npz`` (arrays ``X_train``, ``y_train``, ``X_test``, ``y_test``; lower-case names are
-        fine) or the four IDX files, gzipped or not, in its subfolder ``mnist``. None: the environment variable
-        ``SKDIM_DATA_HOME``. Where neither has the data it comes from OpenML, which keeps a copy in scikit-learn's own
-        data folder and needs pandas.
+        Folder with ``<name>/<name>_TRAIN.ts`` and ``<name>/<name>_TEST.ts``. None is the environment variable
+        ``SKDIM_DATA_HOME``. If the folder does not have them, they come from the installed package aeon.
 
     Returns
     -------
     Bunch
-        ``X_train`` (60000, 28, 28) and ``X_test`` (10000, 28, 28), uint8 of 0 to 255; ``y_train`` (60000,) and
-        ``y_test`` (10000,), uint8; ``target_names``, one name per class; ``source``, where the data was found.
+        ``X_train`` and ``X_test``, float64 (n, n_channels, n_times), padded with 0 to the longest sequence of the part;
+        ``lengths_train`` and ``lengths_test``, int64 (n,); ``y_train`` and ``y_test``, str (n,); ``source``, where the data was
+        found.
 
     Raises
     ------
     FileNotFoundError
         If the data is in none of the places; the message says how to get it.
     ValueError
-        If a file was found but does not hold images and labels.
+        If a file is not in the format.
 
     Examples
     --------
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from skdim.datasets import load_mnist
-    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.savez(f"{folder}/mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
-    ...     mnist = load_mnist(folder)
-    >>> mnist.X_train.shape, mnist.y_test.tolist()
-    ((5, 28, 28), [0, 1])
+    >>> import tempfile, pathlib
+    >>> from skdim.datasets import load_time_series
+    >>> with tempfile.TemporaryDirectory() as home:
+    ...     pathlib.Path(home, "Two").mkdir()
+    ...     for part in ("TRAIN", "TEST"):
+    ...         _ = pathlib.Path(home, f"Two/Two_{part}.ts").write_text("@data\n1,2,3:a\n4,5:b\n")
+    ...     two = load_time_series("Two", home)
+    >>> two.X_train.shape, two.lengths_train.tolist()
+    ((2, 1, 3), [3, 2])
     """
-    return _load(_MNIST, data_home)
-
-
-def load_fashion_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
-    """Load Fashion-MNIST: 70,000 images of articles of clothing.
-
-    Parameters
-    ----------
-    data_home : str or path-like, default=None
-        Folder that holds ``fashion_mnist.npz`` (arrays ``X_train``, ``y_train``, ``X_test``, ``y_test``; lower-case
-        names are fine) or the four IDX files, gzipped or not, in its subfolder ``fashion_mnist``. None: the environment
-        variable ``SKDIM_DATA_HOME``. Where neither has the data it is taken from Debian's package
-        ``dataset-fashion-mnist`` if that is installed, else from OpenML, which keeps a copy in scikit-learn's own data
-        folder and needs pandas.
-
-    Returns
-    -------
-    Bunch
-        ``X_train`` (60000, 28, 28) and ``X_test`` (10000, 28, 28), uint8 of 0 to 255; ``y_train`` (60000,) and
-        ``y_test`` (10000,), uint8; ``target_names``, one name per class; ``source``, where the data was found.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the data is in none of the places; the message says how to get it.
-    ValueError
-        If a file was found but does not hold images and labels.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from skdim.datasets import load_fashion_mnist
-    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.savez(f"{folder}/fashion_mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
-    ...     fashion = load_fashion_mnist(folder)
-    >>> [fashion.target_names[label] for label in fashion.y_test]
-    ['T-shirt', 'Trouser']
-    """
-    return _load(_FASHION_MNIST, data_home)
-
-
-def _load(source: _Source, data_home: str | os.PathLike[str] | None) -> Bunch:
     home = data_home or os.environ.get("SKDIM_DATA_HOME")
-    places = [Path(home, f"{source.name}.npz"), Path(home, source.name)] if home else []
-    if source.package_folder is not None:
-        places.append(source.package_folder)
-    for place in places:
-        if place.exists():
-            return _bunch(_read_npz(place) if place.is_file() else _read_idx_folder(place), source, str(place))
-    return _bunch(_fetch_openml(source), source, "OpenML")
+    folders = [Path(home)] if home else []
+    package = importlib.util.find_spec("aeon")
+    if package is not None and package.submodule_search_locations:
+        folders.append(Path(package.submodule_search_locations[0], "datasets", "data"))
+    for folder in folders:
+        paths = {part: folder / name / f"{name}_{part.upper()}.ts" for part in ("train", "test")}
+        if all(path.exists() for path in paths.values()):
+            bunch = Bunch(source=str(folder / name))
+            for part, path in paths.items():
+                sequences, bunch[f"y_{part}"] = read_ts(path)
+                bunch[f"X_{part}"], bunch[f"lengths_{part}"] = _padded(sequences)
+            return bunch
+    raise FileNotFoundError(
+        f"{name} is in none of the places searched ({', '.join(map(str, folders)) or 'none'}). Put {name}_TRAIN.ts and "
+        f"{name}_TEST.ts into a folder {name} and set SKDIM_DATA_HOME to the folder above it, or install aeon, which carries "
+        "some: pip install 'scikit-deepinfomax[data]'."
+    )
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        names = {name.lower(): name for name in archive.files}
-        missing = [key for key in _IDX_FILES if key.lower() not in names]
-        if missing:
-            raise ValueError(f"{path} must hold {', '.join(_IDX_FILES)}; it lacks {', '.join(missing)}.")
-        return {key: archive[names[key.lower()]] for key in _IDX_FILES}
+def _padded(sequences: list[npt.NDArray[np.float64]]) -> tuple[Array, Array]:
+    lengths = np.array([sequence.shape[1] for sequence in sequences])
+    X = np.zeros((len(sequences), len(sequences[0]), lengths.max()))
+    for row, sequence in zip(X, sequences, strict=True):
+        row[:, : sequence.shape[1]] = sequence
+    return X, lengths
 
 
-def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
-    arrays = {}
-    for key, pattern in _IDX_FILES.items():
-        path = next(iter(sorted(folder.glob(pattern))), None)
-        if path is None:
-            name = pattern.replace("[-.]", "-").rstrip("*")
-            raise ValueError(f"{folder} holds no file {name}, with .gz or without.")
-        arrays[key] = read_idx(path)
-    return arrays
-
-
-def _fetch_openml(source: _Source) -> dict[str, np.ndarray]:
-    try:
-        fetched = fetch_openml(data_id=source.openml_id, as_frame=False, parser="pandas")
-    except (ImportError, OSError, ValueError) as error:  # no pandas; no network; OpenML's own refusals
-        package = f", or install the system package {source.package}" if source.package else ""
-        raise FileNotFoundError(
-            f"{source.name} is in none of the places searched, and OpenML did not give it ({error}). Put "
-            f"{source.name}.npz with the uint8 arrays {', '.join(_IDX_FILES)}, or the four IDX files in a subfolder "
-            f"{source.name}, into a folder and set SKDIM_DATA_HOME to it{package}, or connect to the network and "
-            "pip install pandas for OpenML."
-        ) from error
-    images = fetched.data.astype(np.uint8).reshape(-1, 28, 28)
-    labels = fetched.target.astype(np.uint8)
-    return {
-        "X_train": images[:_N_TRAIN],
-        "y_train": labels[:_N_TRAIN],
-        "X_test": images[_N_TRAIN:],
-        "y_test": labels[_N_TRAIN:],
-    }
-
-
-def _bunch(arrays: dict[str, np.ndarray], source: _Source, place: str) -> Bunch:
-    for part in ("train", "test"):
-        X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
-        if X.dtype != np.uint8 or X.shape[1:] != (28, 28) or y.shape != X.shape[:1]:
-            raise ValueError(
-                f"{place}: X_{part} must be uint8 of shape (n, 28, 28) and y_{part} of shape (n,), "
-                f"got {X.dtype} {X.shape} and {y.shape}."
-            )
-    return Bunch(**arrays, target_names=list(source.target_names), source=place)
-
-
-def read_ts(path: str | os.PathLike[str]) -> tuple[list[np.ndarray], np.ndarray]:
-    r"""Read labelled sequences from one file in the ``.ts`` format of the UEA and UCR archives.
+def read_ts(path: str | os.PathLike[str]) -> tuple[list[npt.NDArray[np.float64]], Array]:
+    r"""Read labelled sequences from a file in the ``.ts`` format of the UEA and UCR archives.
 
     Parameters
     ----------
     path : str or path-like
-        The file: a header of lines that begin with ``#`` or ``@``, then a line for each case, its channels separated by
-        colons, the values of a channel by commas, and the label last.
+        The file: header lines that begin with ``#`` or ``@``, then one line per case. Colons separate its channels and, at the
+        end, its label; commas separate the values of a channel.
 
     Returns
     -------
     sequences : list of ndarray of float64 of shape (n_channels, length)
-        One for each case, of its own length.
+        One per case; lengths may differ.
     labels : ndarray of str of shape (n_cases,)
         The labels.
 
@@ -278,85 +330,19 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[list[np.ndarray], np.ndarray]
     >>> [sequence.shape for sequence in sequences], labels.tolist()
     ([(2, 3), (2, 2)], ['left', 'right'])
     """
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    starts = [number for number, line in enumerate(lines) if line.strip().lower() == "@data"]
-    if not starts:
+    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    start = next((number for number, line in enumerate(lines, start=1) if line.lower() == "@data"), None)
+    if start is None:
         raise ValueError(f"{path} is not a .ts file: no line says @data.")
     sequences, labels = [], []
-    for number, line in enumerate(lines[starts[0] + 1 :], start=starts[0] + 2):
-        if line.strip():
-            *channels, label = line.strip().split(":")
+    for number, line in enumerate(lines[start:], start=start + 1):
+        if line:
+            *channels, label = line.split(":")
             try:
                 sequences.append(np.array([channel.split(",") for channel in channels], dtype=np.float64))
             except ValueError as error:
-                raise ValueError(f"Line {number} of {path} does not hold channels of one length: {error}.") from error
+                raise ValueError(f"Line {number} of {path} does not hold channels of equal length: {error}.") from error
             labels.append(label)
     if not sequences or len({len(sequence) for sequence in sequences}) > 1 or not all(s.size for s in sequences):
-        raise ValueError(f"{path} does not hold cases with one and the same number of channels.")
+        raise ValueError(f"{path} does not hold cases that all have the same number of channels.")
     return sequences, np.array(labels)
-
-
-def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None) -> Bunch:
-    r"""Load a data set of labelled sequences in the ``.ts`` format, by the name the UEA and UCR archives give it.
-
-    Parameters
-    ----------
-    name : str
-        Such as "GunPoint". The package aeon carries "ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand",
-        "JapaneseVowels" and "OSULeaf" in its own folder, which is read without importing it.
-    data_home : str or path-like, default=None
-        Folder with ``<name>/<name>_TRAIN.ts`` and ``<name>/<name>_TEST.ts``. None: the environment variable
-        ``SKDIM_DATA_HOME``, then the installed package aeon.
-
-    Returns
-    -------
-    Bunch
-        ``X_train`` and ``X_test``, float64 (n, n_channels, n_times), padded with 0 to the longest sequence of the part;
-        ``lengths_train`` and ``lengths_test``, int64 (n,); ``y_train`` and ``y_test``, str (n,); ``source``, where the
-        data was found.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the data is in none of the places; the message says how to get it.
-    ValueError
-        If a file was found but is not in the format.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> from skdim.datasets import load_time_series
-    >>> with tempfile.TemporaryDirectory() as home:
-    ...     pathlib.Path(home, "Two").mkdir()
-    ...     for part in ("TRAIN", "TEST"):
-    ...         _ = pathlib.Path(home, f"Two/Two_{part}.ts").write_text("@data\n1,2,3:a\n4,5:b\n")
-    ...     two = load_time_series("Two", home)
-    >>> two.X_train.shape, two.lengths_train.tolist()
-    ((2, 1, 3), [3, 2])
-    """
-    home = data_home or os.environ.get("SKDIM_DATA_HOME")
-    folders = [Path(home)] if home else []
-    package = importlib.util.find_spec("aeon")
-    if package is not None and package.submodule_search_locations:
-        folders.append(Path(package.submodule_search_locations[0], "datasets", "data"))
-    for folder in folders:
-        paths = [folder / name / f"{name}_{part}.ts" for part in ("TRAIN", "TEST")]
-        if all(path.exists() for path in paths):
-            bunch = Bunch(source=str(folder / name))
-            for part, path in zip(("train", "test"), paths, strict=True):
-                sequences, bunch[f"y_{part}"] = read_ts(path)
-                bunch[f"X_{part}"], bunch[f"lengths_{part}"] = _padded(sequences)
-            return bunch
-    raise FileNotFoundError(
-        f"{name} is in none of the places searched ({', '.join(map(str, folders)) or 'none'}). Put {name}_TRAIN.ts and "
-        f"{name}_TEST.ts into a folder {name} and set SKDIM_DATA_HOME to the folder above it, or install "
-        "aeon, which carries some: pip install 'scikit-deepinfomax[data]'."
-    )
-
-
-def _padded(sequences: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    lengths = np.array([sequence.shape[1] for sequence in sequences])
-    X = np.zeros((len(sequences), len(sequences[0]), lengths.max()))
-    for row, sequence in zip(X, sequences, strict=True):
-        row[:, : sequence.shape[1]] = sequence
-    return X, lengths

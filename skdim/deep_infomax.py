@@ -10,22 +10,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from skdim._docs import documented
+from skdim._params import choose
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, InfoNCE, bound_for_codes
 from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.samples import Standardizer
-from skdim.nn.critics import CRITICS, Separable, build_critic, shared_critic
-from skdim.nn.encoders import ENCODERS, Conv1d, build_encoder
+from skdim.nn.adapt import Encoder
+from skdim.nn.critics import CRITICS, Separable, choose_critic
+from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder, takes_sequences
 from skdim.nn.objectives import (
     PRIOR_METHODS,
     PRIORS,
     AdditiveNoise,
-    CodeInfoMax,
     DeepInfoMax,
     GaussianPosterior,
-    GlobalInfoMax,
-    LocalInfoMax,
     Noise,
     NormalizedCode,
     NormalPrior,
@@ -33,12 +33,13 @@ from skdim.nn.objectives import (
     PosteriorInfoMax,
     Prior,
     PriorMatching,
-    Term,
+    build_terms,
 )
 
 __all__ = ["DeepInfoMaxTransformer"]
 
 
+@documented
 class DeepInfoMaxTransformer(InfoMaxTransformer):
     r"""Learn representations by maximising mutual information between an input and parts of itself.
 
@@ -83,18 +84,17 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         What the codes are matched to where ``prior_weight`` is positive: sigmoid(Y) to U[0, 1], or Y to N(0, 1), in each
         component independently; by name or configured, such as ``UniformPrior(penalty=1.0)``.
     prior_method : {"adversarial", "noise"} or Noise, default="adversarial"
-        How codes are brought to the prior: by a discriminator where ``prior_weight`` is positive, or by noise [4]_. "noise",
-        which goes with ``prior="normal"`` and ``prior_weight=0``, normalises each component of Y, by batch statistics in
-        training and running ones afterwards, and adds Gaussian noise in training; ``Noise(sigma=0.5)`` says how much. Then
-        I(X; Y) is at most ``cap_``.
+        How codes are brought to the prior: by a discriminator where ``prior_weight`` is positive, or by noise [4]_. "noise"
+        needs ``prior="normal"`` and ``prior_weight=0``. It normalises each component of Y and adds Gaussian noise in training;
+        ``Noise(sigma=0.5)`` configures it. I(X; Y) is then at most ``cap_``.
     posterior : {"gaussian"} or None, default=None
         "gaussian" makes the code stochastic: p(y | x) is normal, with the code as mean and a variance of its own, between 1e-4
         and 1, in each component. Training samples y, for every term and the prior; ``transform`` gives the mean. The global
         term is I(X; Y) by TNCE, with the known log p(y | x) as critic; ``global_weight`` is its weight.
     encoder : {"auto", "conv", "conv1d", "resnet", "mlp"}, object or callable, default="auto"
         The encoder: a name, a configured object such as ``Conv(channels=(16, 32, 64))``, or a class or function
-        ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images and "mlp" for
-        tables.
+        ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images of 8 x 8 and
+        more, else "mlp".
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Fully connected layers of a named encoder below the code: "auto" is (256, 256) for "mlp" and none for the others.
     input_shape : tuple of int, default=None
@@ -102,45 +102,16 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         2-D X is then a table.
     augment : {"auto", "auto+flip"}, object, callable or None, default="auto"
         The two views. "auto" crops, stretches and changes contrast and brightness of images, crops and scales sequences, and
-        masks columns of tables; "auto+flip" also mirrors images. An object such as ``ImageAugmentation(scale=(0.6, 1.0))`` of
-        :mod:`skdim.inputs.augmentation` configures it. A function takes a standardised batch (n, ...) and a torch.Generator, or the batch
-        alone, and returns a view. None trains on the input itself.
+        masks columns of tables; "auto+flip" also mirrors images. An object of :mod:`skdim.inputs` configures it, such as
+        ``ImageAugmentation(scale=(0.6, 1.0))``. A function takes a standardised batch (n, ...) and a torch.Generator, or the
+        batch alone, and returns a view. None trains on the input itself.
     n_locations : int or None, default=8
         How many random locations of the map the local bound scores per step; None for all.
     features : {"global", "hidden", "local"}, default="global"
         What ``transform`` returns, read at transform time: the code Y, the layer below it, or the flattened map.
     batch_size : int, default=128
         Largest batch, at least 2; the other samples of a batch are the negatives.
-    max_iter : int or "auto", default="auto"
-        Epochs. "auto" makes about 8,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
-    learning_rate : float, default=2e-3
-        Highest learning rate; in ``fit`` it rises over the first 5 % of the steps and falls along a cosine.
-    optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
-        Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
-    weight_decay : float, default=1e-2
-        Weight decay of weight matrices; biases, norms and scales are not decayed.
-    early_stopping : bool, default=False
-        Whether to hold rows out, stop when the objective on them no longer improves, and keep the best epoch's weights.
-    validation_fraction : float, default=0.1
-        Share of the rows held out.
-    n_iter_no_change : int, default=10
-        Epochs without improvement that early stopping waits for.
-    tol : float, default=1e-4
-        Smallest improvement that counts, in nats.
-    warm_start : bool, default=False
-        Whether ``fit`` continues from the last fit, optimizer included.
-    device : str, default="auto"
-        "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        What the encoder computes in while it trains; critics and bounds, and all that comes after training, are in float32.
-        "auto" is "bfloat16" on CUDA devices that have it, and "float32" elsewhere. CPUs with such instructions gain too:
-        measure.
-    compile : bool, default=False
-        Whether torch.compile translates the encoder for training, which takes a minute at first, and on CPUs a C++ compiler.
-    random_state : int, RandomState instance or None, default=None
-        An int gives the same bits again on one CPU, at the same number of threads and the same versions.
-    verbose : int, default=0
-        Above 0, a line per epoch is printed.
+    %(training)s
 
     Attributes
     ----------
@@ -155,28 +126,13 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     cap_ : float
         With ``prior_method="noise"`` the most information in nats that codes can carry through it, (d / 2) log(1 + 1 / sigma^2)
         for d components; inf otherwise.
-    loss_curve_ : list of float
-        The training objective's loss after each epoch.
     history_ : list of dict
         Per epoch: "epoch", "loss", each bound in nats ("local", "global", "code"), with ``posterior`` "tnce" and "l1out" in
         place of "global" and, where it has weight, "total_correlation", with a prior "prior" and "discriminator" losses, and
         held-out values with prefix ``"valid_"``.
-    n_iter_ : int
-        Epochs trained.
-    n_features_in_ : int
-        Product of ``input_shape_``.
-    feature_names_in_ : ndarray of str
-        Column names, where X had them.
-    input_shape_ : tuple of int
-        Shape of one sample.
-    device_ : str
-        Where the network is.
+    %(attributes)s
 
-    Raises
-    ------
-    ValueError, TypeError
-        From ``fit``, before training, if a parameter or X is not what it may be, or an option has no effect together with
-        others.
+    %(raises)s
 
     Notes
     -----
@@ -196,13 +152,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         E[I_{TNCE}] \le I(X; Y) \le E[I_{L1Out}], \qquad
         TC(Y) = \sum_i I(X; Y_i) - I(X; Y) \le E\Bigl[\sum_i I_{L1Out}(X; Y_i) - I_{TNCE}(X; Y)\Bigr]
 
-    With ``augment`` X is the augmented view, and TNCE scores the code of one view under p(y | x) of the other: it bounds the
-    information on what the views share, and with that I(X; Y). TNCE shows log K at most on a batch of K samples, so the total
-    correlation is overstated where I(X; Y) is larger: the penalty then takes information as well. L1Out is far above I(X; Y)
-    where that is large.
-
-    In a search over ``Pipeline`` steps the parameter is ``dim__estimator``; ``search.set_params(estimator=...)`` would replace
-    the search's own.
+    TNCE is at most log K on a batch of K samples, and L1Out is far above I(X; Y) where that is large: the total correlation is
+    then overstated.
 
     References
     ----------
@@ -327,33 +278,31 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     # ------------------------------------------------------------------------------------------------- what is trained
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self._global_weight() == self.local_weight == self.prior_weight == 0 and self.code_weight in ("auto", 0):
+        weights = self._weights()
+        if not any(weights.values()) and self.prior_weight == 0:
             raise ValueError(
                 "At least one of global_weight, local_weight, prior_weight and code_weight must be positive."
             )
-        if self.augment is None and self.code_weight not in ("auto", 0):
+        if self.augment is None and weights["code"] > 0:
             raise ValueError(f"code_weight={self.code_weight!r} relates two augmented views; augment=None makes one.")
         if isinstance(self.critic, (tuple, list)) and len(self.critic) != 2:
             raise ValueError(f"A pair of critics is (global, local), got {len(self.critic)} of them: {self.critic!r}.")
-        if not isinstance(self.encoder, str) and not isinstance(self.hidden_layer_sizes, str):
-            raise ValueError(
-                f"hidden_layer_sizes={self.hidden_layer_sizes!r} configures a named encoder and would have no effect on "
-                f"encoder={self.encoder!r}."
-            )
+        check_encoders([self.encoder], self.hidden_layer_sizes)
         bound_for_codes(self.estimator)
+        noise = self._noise()
         if self.posterior is not None:
-            self._check_posterior()
+            self._check_posterior(weights)
         elif self.total_correlation_weight > 0:
             raise ValueError(
                 f"total_correlation_weight={self.total_correlation_weight!r} needs the known density of a stochastic code: "
                 "set posterior='gaussian'."
             )
-        if (noise := self._noise()) is not None:
+        if noise is not None:
             self._check_noise(noise)
 
-    def _check_posterior(self) -> None:
+    def _check_posterior(self, weights: dict[str, float]) -> None:
         """Refuse what a known posterior leaves without effect."""
-        learned = [name for name in ("local", "code") if self._weights()[name] > 0]
+        learned = weights["local"] > 0 or weights["code"] > 0
         defaults = {"estimator": ("infonce", InfoNCE()), "critic": ("separable", Separable())}
         for name, default in defaults.items():
             if not learned and getattr(self, name) not in default:
@@ -361,7 +310,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
                     f"{name}={getattr(self, name)!r} would have no effect: posterior={self.posterior!r} takes the known log "
                     "p(y | x) under TNCE for the global term, and neither local_weight nor code_weight is positive."
                 )
-        if isinstance(self.critic, (tuple, list)) and "code" not in learned:
+        if isinstance(self.critic, (tuple, list)) and weights["code"] == 0:
             raise ValueError(
                 f"The first of the pair of critics {self.critic!r} would have no effect: posterior={self.posterior!r} takes "
                 "the known log p(y | x) for the global term, and code_weight is not positive. Give one critic."
@@ -372,63 +321,52 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     def _check_noise(self, noise: Noise) -> None:
         """Refuse what the noise method leaves without effect."""
         noise.check()
+        method = f"prior_method={self.prior_method!r}"
         if self.prior_weight > 0:
             raise ValueError(
-                f"prior_weight={self.prior_weight!r} weighs a discriminator, and prior_method={self.prior_method!r} has none: "
-                "set prior_weight=0; the noise is there without a weight."
+                f"prior_weight={self.prior_weight!r} weighs a discriminator, and {method} has none: set prior_weight=0; the "
+                "noise is there without a weight."
             )
         if self.prior not in ("normal", NormalPrior()):
             raise ValueError(
-                f"prior_method={self.prior_method!r} makes codes normal, without a discriminator to configure: set "
-                f"prior='normal', got {self.prior!r}."
+                f"{method} makes codes normal, without a discriminator to configure: set prior='normal', got {self.prior!r}."
             )
         if self.posterior is not None:
             raise ValueError(
-                f"prior_method={self.prior_method!r} and posterior={self.posterior!r} both say what noise the code has: set "
-                "posterior=None or prior_method='adversarial'."
+                f"{method} and posterior={self.posterior!r} both say what noise the code has: set posterior=None or "
+                "prior_method='adversarial'."
             )
 
     def _noise(self) -> Noise | None:
-        """Return the noise that takes a discriminator's place, or None."""
+        """Return the noise that replaces a discriminator, or None."""
         if not isinstance(self.prior_method, str):
             return self.prior_method
         method = PRIOR_METHODS[self.prior_method]
         return None if method is None else method()
 
-    def _critics(self) -> list[Any]:
-        pair = self.critic if isinstance(self.critic, (tuple, list)) else (self.critic, self.critic)
-        for critic in pair:
-            if not callable(critic) and critic not in CRITICS:
-                raise ValueError(f"Unknown critic {critic!r}. Allowed values are: {sorted(CRITICS)}.")
-        return [CRITICS[critic]() if isinstance(critic, str) else critic for critic in pair]
+    def _weights(self) -> dict[str, float]:
+        """Return the weight of each bound, "auto" resolved."""
+        of_local = float(self.local_weight)
+        of_global = float(self.posterior is not None if self.global_weight == "auto" else self.global_weight)
+        relates_codes = self.augment is not None and of_global + of_local > 0
+        of_code = float(relates_codes if self.code_weight == "auto" else self.code_weight)
+        return {"local": of_local, "global": of_global, "code": of_code}
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of one input as networks take it: (C, H, W), (C, L) or (n_columns,)."""
-        is_sequence = self.encoder == "conv1d" or isinstance(self.encoder, Conv1d)
-        if is_sequence:
-            return (1, *input_shape) if len(input_shape) == 1 else input_shape
-        return (1, *input_shape) if len(input_shape) == 2 else input_shape
-
-    def _encoder_factory(self, shape: tuple[int, ...]) -> Any:
-        if not isinstance(self.encoder, str):
-            return self.encoder
-        name = self.encoder if self.encoder != "auto" else "mlp" if len(shape) == 1 else "conv"
-        if name in ("conv", "resnet") and len(shape) == 1:
-            raise ValueError(
-                f"encoder={name!r} takes images: give X as (n, H, W) or (n, C, H, W), or flat with input_shape; got flat "
-                f"samples of {shape[0]} features and input_shape=None."
-            )
-        sizes = (
-            {} if isinstance(self.hidden_layer_sizes, str) else {"hidden_layer_sizes": tuple(self.hidden_layer_sizes)}
-        )
-        return ENCODERS[name](**sizes)
+        n_axes = 1 if takes_sequences(self.encoder) else 2
+        return (1, *input_shape) if len(input_shape) == n_axes else input_shape
 
     def _build(self, standardize: Standardizer, training: bool) -> Objective:
         shape = standardize.shape
         two_views = None if self.augment is None else TwoViews(self.augment, shape)
-        encoder = build_encoder(self._encoder_factory(shape), shape, self.n_components)
-        terms = self._terms(encoder)
-        prior = PRIORS[self.prior]() if isinstance(self.prior, str) else self.prior
+        factory = choose_encoder(self.encoder, shape, self.hidden_layer_sizes)
+        encoder: Encoder | NormalizedCode = build_encoder(factory, shape, self.n_components)
+        pair = self.critic if isinstance(self.critic, (tuple, list)) else (self.critic, self.critic)
+        known = PosteriorInfoMax(self._weights()["global"], self.total_correlation_weight) if self.posterior else None
+        terms = build_terms(
+            encoder, bound_for_codes(self.estimator), [choose_critic(c) for c in pair], self._weights(), known
+        )
+        prior = choose("prior", self.prior, PRIORS)
         matching = PriorMatching(prior, self.n_components) if training and self.prior_weight > 0 else None
         posterior: nn.Module | None = None
         if self.posterior is not None:
@@ -436,39 +374,6 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         elif (noise := self._noise()) is not None:
             encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
         return DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior)
-
-    def _terms(self, encoder: nn.Module) -> dict[str, Term]:
-        bound, (global_critic, local_critic) = bound_for_codes(self.estimator), self._critics()
-        n_channels, n_locations = encoder.local_shape
-        kinds = {
-            "local": (LocalInfoMax, local_critic, n_channels),
-            "global": (GlobalInfoMax, global_critic, n_channels * n_locations),
-            "code": (CodeInfoMax, shared_critic(global_critic), self.n_components),
-        }
-        terms: dict[str, Term] = {}
-        for name, weight in self._weights().items():
-            if name == "global" and self.posterior is not None:  # without weight too: it is what reports the bounds
-                terms["tnce"] = PosteriorInfoMax(weight, self.total_correlation_weight)
-            elif weight > 0:
-                kind, factory, width = kinds[name]
-                terms[name] = kind(bound, build_critic(factory, self.n_components, width, bound.offset), weight)
-        if not terms:  # the prior alone: the local term is there for the report
-            kind, factory, width = kinds["local"]
-            terms["local"] = kind(bound, build_critic(factory, self.n_components, width, bound.offset), 0.0)
-        return terms
-
-    def _weights(self) -> dict[str, float]:
-        return {"local": self.local_weight, "global": self._global_weight(), "code": self._code_weight()}
-
-    def _global_weight(self) -> float:
-        if self.global_weight != "auto":
-            return float(self.global_weight)
-        return 0.0 if self.posterior is None else 1.0
-
-    def _code_weight(self) -> float:
-        if self.code_weight != "auto":
-            return float(self.code_weight)
-        return 1.0 if self.augment is not None and self._global_weight() + self.local_weight > 0 else 0.0
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         noise, upper = self._noise(), objective.upper_bounds

@@ -1,4 +1,4 @@
-"""Errors and warnings of skdim, named so that code and tests can tell them from every other."""
+"""Errors and warnings of skdim, each with a class of its own so that code can catch or filter it."""
 
 import sys
 import warnings
@@ -18,7 +18,7 @@ __all__ = [
     "warn",
 ]
 
-#: Libraries that stand between the user's line and ours.
+#: Libraries whose frames are between the user's line and ours.
 BETWEEN = {"skdim", "sklearn", "joblib", "pickle"}
 
 
@@ -27,23 +27,23 @@ class DivergenceError(ValueError):
 
 
 class DeviceWarning(UserWarning):
-    """A fitted model was loaded on a machine without the device it was fitted on."""
+    """A fitted estimator was loaded on a machine without the device that it was fitted on."""
 
 
 class PersistenceWarning(UserWarning):
-    """A class or function given to an estimator cannot be pickled, so the fitted estimator cannot be saved."""
+    """A class or function given to an estimator cannot be pickled: the fitted estimator cannot be saved."""
 
 
 class InfiniteLossWarning(UserWarning):
-    """A classifier holds what happened for impossible, so its log-loss is infinite."""
+    """A classifier gives probability 0 to the label of a row: its log-loss is infinite."""
 
 
 class MutualInformationWarning(UserWarning):
-    """An estimate of mutual information is to be read with care; the base of the warnings below."""
+    """Base of the warnings about estimates of mutual information."""
 
 
 class SmallSampleWarning(MutualInformationWarning):
-    """There are too few samples to learn a critic from, or for the value that is reported."""
+    """There are too few samples to train a critic or to report a value."""
 
 
 class SaturationWarning(MutualInformationWarning):
@@ -51,23 +51,23 @@ class SaturationWarning(MutualInformationWarning):
 
 
 class HighVarianceWarning(MutualInformationWarning):
-    """A bound averages exponentials that a few pairs of samples rule."""
+    """A bound averages exponentials that a few pairs of samples dominate."""
 
 
 class DuplicateRowsWarning(MutualInformationWarning):
-    """Rows that the value is taken on were trained on as well: samples are not independent."""
+    """Rows of the test part are also in the training part: samples are not independent."""
 
 
 class NotABoundWarning(MutualInformationWarning):
-    """Negatives are chosen such that the value of a bound is no bound any more."""
+    """The choice of negatives makes the reported value no bound."""
 
 
 class ConstantInputWarning(MutualInformationWarning):
-    """One side does not vary, so the mutual information is 0."""
+    """One side, or all columns but one, do not vary: the information is 0."""
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """Warn, at the nearest line of the call stack that is the user's own."""
+    """Warn at the nearest line of the call stack that is outside of these libraries."""
     frame, level = sys._getframe(), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
         frame, level = frame.f_back, level + 1

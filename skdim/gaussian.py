@@ -258,6 +258,11 @@ def log_ratio(x: Array, y: Array, correlations: Array) -> Array:
     >>> log_ratio(np.array([[0.0]]), np.array([[0.0]]), np.array([0.6])).round(4).item()
     0.2231
     """
+    linear, quadratic, constant = ratio_coefficients(correlations)
+    return np.asarray((x * y) @ linear - (x**2 + y**2) @ quadratic + constant)
+
+
+def ratio_coefficients(correlations: Array) -> tuple[Array, Array, np.float64]:
+    """Return the coefficients of :func:`log_ratio` for x_k y_k and for -(x_k^2 + y_k^2), and its constant."""
     rest = 1 - correlations**2
-    terms = correlations * x * y - correlations**2 * (x**2 + y**2) / 2
-    return np.asarray((terms / rest).sum(axis=1) - 0.5 * np.log(rest).sum())
+    return correlations / rest, correlations**2 / (2 * rest), -0.5 * np.log(rest).sum()

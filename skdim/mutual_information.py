@@ -208,8 +208,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     Examples
     --------
     >>> from skdim import MIEstimator
-    >>> from skdim.synthetic import gaussian
-    >>> X, y = gaussian(4000, rho=0.8, random_state=0)               # I = -log(1 - 0.8^2) / 2 = 0.511
+    >>> from skdim.synthetic import GaussianPairs
+    >>> X, y = GaussianPairs(rho=0.8).sample(4000, random_state=0)   # I = -log(1 - 0.8^2) / 2 = 0.511
     >>> mi = MIEstimator(random_state=0).fit(X, y)
     >>> round(mi.mi_, 1), mi.kind_
     (0.5, 'lower')

@@ -1,53 +1,52 @@
-"""Pictures of a fitted transformer, as scikit-learn's ``Display`` objects. They need matplotlib: the extra ``plot``."""
+"""Plots of fitted estimators, as scikit-learn's ``Display`` objects. They need matplotlib, the extra ``plot``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
-from sklearn.utils._optional_dependencies import check_matplotlib_support
+from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+
+from skdim._params import look_up
+from skdim._sklearn import check_matplotlib_support
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["EmbeddingDisplay", "LossCurveDisplay"]
 
-_CURVES = ("loss", "local", "global", "code", "prior")
-
-
-def _axes(display: object, ax: Axes | None) -> Axes:
-    check_matplotlib_support(type(display).__name__)
-    import matplotlib.pyplot as plt
-
-    return plt.subplots()[1] if ax is None else ax
+#: Entries of a legend within the axes; a longer legend stands beside them.
+MOST_WITHIN = 6
 
 
 class LossCurveDisplay:
-    """The training loss of every epoch, and the terms it is made of.
+    """The loss of every epoch, and the terms it is made of.
 
-    Make one with :meth:`from_estimator`.
+    Make one with :meth:`from_estimator`. Information in nats and values of other units have an axis each.
 
     Parameters
     ----------
-    loss : array-like of shape (n_epochs,)
-        Training loss.
-    terms : mapping of str to array-like of shape (n_epochs,)
-        Terms of the objective by name, in nats; NaN where an epoch has no value. A name that begins with ``valid_`` is
-        drawn dashed, in the colour of the training term it belongs to.
+    curves : mapping of str to array-like of shape (n_epochs,)
+        Values by name; NaN where an epoch has none. "valid_x" holds the held-out values of "x", and is dashed in its colour.
+    units : mapping of str to str, default={}
+        Units by name: "nats", or "share" for values from 0 to 1; a curve without unit is a loss.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        Axes of the curves in nats, or of all curves if they have no other unit or none is in nats.
+    right_ax_ : matplotlib Axes or None
+        Axes of the other curves, with the scale on the right.
     figure_ : matplotlib Figure
-        Their figure.
+        The figure of both.
     lines_ : dict of str to matplotlib Line2D
-        ``"loss"`` and one line per term.
+        One line per curve.
 
     See Also
     --------
@@ -56,25 +55,33 @@ class LossCurveDisplay:
     Examples
     --------
     >>> from skdim.plotting import LossCurveDisplay
-    >>> display = LossCurveDisplay(loss=[0.0, -1.5, -2.0], terms={"local": [0.0, 1.5, 2.0]})
-    >>> display.plot().lines_["local"].get_ydata().tolist()
-    [0.0, 1.5, 2.0]
+    >>> display = LossCurveDisplay(curves={"loss": [0.0, -1.5], "local": [0.0, 1.5]}, units={"local": "nats"}).plot()
+    >>> display.lines_["local"].get_ydata().tolist(), display.ax_.get_ylabel(), display.right_ax_.get_ylabel()
+    ([0.0, 1.5], 'nats', 'loss')
     """
 
-    def __init__(self, *, loss: ArrayLike, terms: Mapping[str, ArrayLike]) -> None:
-        self.loss = loss
-        self.terms = terms
+    def __init__(self, *, curves: Mapping[str, ArrayLike], units: Mapping[str, str] | None = None) -> None:
+        self.curves = curves
+        self.units = units
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, ax: Axes | None = None, line_kw: Mapping[str, Any] | None = None
+        cls,
+        estimator: Any,
+        *,
+        terms: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        line_kw: Mapping[str, Any] | None = None,
     ) -> LossCurveDisplay:
-        """Draw the curves of a fitted transformer.
+        """Draw what ``history_`` of a fitted estimator records.
 
         Parameters
         ----------
-        estimator : DeepInfoMaxTransformer
-            Fitted, with at least one epoch.
+        estimator : transformer of skdim, MIEstimator, or Pipeline with one of them as a step
+            Fitted, with at least one epoch. Each network of an ``MIEstimator`` has its own curves.
+        terms : sequence of str, default=None
+            Terms to draw, with their held-out values. None draws all but shares, such as the accuracies of
+            :class:`~skdim.CPCTransformer`.
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
         line_kw : dict, default=None
@@ -83,14 +90,14 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If the transformer was fitted with ``max_iter=0``, so that no epoch was trained.
+            If no epoch was trained, a term is unknown, or not exactly one step has a ``history_``.
         sklearn.exceptions.NotFittedError
-            If the transformer is not fitted.
+            If the estimator is not fitted.
 
         Examples
         --------
@@ -98,19 +105,27 @@ class LossCurveDisplay:
         >>> from skdim import DeepInfoMaxTransformer
         >>> from skdim.plotting import LossCurveDisplay
         >>> dim = DeepInfoMaxTransformer(max_iter=2, random_state=0).fit(load_digits().images[:200])
-        >>> display = LossCurveDisplay.from_estimator(dim)
-        >>> len(display.lines_["loss"].get_ydata())
-        2
+        >>> LossCurveDisplay.from_estimator(dim).lines_["loss"].get_xdata().tolist()
+        [1, 2]
         """
-        check_is_fitted(estimator)
-        if not estimator.history_:
-            raise ValueError("There is no loss curve: the transformer was fitted with max_iter=0.")
-        epochs = estimator.history_
-        names = [
-            name for curve in _CURVES for name in (curve, f"valid_{curve}") if any(name in epoch for epoch in epochs)
-        ]
-        curves = {name: [epoch.get(name, np.nan) for epoch in epochs] for name in names}
-        return cls(loss=curves.pop("loss"), terms=curves).plot(ax, line_kw=line_kw)
+        fitted = _with_history(estimator)
+        history, units = fitted.history_, getattr(fitted, "history_units_", {})
+        names = dict.fromkeys(name for row in history for name, value in row.items() if _is_number(value))
+        recorded = {name: None for name in names if name not in ("epoch", "network") and _term(name, names) == name}
+        if terms is None:
+            terms = [term for term in recorded if units.get(term) != "share"]
+        for term in terms:
+            look_up("term", term, recorded)
+        networks = dict.fromkeys(row.get("network") for row in history)
+        curves, units_of_curves = {}, {}
+        for term in terms:
+            for name in (name for name in (term, f"valid_{term}") if name in names):
+                for network in networks:
+                    curve = name if len(networks) == 1 else f"{name}, network {network}"
+                    of_network = [row if row.get("network") == network else {} for row in history]
+                    curves[curve] = [row.get(name, np.nan) for row in of_network]
+                    units_of_curves[curve] = units.get(term, "loss")
+        return cls(curves=curves, units=units_of_curves).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> LossCurveDisplay:
         """Draw the curves.
@@ -129,16 +144,33 @@ class LossCurveDisplay:
         """
         self.ax_ = _axes(self, ax)
         self.figure_ = self.ax_.figure
-        epochs = np.arange(1, np.size(self.loss) + 1)
-        style = dict(line_kw or {})
-        self.lines_ = {"loss": self.ax_.plot(epochs, self.loss, **{"color": "black", "label": "loss", **style})[0]}
-        for name, values in self.terms.items():
-            trained = self.lines_.get(name.removeprefix("valid_"))
-            look = {"color": trained.get_color(), "linestyle": "--"} if trained is not None else {}
-            line = self.ax_.plot(epochs, values, **{**look, "label": name.replace("valid_", "validation "), **style})[0]
-            self.lines_[name] = line
-        self.ax_.set(xlabel="epoch", ylabel="nats")
-        self.ax_.legend()
+        terms = {name: _term(name, self.curves) for name in self.curves}
+        units = {name: (self.units or {}).get(term, "loss") for name, term in terms.items()}
+        right = [name for name, unit in units.items() if unit != "nats"] if "nats" in units.values() else []
+        self.right_ax_ = self.ax_.twinx() if right else None
+        others = [term for term in dict.fromkeys(terms.values()) if term != "loss"]
+        colors = dict(zip(others, _colors(len(others)), strict=True)) | {"loss": "black"}
+        self.lines_ = {}
+        for name, values in self.curves.items():
+            is_held_out, y = name != terms[name], np.asarray(values, dtype=np.float64)
+            x = np.flatnonzero(~np.isnan(y))
+            look: dict[str, Any] = {
+                "color": colors[terms[name]],
+                "linestyle": "--" if is_held_out else "-",
+                "marker": "." if len(x) == 1 else "",
+                "label": f"{'validation ' * is_held_out}{terms[name]}{' (right)' * (name in right)}",
+            }
+            axes = self.right_ax_ if self.right_ax_ is not None and name in right else self.ax_
+            self.lines_[name] = axes.plot(x + 1, y[x], **{**look, **(line_kw or {})})[0]
+        self.ax_.set(xlabel="epoch", ylabel=" and ".join(dict.fromkeys(units[n] for n in units if n not in right)))
+        if self.right_ax_ is not None:
+            self.right_ax_.set_ylabel(" and ".join(dict.fromkeys(units[name] for name in right)))
+        self.ax_.locator_params(axis="x", integer=True)
+        handles, last = list(self.lines_.values()), self.right_ax_ or self.ax_
+        if len(handles) <= MOST_WITHIN:
+            last.legend(handles=handles)
+        else:  # the padding, in font sizes, leaves room for the scale on the right
+            last.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5), borderaxespad=6 if right else 1)
         return self
 
 
@@ -146,7 +178,7 @@ class EmbeddingDisplay:
     """The features of a fitted transformer in two dimensions, one point per sample, coloured by label.
 
     Make one with :meth:`from_estimator`. The two dimensions are the first principal components of the features: a linear
-    picture of a linear quality, with nothing to tune.
+    picture, with nothing to tune.
 
     Parameters
     ----------
@@ -160,7 +192,7 @@ class EmbeddingDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        The axes drawn on.
+        The axes with the points.
     figure_ : matplotlib Figure
         Their figure.
     points_ : list of matplotlib PathCollection
@@ -201,7 +233,7 @@ class EmbeddingDisplay:
         Parameters
         ----------
         estimator : scikit-learn transformer
-            Fitted; a Pipeline of transformers too.
+            Fitted; also a Pipeline of transformers.
         X : array-like of shape (n_samples, ...)
             What ``estimator.transform`` accepts.
         y : array-like of shape (n_samples,), default=None
@@ -214,12 +246,12 @@ class EmbeddingDisplay:
         Returns
         -------
         EmbeddingDisplay
-            What was drawn.
+            The display, drawn.
 
         Raises
         ------
         ValueError
-            If there are fewer than two samples or features, or ``y`` is of another length than ``X``.
+            If there are fewer than two samples or features, or ``y`` and ``X`` differ in length.
         sklearn.exceptions.NotFittedError
             If the transformer is not fitted.
 
@@ -265,23 +297,64 @@ class EmbeddingDisplay:
             if y is not None:
                 self.figure_.colorbar(self.points_[0], ax=self.ax_)
         else:
-            self.points_ = self._plot_classes(y, style)
-        ratios = [""] * 2 if self.explained_variance_ratio is None else _percent(self.explained_variance_ratio)
+            classes = np.unique(y)
+            self.points_ = [
+                self.ax_.scatter(*self.embedding[y == label].T, **{"color": color, "label": str(label), **style})
+                for label, color in zip(classes, _colors(len(classes)), strict=True)
+            ]
+            self.ax_.legend(markerscale=2, fontsize="small")
+        ratios = ["", ""]
+        if self.explained_variance_ratio is not None:
+            ratios = [f" ({ratio:.0%} of the variance)" for ratio in np.asarray(self.explained_variance_ratio)]
         self.ax_.set(xlabel=f"first principal component{ratios[0]}", ylabel=f"second principal component{ratios[1]}")
         return self
 
-    def _plot_classes(self, y: np.ndarray, style: Mapping[str, Any]) -> list[Any]:
-        import matplotlib as mpl
 
-        classes = np.unique(y)
-        colormap = mpl.colormaps["tab10"] if len(classes) <= 10 else mpl.colormaps["turbo"].resampled(len(classes))
-        points = [
-            self.ax_.scatter(*self.embedding[y == label].T, **{"color": color, "label": str(label), **style})
-            for label, color in zip(classes, colormap(np.arange(len(classes))), strict=True)
-        ]
-        self.ax_.legend(markerscale=2, fontsize="small")
-        return points
+def _axes(display: object, ax: Axes | None) -> Axes:
+    check_matplotlib_support(type(display).__name__)
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
-def _percent(ratios: ArrayLike) -> list[str]:
-    return [f" ({ratio:.0%} of the variance)" for ratio in np.asarray(ratios)]
+def _colors(n: int) -> Sequence[Any]:
+    """Return colours that colour-blind readers can tell apart: Petroff, arXiv:2107.02270; more than ten come from viridis."""
+    import matplotlib as mpl
+
+    few = mpl.color_sequences["petroff10"]
+    return few[:n] if n <= len(few) else [*mpl.colormaps["viridis"](np.linspace(0, 1, n))]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _term(name: str, names: Collection[str]) -> str:
+    """Return the term that a name belongs to: itself, or without "valid_" if it holds held-out values."""
+    term = name.removeprefix("valid_")
+    return term if term in names else name
+
+
+def _steps(estimator: Any) -> Iterator[Any]:
+    """Yield an estimator, or the steps of a Pipeline."""
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
+            yield from _steps(step)
+    else:
+        yield estimator
+
+
+def _with_history(estimator: Any) -> Any:
+    """Return the one estimator that recorded epochs: the given one, or a step of a Pipeline."""
+    check_is_fitted(estimator)
+    found = [step for step in _steps(estimator) if hasattr(step, "history_")]
+    if len(found) != 1:
+        raise ValueError(
+            f"LossCurveDisplay draws one estimator with history_, but {type(estimator).__name__} has {len(found)}. Pass a "
+            "fitted transformer of skdim or an MIEstimator; for a Pipeline with several, the step itself: pipeline['name']."
+        )
+    if not found[0].history_:
+        is_zero = getattr(found[0], "max_iter", None) == 0
+        reason = "max_iter=0" if is_zero else "its value is known, counted or in closed form, or there are too few rows"
+        raise ValueError(f"{type(found[0]).__name__} trained no epoch that could be drawn: {reason}.")
+    return found[0]

@@ -1,8 +1,12 @@
 """What every test shares: reproducible examples, no window, one thread, and no accelerator where there is none."""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for its package ``tasks``
 
 import pytest
 import torch

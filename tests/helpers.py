@@ -10,7 +10,9 @@ from torch import nn
 
 from skdim import DeepInfoMaxTransformer, MIEstimator
 from skdim.bounds import Bound
+from skdim.inputs.batches import evaluation_batch
 from skdim.nn.encoders import Code, Conv
+from skdim.nn.objectives import drawn
 
 IMAGES, LABELS = load_digits().images, load_digits().target  # (1797, 8, 8), float64, 0 to 16
 
@@ -66,6 +68,13 @@ def same_state(a, b):
     """Whether two fitted estimators hold bit-identical arrays under the same names."""
     a, b = arrays(a), arrays(b)
     return a.keys() == b.keys() and all(np.asarray(a[name]).tobytes() == np.asarray(b[name]).tobytes() for name in a)
+
+
+def held_out(fitted, X, **extras):
+    """Return samples as a fitted objective takes them, with the draws of the evaluation seed."""
+    objective, samples = fitted._learner.objective, fitted._samples(X, torch.device("cpu"), extras, reset=False)
+    batch = evaluation_batch(samples, np.arange(len(samples)), objective.n_draws)
+    return batch.X, drawn(objective, batch, None)
 
 
 def relative_difference(a, b):
@@ -196,3 +205,11 @@ def noise(X, generator):
 def threads_of_the_worker(estimator, X, y):
     """Score a candidate by the threads that torch runs where it was fitted."""
     return torch.get_num_threads()
+
+
+def assert_one_graph(network, *inputs):
+    """Check that a network is traced without a break, and that its trace computes the same."""
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(allow_rnn=True):
+        traced = torch.compile(network, fullgraph=True, backend="eager")(*inputs)
+    torch.testing.assert_close(traced, network(*inputs))

@@ -22,6 +22,8 @@ from helpers import (
     tiny,
     tiny_table,
 )
+from skdim.training.batches import Batch, Batches, Standardizer
+from skdim.training.net import InfoMaxNet
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
@@ -29,8 +31,6 @@ from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransf
 from skdim.base import AUTO_EPOCHS, AUTO_STEPS
 from skdim.nn.critics import Separable
 from skdim.nn.encoders import Conv
-from skdim.training.batches import Batch, Batches, Standardizer
-from skdim.training.net import InfoMaxNet
 
 X = images(96)
 OTHER = images(300, start=500)

@@ -13,6 +13,7 @@ from helpers import (
     arrays,
     bilinear_critic,
     flat_encoder,
+    held_out,
     images,
     noise,
     noise_of_the_batch,
@@ -29,11 +30,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from skdim import PAPER, DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS, DV, JSD, NWJ, Alpha, InfoNCE
+from skdim.inputs.augmentation import ImageAugmentation
 from skdim.nn.critics import CRITICS, Bilinear, Concat, Inner, Separable
 from skdim.nn.encoders import ENCODERS, MLP, Conv, Conv1d, ResNet
 from skdim.nn.objectives import PRIORS, NormalPrior, UniformPrior
-from skdim.training.batches import Batch
-from skdim.inputs.augmentation import ImageAugmentation
 
 TRAIN, HELD_OUT = images(192), images(128, start=1000)
 
@@ -236,8 +236,7 @@ def test_flips_only_when_asked():
 
     def slopes(augment):
         dim = tiny(augment=augment, max_iter=0).fit(ramp)
-        batch = Batch(dim._learner.standardize(ramp), np.arange(64), 0)
-        views = torch.cat(dim._views(batch, dim._learner, evaluation=True))
+        views = torch.cat(dim._learner.objective.views(*held_out(dim, ramp)))
         return (views[..., -1] - views[..., 0]).mean((1, 2))
 
     assert (slopes("auto") > 0).all()

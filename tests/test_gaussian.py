@@ -15,13 +15,7 @@ from skdim.gaussian import (
     debias_correlations,
     log_ratio,
 )
-from skdim.synthetic import (
-    gaussian,
-    gaussian_log_ratio,
-    gaussian_mutual_information,
-    multivariate_gaussian,
-    paired_covariance,
-)
+from skdim.synthetic import Gaussian, GaussianPairs, paired_covariance
 
 LIMITED = settings(max_examples=40)
 
@@ -132,7 +126,7 @@ def test_new_rows_beyond_the_fitted_ones_do_not_rule_the_mean_log_ratio(quantile
     """Rows beyond the fitted range by many times the outermost spacing are common, whatever the tails."""
     differences = []
     for seed in range(30):
-        X, Y = gaussian(1300, rho=0.9, random_state=seed)
+        X, Y = GaussianPairs(0.9).sample(1300, random_state=seed)
         x, y = (
             scores(mapped) * np.sign(scores.scores[0][-1])
             for mapped in (quantile(norm.cdf(X)), quantile(norm.cdf(Y)))
@@ -253,17 +247,17 @@ def test_rounding_above_1_is_1():
 
 
 def test_in_high_dimensions_only_the_debiased_correlations_are_right():
-    covariance, truth = paired_covariance([0.8, 0.5], 100, 100), np.array([0.8, 0.5])
+    family, truth = Gaussian(paired_covariance([0.8, 0.5], 100, 100), 100), np.array([0.8, 0.5])
     raw, debiased = [], []
     for seed in range(8):
-        axes, sample = axes_and_sample(*multivariate_gaussian(2000, covariance, 100, random_state=seed))
+        axes, sample = axes_and_sample(*family.sample(2000, random_state=seed))
         raw.append(sample)
         debiased.append(axes.correlations[:2])
         assert len(axes.correlations) <= 3  # 98 of the 100 sample correlations are noise, up to 0.44
     raw, debiased = np.array(raw), np.array(debiased)
     np.testing.assert_allclose(debiased.mean(axis=0), truth, atol=0.02)  # (1 - rho^2) / sqrt(2000) = 0.017 each
     assert (raw[:, :2].mean(axis=0) - truth > [0.018, 0.06]).all()
-    truth = gaussian_mutual_information(covariance, 100)
+    truth = family.mutual_information
     assert -0.5 * np.log(1 - debiased**2).sum(axis=1).mean() == pytest.approx(truth, abs=0.04)
     assert -0.5 * np.log(1 - raw**2).sum(axis=1).min() > 5 * truth
 
@@ -407,9 +401,9 @@ def test_new_rows_are_projected_by_the_fitted_axes():
 def test_axes_of_gaussian_data_give_their_log_density_ratio():
     rng = np.random.default_rng(0)
     factor = rng.normal(size=(5, 7))
-    covariance = factor @ factor.T
-    X, Y = multivariate_gaussian(40_000, covariance, 3, random_state=1)
-    difference = canonical_axes(X, Y).log_ratio(X, Y) - gaussian_log_ratio(X, Y, covariance)
+    family = Gaussian(factor @ factor.T, 3)
+    X, Y = family.sample(40_000, random_state=1)
+    difference = canonical_axes(X, Y).log_ratio(X, Y) - family.log_ratio(X, Y)
     assert np.sqrt(np.mean(difference**2)) < 0.05
 
 
@@ -425,13 +419,12 @@ def test_log_ratio_is_the_difference_of_log_densities(correlations, seed):
     joint = multivariate_normal(np.zeros(2 * k), covariance).logpdf(np.hstack([x, y]))
     alone = multivariate_normal(np.zeros(k), np.eye(k))
     np.testing.assert_allclose(ratios, joint - alone.logpdf(x) - alone.logpdf(y), rtol=1e-8, atol=1e-8)
-    np.testing.assert_allclose(ratios, gaussian_log_ratio(x, y, covariance), rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(ratios, Gaussian(covariance, k).log_ratio(x, y), rtol=1e-8, atol=1e-8)
 
 
 def test_the_mean_log_ratio_is_the_mutual_information():
-    X, Y = gaussian(100_000, rho=0.75, random_state=0)
-    ratios = log_ratio(X, Y, np.array([0.75]))
-    truth = gaussian_mutual_information(paired_covariance([0.75], 1, 1), 1)
+    family = GaussianPairs(0.75)
+    ratios, truth = log_ratio(*family.sample(100_000, random_state=0), np.array([0.75])), family.mutual_information
     assert ratios.mean() == pytest.approx(truth, abs=4 * ratios.std() / np.sqrt(len(ratios)))
 
 

@@ -10,6 +10,7 @@ from helpers import KnownChannel, KnownGaussian, tiny_mi
 from scipy.special import logsumexp
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.utils import check_random_state
+from tasks import FURTHER, LabelledGaussians
 
 from skdim import MIEstimator, MIResult, mutual_information
 from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, InfoNCE
@@ -17,18 +18,7 @@ from skdim.dependence import _ratio
 from skdim.discrete import discrete_mutual_information, entropy
 from skdim.gaussian import canonical_axes
 from skdim.nn.critics import Bilinear, Concat, Inner, Separable
-from skdim.synthetic import (
-    BEYOND_NORMAL,
-    FURTHER,
-    gaussian,
-    gaussian_log_ratio,
-    labelled_gaussians,
-    labelled_gaussians_mutual_information,
-    shared_noise,
-    student_t,
-    student_t_log_ratio,
-    student_t_mutual_information,
-)
+from skdim.synthetic import BEYOND_NORMAL, GaussianPairs, SharedNoise, StudentT
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")
 
@@ -62,7 +52,7 @@ CAPPED = ["infonce", "mlcpc", "alpha"]
 
 @functools.cache
 def pairs(n=1000, rho=RHO, n_dims=1, seed=0):
-    return gaussian(n, rho=rho, n_dims=n_dims, random_state=seed)
+    return GaussianPairs(rho, n_dims).sample(n, random_state=seed)
 
 
 @functools.cache
@@ -351,7 +341,7 @@ def test_estimate_takes_rows_beyond_those_of_fit():
 )
 def test_pointwise_is_the_exact_log_ratio_of_gaussians(estimator, least_correlation):
     X, y = pairs(1000, seed=5)
-    exact = gaussian_log_ratio(X, y, [[1, RHO], [RHO, 1]])
+    exact = GaussianPairs(RHO).log_ratio(X, y)
     mi = trained(estimator)
     pointwise = mi.pointwise(X, y)
     assert pointwise.shape == (1000,)
@@ -362,7 +352,7 @@ def test_pointwise_is_the_exact_log_ratio_of_gaussians(estimator, least_correlat
 @pytest.mark.parametrize("estimator", ["dv", "nwj", "tuba", "smile", "flo"])
 def test_pointwise_of_critics_that_start_from_nothing(estimator):
     X, y = pairs(1000, seed=5)
-    exact = gaussian_log_ratio(X, y, [[1, RHO], [RHO, 1]])
+    exact = GaussianPairs(RHO).log_ratio(X, y)
     mi = trained(estimator)
     assert np.corrcoef(mi.pointwise(X, y), exact)[0, 1] > 0.85
     assert mi.pointwise(X, y).mean() == pytest.approx(exact.mean(), abs=0.15)
@@ -370,10 +360,11 @@ def test_pointwise_of_critics_that_start_from_nothing(estimator):
 
 def test_pointwise_is_the_exact_log_ratio_of_student_variables():
     # Uncorrelated: what is found is in the radii alone.
-    X, y = student_t(3000, dof=1, dispersion=np.eye(4), dim_x=2, random_state=0)
-    exact = student_t_log_ratio(X, y, dof=1, dispersion=np.eye(4))
+    family = StudentT(dof=1, dispersion=np.eye(4), dim_x=2)
+    X, y = family.sample(3000, random_state=0)
+    exact = family.log_ratio(X, y)
     mi = MIEstimator(hidden_layer_sizes=(64, 64), n_refits=0, random_state=0).fit(X[:2000], y[:2000])
-    assert mi.mi_ == pytest.approx(student_t_mutual_information(dof=1, dispersion=np.eye(4), dim_x=2), abs=0.12)  # 0.43
+    assert mi.mi_ == pytest.approx(family.mutual_information, abs=0.12)  # 0.43
     assert np.corrcoef(mi.pointwise(X[2000:], y[2000:]), exact[2000:])[0, 1] > 0.9
 
 
@@ -434,7 +425,7 @@ def test_independent_data_give_nearly_0_and_an_interval_with_0(estimator, n_dims
 
 def test_rows_that_depend_on_each_other_void_the_bound():
     # Groups of rows share their noise, and the split tears them apart; the mutual information of a pair is 0.0204.
-    mi = tiny_mi(max_iter=20).fit(*shared_noise(2000, batch_size=200, random_state=0))
+    mi = tiny_mi(max_iter=20).fit(*SharedNoise(batch_size=200).sample(2000, random_state=0))
     assert mi.kind_ == "lower"
     assert mi.mi_interval_[0] > 5 * 0.0204
 
@@ -563,11 +554,12 @@ def test_values_of_discrete_data_do_not_pass_their_cap():
 @pytest.mark.parametrize("exchanged", [False, True])
 @pytest.mark.parametrize(("n_labels", "separation"), [(2, 2.0), (4, 3.0), (3, 0.01)])
 def test_labels_against_a_vector(n_labels, separation, exchanged):
-    X, y = labelled_gaussians(2000, n_labels, separation, random_state=0)
+    family = LabelledGaussians(n_labels, separation)
+    X, y = family.sample(2000, random_state=0)
     pair = (X, y) if not exchanged else (y, X)
     pair = [part.astype(int) if len(np.unique(part)) == n_labels else part for part in pair]
     mi = tiny_mi(max_iter=40, hidden_layer_sizes=(64, 64)).fit(*pair)
-    truth = labelled_gaussians_mutual_information(n_labels, separation)
+    truth = family.mutual_information
     assert mi.kind_ == "lower"
     assert mi.mi_ == pytest.approx(truth, abs=0.03 + 3 * mi.diagnostics_["standard_error"])
     assert mi.cap_ == pytest.approx(math.log(n_labels), abs=0.01)

@@ -17,16 +17,16 @@ import skops.io
 import torch
 from helpers import KnownGaussian, tiny_mi
 from sklearn.callback import ProgressBar
+from tasks import FURTHER
 from test_callbacks_sklearn import FittedSoFar, Raises, Recorder, monitor_of_scores
 from test_mutual_information import RHO, TRUTH, pairs
 from test_persistence import WAYS
 
 from skdim import MIEstimator
+from skdim._random import local_seed
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
 from skdim.nn.critics import Separable
-from skdim.synthetic import FURTHER
-from skdim._random import local_seed
 from skdim.training.state import STATE_VERSION
 
 pytestmark = pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")

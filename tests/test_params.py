@@ -5,12 +5,14 @@ from dataclasses import fields
 import pytest
 from sklearn.base import BaseEstimator, clone
 
-from skdim._params import look_up
+from skdim._params import choose, look_up
 from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
-from skdim.nn.critics import CRITICS, Separable
-from skdim.nn.encoders import ENCODERS, Conv
-from skdim.nn.objectives import PRIORS, Noise
 from skdim.inputs.partitions import Shift
+from skdim.nn.causal import CONTEXTS, PATCH_ENCODERS, StridedConv
+from skdim.nn.critics import CRITICS, Separable
+from skdim.nn.encoders import ENCODERS, Conv, PooledConv
+from skdim.nn.invertible import Couplings, ResidualMLP
+from skdim.nn.objectives import PRIORS, Noise
 
 CONFIGURED = [
     *BOUNDS.values(),
@@ -18,6 +20,11 @@ CONFIGURED = [
     *CRITICS.values(),
     *ENCODERS.values(),
     *PRIORS.values(),
+    *CONTEXTS.values(),
+    StridedConv,
+    PooledConv,
+    Couplings,
+    ResidualMLP,
     Noise,
     Shift,
 ]
@@ -35,6 +42,7 @@ def test_parameters_are_the_fields_and_build_an_equal_object(cls):
     assert sorted(params) == sorted(field.name for field in fields(cls))
     assert cls(**params) == configured
     assert configured.get_params(deep=False) == params
+    assert clone(configured) == configured
 
 
 @pytest.mark.parametrize("cls", CONFIGURED)
@@ -90,3 +98,27 @@ def test_look_up_says_what_came_and_what_is_allowed(name):
     assert repr(name) in str(caught.value)
     for known in BOUNDS:
         assert repr(known) in str(caught.value)
+
+
+@pytest.mark.parametrize("table", [BOUNDS, CRITICS, ENCODERS, CONTEXTS, PRIORS, PATCH_ENCODERS])
+def test_choose_takes_a_name_for_its_object_and_an_object_for_itself(table):
+    for name, entry in table.items():
+        chosen = choose("part", name, table, hidden_layer_sizes="auto")
+        assert chosen == (entry() if isinstance(entry, type) else entry)
+        assert chosen is not entry  # a change of one does not reach the table
+        assert choose("part", chosen, table) is chosen
+
+
+def test_choose_refuses_what_has_no_effect():
+    assert choose("encoder", "conv", PATCH_ENCODERS, norm="batch", top=False) == Conv(norm="batch", top=False)
+    assert PATCH_ENCODERS["conv"].norm == "group"
+    with pytest.raises(ValueError, match="width=3 would have no effect on context='gru'"):
+        choose("context", "gru", CONTEXTS, width=3)
+    with pytest.raises(ValueError, match=r"width=3 configures a named critic and .* no effect on critic=Separable"):
+        choose("critic", Separable(), CRITICS, width=3)
+
+
+@pytest.mark.parametrize("given", ["gru ", None, 3, ["gru"]])
+def test_choose_refuses_what_is_neither_a_name_nor_an_object(given):
+    with pytest.raises(ValueError, match="Unknown context"):
+        choose("context", given, CONTEXTS)

@@ -172,7 +172,7 @@ def test_the_state_is_flat_arrays_and_json(continued):
         np.testing.assert_array_equal(state[f"objective/{name}"], parameter.detach().numpy())
     moments = [name for name in state if name.startswith("optimizer/")]
     assert ("generator" in state) == bool(moments) == continued
-    assert any(name.startswith("objective/prior") for name in state) == continued
+    assert any(name.startswith("objective/adversary") for name in state) == continued
 
 
 def test_the_state_can_be_read_without_this_package(tmp_path):

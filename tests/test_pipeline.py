@@ -104,13 +104,13 @@ class CountingFits:
 
     def __init__(self, monkeypatch):
         self.n = 0
-        original = DeepInfoMaxTransformer._train
+        original = DeepInfoMaxTransformer._fit
 
         def train(estimator, *args, **kwargs):
             self.n += 1
             return original(estimator, *args, **kwargs)
 
-        monkeypatch.setattr(DeepInfoMaxTransformer, "_train", train)
+        monkeypatch.setattr(DeepInfoMaxTransformer, "_fit", train)
 
 
 def test_a_cached_pipeline_never_retrains_for_the_classifier_s_parameters(tmp_path, monkeypatch):

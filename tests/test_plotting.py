@@ -1,23 +1,66 @@
-"""Displays draw what the transformer recorded, on the axes they were given."""
+"""Displays draw what an estimator recorded, whatever it is called, on the axes they were given."""
 
 import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from helpers import images, table, tiny, tiny_mi, tiny_table
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skdim import DeepInfoMaxTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.plotting import EmbeddingDisplay, LossCurveDisplay
 
 HISTORY = [
-    {"epoch": 1, "loss": -1.0, "local": 0.7, "code": 0.3, "seconds": 9.0},
+    {"epoch": 1, "loss": -1.0, "local": 0.7, "code": 0.3, "seconds": 9.0, "note": "first", "best": True},
     {"epoch": 2, "loss": -2.0, "local": 1.5, "code": 0.5, "valid_loss": -1.6, "valid_local": 1.2},
 ]
+
+
+def multiview(**params):
+    return MultiViewInfoMaxTransformer(
+        4, encoder="mlp", hidden_layer_sizes=(8,), max_iter=2, random_state=0, **params
+    ).fit(images(60))
+
+
+def cpc(**params):
+    X = np.cumsum(np.random.default_rng(0).normal(size=(40, 40)), axis=1)
+    return CPCTransformer(4, n_steps=3, max_iter=2, random_state=0, **params).fit(X)
+
+
+def mi(n_columns=6, y=None, **params):
+    X = StandardScaler().fit_transform(table(600, n_columns))
+    noise = np.random.default_rng(1).normal(size=(600, 1))
+    return tiny_mi(**params).fit(X, X[:, :1] ** 2 + noise if y is None else y(X))
+
+
+EARLY = {"early_stopping": True}
+#: Fits of all four classes, with the options that add terms.
+FITS = {
+    "deep": lambda: tiny().fit(images()),
+    "deep, global": lambda: tiny(global_weight=0.5, **EARLY).fit(images()),
+    "deep, one view": lambda: tiny_table(augment=None).fit(table()),
+    "deep, prior": lambda: tiny_table(prior="uniform", prior_weight=0.1, **EARLY).fit(table()),
+    "deep, posterior": lambda: tiny_table(posterior="gaussian", global_weight=0.5, **EARLY).fit(table()),
+    "deep, independent": lambda: tiny_table(posterior="gaussian", total_correlation_weight=0.1, **EARLY).fit(table()),
+    "deep, jsd": lambda: tiny_table(estimator="jsd").fit(table()),
+    "deep, continued": lambda: tiny_table().partial_fit(table()).partial_fit(table()),
+    "multi-view, halves": lambda: multiview(views="halves", **EARLY),
+    "multi-view, quadrants": lambda: multiview(views="quadrants"),
+    "multi-view, core": lambda: multiview(views="quadrants", graph="core", **EARLY),
+    "multi-view, metric learning": lambda: multiview(views="halves", estimator="triplet"),
+    "predictive": lambda: cpc(),
+    "predictive, all negatives": lambda: cpc(negatives="all", **EARLY),
+    "mi, refits": lambda: mi(n_refits=2, max_iter=20),
+    "mi, joint": lambda: mi(1, max_iter=20),
+    "mi, one critic": lambda: mi(critic="separable"),
+    "mi, conditional": lambda: mi(estimator="ba"),
+    "mi, labels": lambda: mi(y=lambda X: X[:, 0] > 0),
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +70,16 @@ def close_figures():
 
 
 class Recorded(BaseEstimator):
-    """The part of a fitted transformer that a loss curve reads."""
+    """The part of a fitted estimator that a loss curve reads."""
+
+    max_iter = "auto"
 
     def fit(self, history):
         self.history_ = history
         return self
+
+    def transform(self, X):
+        return X
 
 
 @pytest.fixture(scope="module")
@@ -45,44 +93,110 @@ def transformer(digits):
     return DeepInfoMaxTransformer(max_iter=2, random_state=0).fit(digits[0])
 
 
+@pytest.fixture(scope="module", params=FITS)
+def fitted(request):
+    return FITS[request.param]()
+
+
 def assert_drawn_on(display, ax):
     assert display.ax_ is ax
     assert display.figure_ is ax.figure
 
 
-def test_loss_curve_shows_the_history(transformer):
-    display = LossCurveDisplay.from_estimator(transformer)
-    assert display.lines_["loss"].get_xdata().tolist() == [1, 2]
-    assert display.lines_["loss"].get_ydata().tolist() == transformer.loss_curve_
-    drawn = set(display.lines_) - {"loss"}
-    assert drawn
-    for name in drawn:
-        expected = [epoch[name] for epoch in transformer.history_]
-        np.testing.assert_array_equal(display.lines_[name].get_ydata(), expected)
+# ------------------------------------------------------------------------------------------------------ laws of the curves
+def recorded(estimator):
+    """Return the names in a history, but for those that number its rows."""
+    return {name for row in estimator.history_ for name in row} - {"epoch", "network"}
+
+
+def test_every_recorded_term_is_drawn_with_its_numbers(fitted):
+    units = getattr(fitted, "history_units_", {})
+    shares = {name for name in recorded(fitted) if units.get(name.removeprefix("valid_")) == "share"}
+    networks = dict.fromkeys(row.get("network") for row in fitted.history_)
+    drawn = {}
+    for curve, line in LossCurveDisplay.from_estimator(fitted).lines_.items():
+        name, _, network = curve.partition(", network ")
+        drawn.setdefault(name, []).append(network)
+        rows = [row for row in fitted.history_ if name in row and (not network or str(row["network"]) == network)]
+        assert line.get_xdata().tolist() == [row["epoch"] for row in rows]
+        assert line.get_ydata().tolist() == [row[name] for row in rows]
+    assert set(drawn) == recorded(fitted) - shares
+    several = [str(network) for network in networks] if len(networks) > 1 else [""]
+    assert all(of_name == several for of_name in drawn.values())
+
+
+def test_nats_have_an_axis_of_their_own(fitted):
+    display, units = LossCurveDisplay.from_estimator(fitted), getattr(fitted, "history_units_", {})
+    for curve, line in display.lines_.items():
+        unit = units.get(curve.removeprefix("valid_"), "loss")
+        assert line.axes.get_ylabel() == unit
+        assert line.get_label().endswith(" (right)") == (line.axes is display.right_ax_)
+    assert (display.right_ax_ is not None) == bool(units)
     assert display.ax_.get_xlabel() == "epoch"
-    assert display.ax_.get_ylabel() == "nats"
 
 
-def test_loss_curve_names_terms_and_dashes_validation():
-    display = LossCurveDisplay(loss=[-1.0, -2.0], terms={"local": [0.7, 1.5], "valid_local": [np.nan, 1.2]}).plot()
-    local, valid = display.lines_["local"], display.lines_["valid_local"]
-    assert local.get_linestyle() == "-"
-    assert valid.get_linestyle() == "--"
-    assert valid.get_color() == local.get_color()
-    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert labels == ["loss", "local", "validation local"]
+def test_held_out_values_are_dashed_in_the_colour_of_their_term(fitted):
+    lines = LossCurveDisplay.from_estimator(fitted).lines_
+    terms = {name: name.removeprefix("valid_") for name in lines}
+    assert any(name != term for name, term in terms.items()) == any("valid_loss" in row for row in fitted.history_)
+    for name, term in terms.items():
+        assert lines[name].get_linestyle() == ("-" if name == term else "--")
+        assert lines[name].get_color() == lines[term].get_color()
+    assert len({str(lines[term].get_color()) for term in terms.values()}) == len(set(terms.values()))
 
 
-def test_loss_curve_leaves_gaps_and_ignores_what_is_not_a_term():
+def test_units_hold_where_they_can_be_checked(fitted):
+    units = getattr(fitted, "history_units_", {})
+    assert set(units.values()) <= {"nats", "share"}
+    for row in fitted.history_:
+        for name, value in row.items():
+            unit = units.get(name.removeprefix("valid_"))
+            assert unit != "share" or 0 <= value <= 1
+            if unit == "nats" and name.removeprefix("valid_") not in ("l1out", "total_correlation"):
+                assert value <= np.log(fitted.batch_size)  # the cap of every bound above
+
+
+@pytest.mark.parametrize(("name", "n_networks"), [("mi, refits", 3), ("mi, joint", 2), ("mi, one critic", 1)])
+def test_each_network_has_its_own_line(name, n_networks):
+    lines = LossCurveDisplay.from_estimator(FITS[name]()).lines_
+    assert len(lines) == 2 * n_networks
+    assert ("loss" in lines) == (n_networks == 1)
+    epochs = np.concatenate([line.get_xdata() for name, line in lines.items() if not name.startswith("valid_")])
+    assert epochs.tolist() == list(range(1, len(epochs) + 1))  # one network after the other
+
+
+# --------------------------------------------------------------------------------------------------------- what is chosen
+def test_terms_are_chosen_by_name():
+    model = cpc(early_stopping=True)
+    display = LossCurveDisplay.from_estimator(model, terms=["accuracy_2", "prediction"])
+    assert list(display.lines_) == ["accuracy_2", "valid_accuracy_2", "prediction", "valid_prediction"]
+    assert (display.ax_.get_ylabel(), display.right_ax_.get_ylabel()) == ("nats", "share")
+    alone = LossCurveDisplay.from_estimator(model, terms=("accuracy_1",))
+    assert (alone.ax_.get_ylabel(), alone.right_ax_) == ("share", None)
+    with pytest.raises(ValueError, match=r"Unknown term 'local'. Allowed values are: \['accuracy_1'"):
+        LossCurveDisplay.from_estimator(model, terms=["local"])
+
+
+def test_values_that_are_no_numbers_are_left_out_and_gaps_are_closed():
     display = LossCurveDisplay.from_estimator(Recorded().fit(HISTORY))
-    assert list(display.lines_) == ["loss", "valid_loss", "local", "valid_local", "code"]
-    np.testing.assert_array_equal(display.lines_["valid_local"].get_ydata(), [np.nan, 1.2])
+    assert list(display.lines_) == ["loss", "valid_loss", "local", "valid_local", "code", "seconds"]
+    assert display.lines_["local"].get_xdata().tolist() == [1, 2]
+    for alone in ("valid_local", "seconds"):
+        assert display.lines_[alone].get_marker() == "."  # a line through one point is not seen
+    assert display.lines_["valid_local"].get_xdata().tolist() == [2]
+    assert display.ax_.get_ylabel() == "loss"
 
 
-def test_loss_curve_of_an_untrained_network_is_refused(digits):
-    untrained = DeepInfoMaxTransformer(max_iter=0, random_state=0).fit(digits[0])
-    with pytest.raises(ValueError, match="max_iter=0"):
-        LossCurveDisplay.from_estimator(untrained)
+def test_the_legend_names_held_out_values_and_leaves_the_axes_where_it_is_long():
+    short = LossCurveDisplay(curves={"loss": [-1.0, -2.0], "valid_loss": [np.nan, 1.2]}).plot()
+    assert [text.get_text() for text in short.ax_.get_legend().get_texts()] == ["loss", "validation loss"]
+    long = LossCurveDisplay(curves={f"{i}": [0.0, i] for i in range(14)}, units={"3": "nats"}).plot()
+    long.figure_.canvas.draw()
+    legend, frame = long.right_ax_.get_legend().get_window_extent(), long.right_ax_.get_tightbbox()
+    assert legend.x0 > long.right_ax_.yaxis.get_tightbbox().x1  # clear of the scale on the right
+    assert legend.x1 <= long.figure_.bbox.x1
+    assert frame.x1 >= legend.x1
+    assert len({str(line.get_color()) for line in long.lines_.values()}) == 14
 
 
 def test_loss_curve_takes_axes_and_style(transformer):
@@ -93,6 +207,34 @@ def test_loss_curve_takes_axes_and_style(transformer):
     assert {line.get_color() for line in display.lines_.values()} == {"red"}
 
 
+def test_the_step_of_a_pipeline_that_trained_is_drawn(transformer, digits):
+    X = transformer.transform(digits[0])
+    head, tail = FunctionTransformer().fit(X), StandardScaler().fit(X)
+    expected = LossCurveDisplay.from_estimator(transformer).lines_["loss"].get_ydata()
+    for pipeline in (make_pipeline(head, transformer, tail), make_pipeline(make_pipeline(transformer), "passthrough")):
+        np.testing.assert_array_equal(LossCurveDisplay.from_estimator(pipeline).lines_["loss"].get_ydata(), expected)
+    with pytest.raises(ValueError, match=r"Pipeline has 2. .* the step itself: pipeline\['name'\]"):
+        LossCurveDisplay.from_estimator(make_pipeline(transformer, Recorded().fit(HISTORY)))
+    with pytest.raises(ValueError, match=r"but PCA has 0\. Pass a fitted transformer of skdim or an MIEstimator"):
+        LossCurveDisplay.from_estimator(PCA().fit(X))
+
+
+@pytest.mark.parametrize(
+    ("fit", "reason"),
+    [
+        (lambda: tiny(max_iter=0).fit(images()), "DeepInfoMaxTransformer trained no epoch.*: max_iter=0"),
+        (lambda: mi(max_iter=0), "MIEstimator trained no epoch.*: max_iter=0"),
+        (lambda: mi(estimator="gaussian"), "MIEstimator trained no epoch.*: its value is known, counted or in closed"),
+        (lambda: mi(discrete_X=True, y=lambda X: X[:, 0] > 0, n_columns=1), "its value is known, counted or in closed form"),
+    ],
+    ids=["transformer", "mi", "closed form", "counts"],
+)  # fmt: skip
+def test_no_epoch_is_an_error_that_names_the_reason(fit, reason):
+    with pytest.raises(ValueError, match=reason):
+        LossCurveDisplay.from_estimator(fit())
+
+
+# -------------------------------------------------------------------------------------------------------------- embedding
 def test_embedding_is_the_principal_plane(transformer, digits):
     X, y = digits
     display = EmbeddingDisplay.from_estimator(transformer, X, y)
@@ -160,4 +302,4 @@ def test_unfitted_is_refused(digits):
 def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match="LossCurveDisplay requires matplotlib"):
-        LossCurveDisplay(loss=[0.0], terms={}).plot()
+        LossCurveDisplay(curves={"loss": [0.0]}).plot()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
-from helpers import BilinearCritic, FlatEncoder, arrays, images, relative_difference, same_state, table
+from helpers import BilinearCritic, FlatEncoder, arrays, held_out, images, relative_difference, same_state, table
 from scipy.signal import lfilter
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -20,9 +20,10 @@ from torch import nn
 
 from skdim import CPCTransformer
 from skdim.bounds import BOUNDS, Alpha, InfoNCE
+from skdim.inputs.batches import Rows
+from skdim.nn.causal import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 from skdim.nn.encoders import MLP, Conv
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive
-from skdim.nn.sequences import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 
 
 def waves(n=160, length=24, seed=0):
@@ -160,9 +161,13 @@ def test_full_lengths_change_nothing(negatives):
 
 @pytest.mark.parametrize("negatives", NEGATIVES)
 def test_lengths_that_cut_nothing_off_change_nothing_but_the_order_of_sums(negatives):
-    objective = tiny(negatives=negatives).fit(X)._learner.objective
-    batch, frames = torch.from_numpy(OTHER).float(), torch.full((len(OTHER),), 12)
-    plain, masked = objective.evaluate([batch]), objective.evaluate([batch, frames])
+    model = tiny(negatives=negatives).fit(X)
+    objective, (batch, draws) = model._learner.objective, held_out(model, OTHER)
+    rows = Rows(
+        len(OTHER), slice(0, len(OTHER)), tuple(batch.shape[1:]), {"lengths": np.full(len(OTHER), batch.shape[2])}
+    )
+    with torch.no_grad():
+        plain, masked = objective.evaluate(batch, draws), objective.evaluate(batch, objective.draw(rows, None))
     for name, value in plain.items():
         assert masked[name].item() == pytest.approx(value.item(), abs=1e-5), name
 
@@ -274,7 +279,7 @@ def check_it_trains(model, train, held_out):
 
 @torch.no_grad()
 def objective_on(model, X):
-    return model._learner.objective.evaluate([model._learner.standardize(X)])["loss"].item()
+    return model._learner.objective.evaluate(*held_out(model, X))["loss"].item()
 
 
 def test_strings_and_their_objects_are_the_same():

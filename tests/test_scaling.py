@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from code_blocks import blocks
 from helpers import LABELS, images
 from sklearn.base import clone
 
@@ -21,8 +21,7 @@ pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the tests run without
 
 
 def listings(is_script):
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    return [block for block in blocks if block.startswith("# train.py") == is_script]
+    return [block for block in blocks(PAGE) if block.startswith("# train.py") == is_script]
 
 
 # A dashboard of somebody else's cluster on this machine is no matter.

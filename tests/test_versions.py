@@ -39,4 +39,4 @@ def test_clash_with_scikit_dimension_is_reported(monkeypatch, capsys):
     show_versions()
     report = capsys.readouterr().out
     assert "Clash: scikit-dimension 0.3.4 is installed" in report
-    assert "separate environments" in report
+    assert "Use separate environments" in report

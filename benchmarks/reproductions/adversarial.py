@@ -30,8 +30,8 @@ from protocol import BATCH, WIDTH, Table, arguments_of, images, judged, permutat
 from sklearn.utils import Bunch
 from torch import Tensor, nn
 
-from skdim.nn.invertible import CouplingNetwork, Couplings
 from skdim._random import local_seed
+from skdim.nn.invertible import CouplingNetwork, Couplings
 
 N_CLASSES, WARM_UP, CLASSIFIER_STEPS = 10, 1_000, 10
 #: The ratio is theirs: an encoder that is faster only spoils the classifier of the moment, which recovers.

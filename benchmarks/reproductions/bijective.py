@@ -29,7 +29,7 @@ QUICK_AT = [0, 50]
 
 def bijectivity(dim: Any, X: Any) -> dict[str, str]:
     """Return how far inverted codes are from the standardised pixels, and |log |det J|| at the first image, for both halves."""
-    halves = dim._learner.standardize(X).split(WIDTH, dim=1)
+    halves = dim.standardized(X).split(WIDTH, dim=1)
     errors, log_dets = [], []
     for encoder, pixels in zip(dim.encoder_.encoders, halves, strict=True):
         network = copy.deepcopy(encoder.network).cpu()

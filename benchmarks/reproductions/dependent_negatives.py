@@ -19,22 +19,22 @@ import numpy as np
 import torch
 from protocol import Table, arguments_of
 
+from skdim._random import local_seed
 from skdim.bounds import BOUNDS
 from skdim.nn.critics import Concat, build_critic
-from skdim.synthetic import gaussian_mutual_information, shared_noise
-from skdim._random import local_seed
+from skdim.synthetic import SharedNoise
 
 BATCH = 128
 STEPS, N_EVALUATED = 8_000, 4_000
 QUICK = 500, 200
-TRUTH = gaussian_mutual_information([[2, 0.4], [0.4, 2]], dim_x=1)
+TRUTH = SharedNoise(BATCH).mutual_information
 #: What the bounds converge to on dependent rows: NWJ exactly, InfoNCE with the best quadratic critic.
 EXPECTED = {"nwj": 0.1081, "infonce": 0.20}
 
 
 def batches(n: int, dependent: bool, seed: list[int]) -> list[torch.Tensor]:
     """Return n batches of x and of y, each (n, 128, 1)."""
-    sides = shared_noise(n * BATCH, BATCH if dependent else 1, np.random.default_rng(seed))
+    sides = SharedNoise(BATCH if dependent else 1).sample(n * BATCH, np.random.default_rng(seed))
     return [torch.from_numpy(side).float().reshape(n, BATCH, 1) for side in sides]
 
 

@@ -72,7 +72,7 @@ def _whitened(half: Any) -> tuple[Any, Any, Any]:
 def spectrum(dim: Any, X: Any, named: dict[str, Tensor]) -> dict[str, float]:
     """Return percentiles of the condition number, and the mean gain in each group of directions."""
     network = dim.encoder_.encoders[0].network.cpu()
-    upper = dim._learner.standardize(X[:N_INPUTS])[:, :WIDTH]
+    upper = dim.standardized(X[:N_INPUTS])[:, :WIDTH]
     conditions = condition_number(network, upper).values
     row = {f"condition_{name}": round(float(np.percentile(conditions, q)), 3) for name, q in PERCENTILES.items()}
     for name, vectors in named.items():

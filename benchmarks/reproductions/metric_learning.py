@@ -26,7 +26,6 @@ from torch import Tensor
 from skdim.bounds import infonce
 from skdim.exceptions import NotABoundWarning
 from skdim.nn.critics import Bilinear, Cosine, Inner
-from skdim.training.batches import Batch
 
 UNIT = Cosine(temperature=1.0, affine=False)
 LOSSES: dict[str, dict[str, Any]] = {
@@ -44,14 +43,12 @@ SCALES = 2.0 ** np.arange(-4, 8)
 
 def scores_of(dim: Any, X: Any) -> list[Tensor]:
     """Return the score matrices of batches of rows."""
-    learner = dim._learner
-    critic = next(iter(learner.objective.terms.values())).critic
+    objective = dim.objective_
+    critic = next(iter(objective.terms.values())).critic
     batches = []
     with torch.inference_mode():
         for start in range(0, len(X) - BATCH + 1, BATCH):
-            rows = np.arange(start, start + BATCH)
-            views = dim._views(Batch(learner.standardize(X[rows]), rows, 0), learner, evaluation=True)
-            batches.append(critic(*learner.objective.codes(views)))
+            batches.append(critic(*objective.codes(dim.standardized(X[start : start + BATCH]), {})))
     return batches
 
 
@@ -62,7 +59,6 @@ def implied(batches: list[Tensor], scale: float) -> float:
 
 def information(dim: Any, data: Bunch) -> dict[str, float]:
     """Return what the scores imply as they are, and at the temperature that is best on rows trained on."""
-    dim._learner.objective.eval()
     trained, fresh = scores_of(dim, data.X[: 20 * BATCH]), scores_of(dim, data.X_eval)
     scale = max(SCALES, key=lambda scale: implied(trained, scale))
     return {"i_nce": round(implied(fresh, 1.0), 4), "i_nce_best_scale": round(implied(fresh, scale), 4), "scale": scale}

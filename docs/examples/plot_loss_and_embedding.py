@@ -9,8 +9,8 @@ separate anything that the untrained network did not separate already?
 # %%
 # The loss of every epoch
 # -----------------------
-# The curve is the loss that training minimises; beside it stand the bounds it is made of, each in nats. With early stopping
-# a tenth of the rows is held out and its bound is drawn dashed.
+# The black curve is the loss that training minimises, on the right axis; the bounds it is made of are in nats, on the left
+# axis. With early stopping a tenth of the rows is held out, and its values are dashed.
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_digits

@@ -20,7 +20,7 @@ import numpy as np
 
 from skdim import MIEstimator
 from skdim.exceptions import MutualInformationWarning
-from skdim.synthetic import BEYOND_NORMAL, FURTHER
+from skdim.synthetic import BEYOND_NORMAL, GaussianPairs, correlation_for
 
 warnings.simplefilter("ignore", MutualInformationWarning)  # saturation is what this page shows
 
@@ -28,9 +28,9 @@ truths = [2, 4, 6, 8, 10]
 estimators = ["infonce", "mlcpc", "dime", "gaussian"]
 staircase = {name: [] for name in estimators}
 for truth in truths:
-    X, Y = FURTHER[f"cubic-staircase-20-20-{truth}"].sample(4000, random_state=0)
+    X, Y = GaussianPairs(correlation_for(truth, n_dims=20), n_dims=20).sample(4000, random_state=0)
     for name in estimators:
-        staircase[name].append(MIEstimator(estimator=name, random_state=0).fit(X, Y))
+        staircase[name].append(MIEstimator(estimator=name, random_state=0).fit(X**3, Y**3))
 
 fig, axis = plt.subplots()
 axis.plot(truths, truths, color="black", label="truth")

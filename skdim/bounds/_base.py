@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skdim._params import Configured
+from skdim.nn.layers import mlp
 
 
 def check_scores(scores: Tensor) -> Tensor:
@@ -251,10 +252,14 @@ class Criterion(nn.Module):
         ``x`` (K, x_features) and ``y`` (K, y_features) are read by a bound with an auxiliary function.
         """
         loss = self.loss(scores, x, y)
+        return loss, self.reported(loss, scores, x, y)
+
+    def reported(self, loss: Tensor, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """Return the bound in nats, detached, of scores whose loss is known: where it is the negative loss, at no cost."""
         if self.bound.loss_is_value:
-            return loss, -loss.detach()
+            return -loss.detach()
         with torch.no_grad():
-            return loss, self.value(scores, x, y)
+            return self.value(scores, x, y)
 
     def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         """Return the scalar that training minimises."""
@@ -282,11 +287,7 @@ class AuxiliaryCriterion(Criterion):
         super().__init__(bound)
         self.of_y_only = bound.auxiliary == "log_baseline"
         n_inputs = y_features + (0 if self.of_y_only else x_features)
-        self.auxiliary = nn.Sequential(
-            nn.Linear(n_inputs, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1)
-        )
-        nn.init.zeros_(self.auxiliary[-1].weight)  # type: ignore[arg-type]
-        nn.init.zeros_(self.auxiliary[-1].bias)  # type: ignore[arg-type]
+        self.auxiliary = mlp(n_inputs, (64, 64), 1, start=0.0)
 
     def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
         if self.bound.loss_is_value:

@@ -12,9 +12,7 @@ from torch import Tensor
 from skdim.bounds import gaussian
 from skdim.dependence._model import Array, Evaluation, Model, Rows, Settings, part
 from skdim.gaussian import CanonicalAxes, canonical_axes
-from skdim.nn.ratio import (
-    GaussianReference,
-)
+from skdim.nn.gaussian import GaussianReference
 from skdim.sides import Side
 
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from skdim.dependence._model import Array
-from skdim.nn.ratio import MixtureReference
+from skdim.nn.gaussian import MixtureReference
 
 #: Numbers of components that are tried; networks start from the first two only, for every component costs time in every step.
 SIZES = (2, 4, 8, 16)

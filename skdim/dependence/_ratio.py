@@ -40,10 +40,9 @@ from skdim.dependence._model import (
 )
 from skdim.gaussian import canonical_axes
 from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
+from skdim.nn.gaussian import GaussianReference, MixtureReference
 from skdim.nn.ratio import (
-    GaussianReference,
     JointRatio,
-    MixtureReference,
     RadialInputs,
     RatioObjective,
     ReferencedCritic,

@@ -1,24 +1,43 @@
-"""What the functions of this package take: features, labels, a part to judge on; and the interval of a mean of rows."""
+"""What the functions share: checks of parameters, features and labels; rows that are held out; the base of results."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from skdim._sklearn import Interval, RealNotInt, validate_params
 from skdim.intervals import normal_interval
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+#: Parameters that mean the same in every function.
+CONSTRAINTS: dict[str, Any] = {
+    **{name: ["array-like"] for name in ("Z", "y")},
+    **{name: ["array-like", None] for name in ("Z_test", "X_test", "y_test")},
+    **{name: [Interval(RealNotInt, 0, 1, closed="neither")] for name in ("test_fraction", "confidence_level")},
+    "hidden_layer_sizes": [tuple, list],
+    "device": [str],
+    "random_state": ["random_state"],
+}
+
+
+def validated(**constraints: Any) -> Callable[[Function], Function]:
+    """Return a decorator that checks a function's parameters, by these constraints and the shared ones."""
+    return validate_params({**CONSTRAINTS, **constraints}, prefer_skip_nested_validation=True)
 
 
 class Parts(NamedTuple):
-    """Features and labels to learn from, and held-out ones to judge on."""
+    """Features and labels to learn from, and held-out ones."""
 
     Z: npt.NDArray[Any]
     y: npt.NDArray[Any]
@@ -27,42 +46,44 @@ class Parts(NamedTuple):
 
 
 def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray[Any]:
-    """Return features as a finite float array (n, d); float32 stays so."""
-    checked: npt.NDArray[Any] = check_array(
-        Z, dtype=[np.float64, np.float32], input_name=name, ensure_min_samples=min_samples
-    )
-    return checked
+    """Return features as a finite array (n, d) of float64, or float32 if they are float32."""
+    return check_array(Z, dtype=[np.float64, np.float32], input_name=name, ensure_min_samples=min_samples)
 
 
-def check_labels(y: Any, X: Any, name: str = "y") -> npt.NDArray[Any]:
-    """Return labels as an array (n,), at least two different ones, one for each row of ``X``."""
+def check_labels(y: Any, X: Any) -> npt.NDArray[Any]:
+    """Return labels as an array (n,) with one entry for each row of ``X`` and at least two different ones."""
     labels: npt.NDArray[Any] = column_or_1d(y)
     check_consistent_length(X, labels)
-    distinct = _distinct(labels, name)
+    distinct = _distinct(labels, "y")
     check_classification_targets(labels)
     if len(distinct) < 2:
-        raise ValueError(f"{name} holds one label only, {distinct.tolist()[0]!r}: there is nothing to predict.")
+        raise ValueError(f"y holds one label only, {distinct.tolist()[0]!r}: there is nothing to predict.")
     return labels
 
 
 def _distinct(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return the different labels, sorted, or say that some are missing or of another kind."""
+    """Return the different labels, sorted."""
+    message = f"{name} must hold labels of one kind and no missing values; it holds"
     try:
         distinct: npt.NDArray[Any] = np.unique(labels)
     except TypeError as error:
-        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
-        raise ValueError(f"{name} must hold labels of one kind, and none missing; it holds {kinds}.") from error
+        raise ValueError(f"{message} {', '.join(sorted({type(label).__name__ for label in labels}))}.") from error
     if distinct.dtype.kind == "f" and np.isnan(distinct[-1:]).any():
-        raise ValueError(f"{name} must hold labels of one kind, and none missing; it holds NaN.")
+        raise ValueError(f"{message} NaN.")
     return distinct
 
 
+def check_together(Z_test: Any, other: Any, name: str) -> None:
+    """Raise a ``ValueError`` if only one of the two held-out arrays is given; the second is ``{name}_test``."""
+    if (Z_test is None) != (other is None):
+        raise ValueError(f"Give Z_test and {name}_test together, or neither to hold out a part of Z and {name}.")
+
+
 def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Parts | None]:
-    """Return checked features and labels, and both parts where a part to judge on was given."""
+    """Return checked features and labels, and both parts if a held-out part is given."""
     Z = check_features(Z)
     y = check_labels(y, Z)
-    if (Z_test is None) != (y_test is None):
-        raise ValueError("Give Z_test and y_test together, or neither: a part is then held out of Z and y.")
+    check_together(Z_test, y_test, "y")
     if Z_test is None:
         return Z, y, None
     Z_test = check_features(Z_test, "Z_test")
@@ -76,6 +97,7 @@ def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[A
     return Z, y, Parts(Z, y, Z_test, y_test)
 
 
+# ------------------------------------------------------------------------------------------------------- rows held out
 def split(Z: npt.NDArray[Any], y: npt.NDArray[Any], test_fraction: float, seed: list[int]) -> Parts:
     """Hold out a stratified part."""
     state = int(np.random.default_rng(seed).integers(2**31))
@@ -83,14 +105,50 @@ def split(Z: npt.NDArray[Any], y: npt.NDArray[Any], test_fraction: float, seed: 
     return Parts(Z_train, y_train, Z_test, y_test)
 
 
-def draw_seed(random_state: Any) -> int:
-    """Return a seed from what scikit-learn takes for a random state."""
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+def random_parts(n: int, fractions: Sequence[float], rng: np.random.Generator) -> list[Rows]:
+    """Return n rows in random order, cut into parts of these fractions, at least one row each, and the rest."""
+    return np.split(rng.permutation(n), [max(1, round(share * n)) for share in np.cumsum(fractions)])
+
+
+def random_folds(n: int, n_folds: int, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
+    """Yield (the other rows, the rows of a fold)."""
+    for fold in np.array_split(rng.permutation(n), n_folds):
+        yield np.setdiff1d(np.arange(n), fold), fold
+
+
+def cross_fit(folds: Iterable[tuple[Rows, Rows]], evaluate: Callable[[Rows, Rows], Array]) -> Array:
+    """Return the values of all rows, where ``evaluate(others, fold)`` learns from the others and returns those of the fold."""
+    parts = [(fold, evaluate(others, fold)) for others, fold in folds]
+    order = np.argsort(np.concatenate([fold for fold, _ in parts]))
+    return np.concatenate([values for _, values in parts])[order]
 
 
 def mean_interval(values: Array, confidence_level: float) -> tuple[float, float]:
-    """Return the interval of the mean of independent rows; of a mean that is not finite, all numbers."""
+    """Return the confidence interval of the mean of independent rows; (-inf, inf) if the mean is not finite."""
     value = float(values.mean())
     if not math.isfinite(value):
         return -math.inf, math.inf
     return normal_interval(value, float(values.std(ddof=1)) / math.sqrt(len(values)), confidence_level)
+
+
+class Result:
+    """Base of results: a repr of one line and a table, from :meth:`_summary` and :meth:`_columns` of a subclass."""
+
+    _summary: Callable[[], str]
+    _columns: Callable[[], dict[str, Any]]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._summary()})"
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame, with the rows that the class names; raises ImportError if pandas is not installed."""
+        return optional("pandas", "to_frame", "data").DataFrame(self._columns())
+
+
+def optional(module: str, needed_by: str, extra: str) -> Any:
+    """Import a module, or raise an ImportError that names the extra that brings it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = f"{module.partition('.')[0]}, which is not installed: pip install 'scikit-deepinfomax[{extra}]'."
+        raise ImportError(f"{needed_by} needs {package}") from error

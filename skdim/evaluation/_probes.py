@@ -1,37 +1,39 @@
-"""The linear probe: what a linear classifier reads from features, with many labels and with few."""
+"""What classifiers read from features: a linear one, with many labels and with few, and ever richer families."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 
-from skdim._params import check_size
-from skdim.evaluation._classifiers import MAX_ITER, logistic
-from skdim.evaluation._frames import frame
-from skdim.evaluation._inputs import Array, Parts, Rows, check_parts, draw_seed, split
-from skdim.evaluation._losses import judge
+from skdim._params import check_size, look_up
+from skdim._sklearn import Interval, StrOptions, draw_seed
+from skdim.evaluation._inputs import Array, Result, Rows, check_parts, mean_interval, split, validated
+from skdim.evaluation._v_information import MAX_ITER, judge, ladder, logistic
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeResult:
-    """What a linear probe reads, for each number of labels and each draw of them.
+def _measures(result: Result) -> dict[str, Array]:
+    return {name: getattr(result, name) for name in ("accuracy", "log_loss", "v_information")}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeResult(Result):
+    """What a linear probe reads from held-out rows; a frame has a row for each number of labels and draw.
 
     Attributes
     ----------
     n_labels : ndarray of int of shape (n_budgets,)
         Rows whose labels the probe saw.
-    accuracy : ndarray of shape (n_budgets, n_draws)
-        Share of held-out rows whose most probable label is right.
-    log_loss : ndarray of shape (n_budgets, n_draws)
-        Held-out log-loss, in nats.
+    accuracy, log_loss : ndarray of shape (n_budgets, n_draws)
+        Share of rows whose most probable label is right, and log-loss in nats.
     v_information : ndarray of shape (n_budgets, n_draws)
-        Log-loss of the labels' frequencies minus that of the probe, in nats; raw, so it may be negative.
+        Log-loss of the labels' frequencies minus that of the probe, in nats. It is not clipped at 0.
     """
 
     n_labels: npt.NDArray[np.int64]
@@ -42,54 +44,61 @@ class ProbeResult:
     @property
     def mean(self) -> dict[str, Array]:
         """Mean over draws of accuracy, log_loss and v_information, each of shape (n_budgets,)."""
-        return {name: values.mean(axis=1) for name, values in self._columns().items()}
+        return {name: values.mean(axis=1) for name, values in _measures(self).items()}
 
     @property
     def sd(self) -> dict[str, Array]:
-        """Standard deviation over draws, likewise; NaN of a single draw."""
-        if self.accuracy.shape[1] == 1:
-            return {name: np.full(len(values), np.nan) for name, values in self._columns().items()}
-        return {name: values.std(axis=1, ddof=1) for name, values in self._columns().items()}
+        """Standard deviation over draws of the same; NaN for a single draw."""
+        one, measures = self.accuracy.shape[1] == 1, _measures(self)
+        return {name: v[:, 0] * np.nan if one else v.std(axis=1, ddof=1) for name, v in measures.items()}
 
-    def _columns(self) -> dict[str, Array]:
-        return {"accuracy": self.accuracy, "log_loss": self.log_loss, "v_information": self.v_information}
+    def _summary(self) -> str:
+        mean, sd, budgets = self.mean, self.sd["accuracy"], []
+        for n, accuracy, spread, value in zip(self.n_labels, mean["accuracy"], sd, mean["v_information"], strict=True):
+            after = "" if np.isnan(spread) else f" ± {spread:.3f}"
+            budgets.append(f"{n} labels: accuracy {accuracy:.3f}{after}, V-information {value:.3f} nats")
+        return "; ".join(budgets)
 
-    def __repr__(self) -> str:
-        mean, sd = self.mean, self.sd
-        budgets = []
-        for b, n in enumerate(self.n_labels):
-            spread = "" if np.isnan(sd["accuracy"][b]) else f" ± {sd['accuracy'][b]:.3f}"
-            budgets.append(
-                f"{n} labels: accuracy {mean['accuracy'][b]:.3f}{spread}, V-information {mean['v_information'][b]:.3f} nats"
-            )
-        return f"ProbeResult({'; '.join(budgets)})"
-
-    def to_frame(self) -> Any:
-        """Return a pandas DataFrame with a row for each number of labels and draw."""
+    def _columns(self) -> dict[str, Any]:
         n_budgets, n_draws = self.accuracy.shape
-        return frame(
-            {
-                "n_labels": np.repeat(self.n_labels, n_draws),
-                "draw": np.tile(np.arange(n_draws), n_budgets),
-                **{name: values.ravel() for name, values in self._columns().items()},
-            }
-        )
+        draws = {"n_labels": np.repeat(self.n_labels, n_draws), "draw": np.tile(np.arange(n_draws), n_budgets)}
+        return {**draws, **{name: values.ravel() for name, values in _measures(self).items()}}
 
 
-@validate_params(
-    {
-        "Z": ["array-like"],
-        "y": ["array-like"],
-        "Z_test": ["array-like", None],
-        "y_test": ["array-like", None],
-        "n_labels": [Integral, "array-like", None],
-        "n_draws": [Interval(Integral, 1, None, closed="left")],
-        "C": [StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
-        "test_fraction": [Interval(RealNotInt, 0, 1, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+@dataclass(frozen=True, eq=False, repr=False)
+class LadderResult(Result):
+    """What each rung of a ladder reads from held-out rows; a frame has a row for each rung.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The rungs.
+    accuracy, log_loss, v_information : ndarray of shape (n_rungs,)
+        As in :class:`ProbeResult`.
+    interval : ndarray of shape (n_rungs, 2)
+        Confidence interval of the V-information on new rows, for the fitted classifiers.
+    """
+
+    names: tuple[str, ...]
+    accuracy: Array
+    log_loss: Array
+    v_information: Array
+    interval: Array
+
+    def _summary(self) -> str:
+        rungs = zip(self.names, self.v_information, self.accuracy, strict=True)
+        return ", ".join(f"{name} {value:.3f} nats ({accuracy:.3f})" for name, value, accuracy in rungs)
+
+    def _columns(self) -> dict[str, Any]:
+        low, high = self.interval.T
+        return {"rung": self.names, **_measures(self), "low": low, "high": high}
+
+
+@validated(
+    n_labels=[Integral, "array-like", None],
+    n_draws=[Interval(Integral, 1, None, closed="left")],
+    C=[StrOptions({"auto"}), Interval(Real, 0, None, closed="neither")],
+    max_iter=[Interval(Integral, 1, None, closed="left")],
 )
 def linear_probe(
     Z: Any,
@@ -110,31 +119,28 @@ def linear_probe(
 
         \max_{W, b} \; C \sum_i \log q(y_i \mid z_i) - \tfrac12 \|W\|^2, \qquad q(y \mid z) \propto e^{w_y \cdot z + b_y}
 
-    Multinomial logistic regression on standardised features, run until it has converged: the log-loss of one that was stopped
-    early, or of one without penalty, says as much about the optimiser as about the features. Standardisation is learned from
-    all rows of ``Z``, since features need no labels. Of two labels one w is fitted and penalised: the second's
-    against the first.
+    Multinomial logistic regression on standardised features, run until it has converged: the log-loss of a probe that stops
+    early, or has no penalty, says as much about the optimiser as about the features. Mean and scale of the features are learned
+    from all rows of ``Z``. For two labels one w is fitted and penalised, that of the second label against the first.
 
     Parameters
     ----------
-    Z : array-like of shape (n_samples, n_features)
-        Features.
-    y : array-like of shape (n_samples,)
-        Labels.
+    Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
+        Features and labels.
     Z_test, y_test : array-like, default=None
-        Rows to judge on. None holds out a stratified part of Z and y, another one for each draw.
+        Held-out rows. None holds out a stratified part of Z and y, a new one for each draw.
     n_labels : int, None, or sequence of these, default=None
-        How many labels the probe sees; None is all. Numbers are drawn in equal parts from all labels, and a larger number
-        of the same draw holds the smaller.
+        How many labels the probe sees; None is all. A number is drawn with equally many rows of each label; in the same draw, a
+        larger number contains the smaller.
     n_draws : int, default=1
         How often labels, and held-out parts, are drawn.
     C : float or "auto", default="auto"
         Inverse strength of the penalty, on the sum over rows. "auto" is 10 / n_features: before any row is seen, logits have
-        variance 10 whatever the width, and the probe does not change where every feature is given twice.
+        variance 10 for every width, and the probe does not change if every feature is given twice.
     test_fraction : float, default=0.25
-        Share of the rows that is held out where no part to judge on is given.
+        Share of the rows that is held out if no held-out rows are given.
     max_iter : int, default=1000
-        Most iterations of L-BFGS; where they do not suffice, scikit-learn's ``ConvergenceWarning`` says so.
+        Largest number of L-BFGS iterations; scikit-learn's ``ConvergenceWarning`` says if they do not suffice.
     random_state : int, RandomState instance or None, default=None
         Draws labels and held-out parts.
 
@@ -146,19 +152,8 @@ def linear_probe(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is not what it may be; features are not finite numbers, or differ in width; y is continuous, has one
-        label, or fewer rows of a label than are to be drawn; y_test holds labels that y does not; or draws would all be the
-        same.
-
-    Warns
-    -----
-    ConvergenceWarning
-        Scikit-learn's own, where L-BFGS has not converged.
-
-    See Also
-    --------
-    probe_ladder : What other classifiers read from the same features.
-    v_information : The same V-information cross-fitted over all rows, with an interval.
+        If a parameter is invalid; if features are not finite or differ in width; if y is continuous, has a single label, or has
+        too few rows of a label for ``n_labels``; if y_test has labels that y lacks; or if all draws would be the same.
 
     Examples
     --------
@@ -173,29 +168,23 @@ def linear_probe(
     budgets = _budgets(n_labels)
     if given is not None and n_draws > 1 and all(budget is None for budget in budgets):
         raise ValueError(
-            f"n_draws={n_draws} would repeat the same probe: with a given part to judge on, and all labels, nothing is drawn."
+            f"n_draws={n_draws} would repeat the same probe: with given held-out rows and all labels, nothing is drawn."
         )
     seed = draw_seed(random_state)
     measured = np.empty((3, len(budgets), n_draws))
     for draw in range(n_draws):
         parts = given or split(Z, y, test_fraction, [seed, draw])
         scaler = StandardScaler().fit(parts.Z)
-        parts = parts._replace(Z=scaler.transform(parts.Z), Z_test=scaler.transform(parts.Z_test))
+        Z_train, Z_held_out = scaler.transform(parts.Z), scaler.transform(parts.Z_test)
         order = _balanced_order(parts.y, np.random.default_rng([seed, draw]))
         for b, budget in enumerate(budgets):
             if budget is None and given is not None and draw:  # nothing was drawn
                 measured[:, b, draw] = measured[:, b, 0]
-            else:
-                measured[:, b, draw] = _probe(parts, _rows(order, parts.y, budget), C, max_iter)
-    n_train = len(parts.y)
-    return ProbeResult(np.array([budget or n_train for budget in budgets]), *measured)
-
-
-def _probe(parts: Parts, rows: Rows, C: float | str, max_iter: int) -> tuple[float, float, float]:
-    """Return accuracy, log-loss and V-information of a probe that sees the labels of these rows."""
-    classifier = logistic(parts.Z.shape[1], C, max_iter).fit(parts.Z[rows], parts.y[rows])
-    judged = judge(classifier, parts.Z_test, parts.y_test, parts.y[rows])
-    return float(judged.correct.mean()), float(-judged.log_q.mean()), float(judged.pointwise.mean())
+                continue
+            rows = _rows(order, parts.y, budget)
+            classifier = logistic(Z.shape[1], C, max_iter).fit(Z_train[rows], parts.y[rows])
+            measured[:, b, draw] = judge(classifier, Z_held_out, parts.y_test, parts.y[rows]).measures
+    return ProbeResult(np.array([budget or len(parts.y) for budget in budgets]), *measured)
 
 
 def _budgets(n_labels: Any) -> list[int | None]:
@@ -209,7 +198,7 @@ def _budgets(n_labels: Any) -> list[int | None]:
 
 
 def _balanced_order(y: npt.NDArray[Any], rng: np.random.Generator) -> Rows:
-    """Return the rows in an order of which every beginning holds all labels equally often: theirs in turn."""
+    """Return the rows in a random order that takes the labels in turn, so that every beginning of it is balanced."""
     labels, codes = np.unique(y, return_inverse=True)
     codes = rng.permutation(len(labels))[codes]
     shuffled = rng.permutation(len(y))
@@ -223,10 +212,106 @@ def _rows(order: Rows, y: npt.NDArray[Any], budget: int | None) -> Rows:
     if budget is None:
         return np.arange(len(y))
     labels, counts = np.unique(y, return_counts=True)
-    if not len(labels) <= budget <= len(labels) * counts.min():
+    least, most = len(labels), len(labels) * counts.min()
+    if not least <= budget <= most:
         raise ValueError(
-            f"n_labels={budget} cannot be drawn in equal parts: there are {len(labels)} labels, and {counts.min()} training "
-            f"rows of the rarest, {labels.tolist()[counts.argmin()]!r}. Allowed are {len(labels)} to "
-            f"{len(labels) * counts.min()}, or None for all."
+            f"n_labels={budget} cannot be drawn in equal parts: there are {least} labels, and {counts.min()} training rows of "
+            f"the rarest, {labels.tolist()[counts.argmin()]!r}. Allowed are {least} to {most}, or None for all."
         )
     return order[:budget]
+
+
+@validated(rungs=[dict, list, tuple, None])
+def probe_ladder(
+    Z: Any,
+    y: Any,
+    Z_test: Any = None,
+    y_test: Any = None,
+    *,
+    rungs: Any = None,
+    test_fraction: float = 0.25,
+    confidence_level: float = 0.95,
+    random_state: Any = None,
+) -> LadderResult:
+    r"""Judge features by ever richer families V of classifiers, each by its V-information, in nats.
+
+    .. math:: I_V(Z \to Y) = H_V(Y \mid \varnothing) - H_V(Y \mid Z)
+
+    (Xu et al., "A theory of usable information under computational constraints", ICLR 2020.) A linear probe alone cannot tell
+    features with little information from features that hold it in a form that is not linear. The ladder can: a representation
+    that was merely rearranged differs on the low rungs and agrees on the high ones.
+
+    Parameters
+    ----------
+    Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
+        Features and labels.
+    Z_test, y_test : array-like, default=None
+        Held-out rows. None holds out a stratified part of Z and y.
+    rungs : dict, sequence of str or None, default=None
+        Classifiers with ``predict_proba`` by name, or some of these names; None is all of them.
+
+        - "constant": the frequencies of the labels,
+        - "linear": the classifier of :func:`linear_probe`,
+        - "knn": nearest neighbours in standardised features, with k chosen by leave-one-out log-loss; the frequencies of the
+          labels count as one more neighbour, so that no probability is 0,
+        - "mlp-1", "mlp-2": networks with one and two layers of 200 ReLUs, stopped by the log-loss on rows of their own,
+        - "boosting": gradient-boosted trees, stopped in the same way. On 60,000 images they take minutes.
+    test_fraction, confidence_level : float, default=0.25, 0.95
+        Share of the rows that is held out if no held-out rows are given, and level of the intervals.
+    random_state : int, RandomState instance or None, default=None
+        Draws the held-out part and seeds the built-in rungs; your own classifiers have their own.
+
+    Returns
+    -------
+    LadderResult
+        Accuracy, log-loss, V-information (nats) and its interval for each rung.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`linear_probe`; if a rung is unknown or is no classifier with ``predict_proba``.
+    RuntimeError
+        If a network would be trained in one of several processes that torchrun started.
+
+    Warns
+    -----
+    InfiniteLossWarning
+        If one of your classifiers gives probability 0 to a held-out label.
+
+    Examples
+    --------
+    If the product of two numbers decides, a linear classifier can use nothing:
+
+    >>> import numpy as np
+    >>> from skdim.evaluation import probe_ladder
+    >>> Z = np.random.default_rng(0).choice([-1.0, 1.0], size=(800, 2))
+    >>> result = probe_ladder(Z, Z.prod(axis=1), rungs=["constant", "linear", "knn"], random_state=0)
+    >>> result.v_information.round(1).tolist()
+    [0.0, 0.0, 0.7]
+    """
+    Z, y, given = check_parts(Z, y, Z_test, y_test)
+    seed = draw_seed(random_state)
+    families = _families(rungs, Z.shape[1], seed)
+    parts = given or split(Z, y, test_fraction, [seed, 0])
+    fitted = [clone(classifier).fit(parts.Z, parts.y) for classifier in families.values()]
+    judged = [judge(classifier, parts.Z_test, parts.y_test, parts.y) for classifier in fitted]
+    accuracy, log_loss, v_information = np.array([rung.measures for rung in judged]).T
+    intervals = np.array([mean_interval(rung.pointwise, confidence_level) for rung in judged])
+    return LadderResult(tuple(families), accuracy, log_loss, v_information, intervals)
+
+
+def _families(rungs: Mapping[str, Any] | Sequence[str] | None, n_features: int, seed: int) -> dict[str, Any]:
+    built_in = ladder(n_features, seed)
+    if rungs is None:
+        return built_in
+    if not rungs:
+        raise ValueError(f"rungs is empty; give classifiers by name, or some of the names {list(built_in)}.")
+    if not isinstance(rungs, Mapping):
+        return {name: look_up("rung", name, built_in) for name in rungs}
+    for name, classifier in rungs.items():
+        if not (hasattr(classifier, "fit") and hasattr(classifier, "predict_proba")):
+            raise TypeError(
+                f"The rung {name!r} is {classifier!r}; expected a scikit-learn classifier with predict_proba. Wrap a "
+                "classifier without it, such as an SVM, in CalibratedClassifierCV."
+            )
+    return dict(rungs)

@@ -1,52 +1,201 @@
-"""V-information: what a family of classifiers can use of X to predict y."""
+"""V-information: families of classifiers, and what they can use of X to predict y."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import clone
+import torch
+import torch.nn.functional as F
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, check_cv
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
-from sklearn.utils._indexing import _safe_indexing
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, validate_params
-from sklearn.utils.validation import _num_features
 
-from skdim.evaluation._classifiers import linear_classifier
-from skdim.evaluation._frames import frame
-from skdim.evaluation._inputs import Array, Rows, check_features, check_labels, draw_seed, mean_interval
-from skdim.evaluation._losses import Judged, judge
+from skdim._sklearn import HasMethods, draw_seed, num_features, safe_indexing
+from skdim.evaluation._inputs import (
+    Array,
+    Result,
+    Rows,
+    check_features,
+    check_labels,
+    cross_fit,
+    mean_interval,
+    validated,
+)
+from skdim.evaluation._networks import Training, outputs
+from skdim.exceptions import InfiniteLossWarning, warn
 
-CONSTRAINTS: dict[str, Any] = {
-    "y": ["array-like"],
-    "classifier": [HasMethods(["fit", "predict_proba"]), None],
-    "cv": ["cv_object"],
-    "random_state": ["random_state"],
-}
+#: Prior variance of a logit, which sets C: weights of variance C on d standardised features give logits of variance C d.
+LOGIT_VARIANCE = 10.0
+#: Iterations of L-BFGS before scikit-learn warns that it has not converged; a tenth of them is usual.
+MAX_ITER = 1000
+#: Numbers of neighbours to choose from, and rows that choose.
+NEIGHBOURS, N_CHOOSING = (3, 5, 10, 20, 50, 100), 2000
+#: Hidden units of the networks, as in the non-linear probe of Hjelm et al. 2019, and their training steps.
+HIDDEN, STEPS = 200, 3000
+#: Deviation from 1 that is allowed for a sum of probabilities: rounding in half precision.
+ROUNDING = 1e-2
 
 
-@dataclass(frozen=True, eq=False)
-class VInformationResult:
-    """A V-information with its parts, in nats.
+class Logistic(LogisticRegression):
+    """Logistic regression with probabilities that are never 0."""
+
+    def predict_proba(self, X: npt.NDArray[Any]) -> Array:
+        # Scikit-learn's reach 0 at logits of 103 in float32, and of 37 for two labels, where the first has 1 - q.
+        logits = self.decision_function(np.asarray(X, dtype=np.float64))
+        if logits.ndim == 1:  # of the second label, against the first
+            logits = np.column_stack([np.zeros_like(logits), logits])
+        return softmax(logits, axis=1)
+
+
+def logistic(n_features: int, C: float | str = "auto", max_iter: int = MAX_ITER) -> Logistic:
+    """Return multinomial logistic regression, for standardised features."""
+    return Logistic(C=LOGIT_VARIANCE / n_features if isinstance(C, str) else C, max_iter=max_iter)
+
+
+def linear_classifier(n_features: int) -> Pipeline:
+    """Return multinomial logistic regression on standardised features."""
+    return make_pipeline(StandardScaler(), logistic(n_features))
+
+
+def ladder(n_features: int, seed: int) -> dict[str, Any]:
+    """Return families by name, from poor to rich."""
+    return {
+        "constant": DummyClassifier(strategy="prior"),
+        "linear": linear_classifier(n_features),
+        "knn": make_pipeline(StandardScaler(), SmoothedNeighbours(seed)),
+        "mlp-1": make_pipeline(StandardScaler(), Perceptron((HIDDEN,), seed)),
+        "mlp-2": make_pipeline(StandardScaler(), Perceptron((HIDDEN, HIDDEN), seed)),
+        "boosting": HistGradientBoostingClassifier(max_iter=200, early_stopping=True, random_state=seed),
+    }
+
+
+class SmoothedNeighbours(ClassifierMixin, BaseEstimator):
+    """Nearest neighbours and, as one more, the frequencies of the labels; k by leave-one-out log-loss on rows drawn by seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> SmoothedNeighbours:
+        self.classes_, self._codes = np.unique(y, return_inverse=True)
+        self._frequencies = np.bincount(self._codes) / len(y)
+        self._index = NearestNeighbors().fit(X)
+        sizes = [k for k in NEIGHBOURS if k < len(X)] or [len(X) - 1]
+        rows = np.random.default_rng(self.seed).permutation(len(X))[:N_CHOOSING]
+        found = self._index.kneighbors(X[rows], sizes[-1] + 1, return_distance=False)
+        # A row is its own neighbour, but among equal rows not always the first: it is moved to the end.
+        others = np.take_along_axis(found, np.argsort(found == rows[:, None], axis=1, kind="stable"), axis=1)
+        own = self._codes[rows, None]
+        losses = [-np.log(np.take_along_axis(self._smoothed(others[:, :k]), own, axis=1)).mean() for k in sizes]
+        self.n_neighbors_ = sizes[int(np.argmin(losses))]
+        return self
+
+    def _smoothed(self, neighbours: npt.NDArray[np.intp]) -> Array:
+        labels = self._codes[neighbours]
+        counts = np.stack([(labels == label).sum(axis=1) for label in range(len(self.classes_))], axis=1)
+        return (counts + self._frequencies) / (neighbours.shape[1] + 1)
+
+    def predict_proba(self, X: npt.NDArray[Any]) -> Array:
+        return self._smoothed(self._index.kneighbors(X, self.n_neighbors_, return_distance=False))
+
+
+class Perceptron(ClassifierMixin, BaseEstimator):
+    """A ReLU network that starts from the frequencies of the labels, stopped by its log-loss on rows of its own."""
+
+    def __init__(self, hidden_layer_sizes: Sequence[int], seed: int, device: str = "auto") -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.seed = seed
+        self.device = device
+
+    def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> Perceptron:
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        start = torch.from_numpy(np.log(np.bincount(codes) / len(codes))).float()
+        training = Training(self.hidden_layer_sizes, STEPS, self.seed, self.device, "probe_ladder")
+        self._network = training.supervised(X, torch.from_numpy(codes), start, F.cross_entropy)
+        return self
+
+    def predict_proba(self, X: npt.NDArray[Any]) -> Array:
+        return np.asarray(outputs(self._network, X).double().softmax(dim=1))
+
+
+# --------------------------------------------------------------------------------------------------- judgement
+class Judged(NamedTuple):
+    """Held-out rows under a fitted classifier, each an array (n,)."""
+
+    log_q: Array  # log q(y | x) of each row's label, in nats
+    log_null: Array  # log q(y), from the frequencies of the fitted labels
+    correct: Array  # 1 where the most probable label is the row's, else 0
+
+    @property
+    def pointwise(self) -> Array:
+        """Pointwise V-information of each row, in nats; the mean is the V-information."""
+        return self.log_q - self.log_null
+
+    @property
+    def measures(self) -> tuple[float, float, float]:
+        """Accuracy, log-loss and V-information, the last two in nats."""
+        return float(self.correct.mean()), float(-self.log_q.mean()), float(self.pointwise.mean())
+
+
+def judge(classifier: Any, X: Any, y: npt.NDArray[Any], y_train: npt.NDArray[Any]) -> Judged:
+    """Judge a classifier that was fitted with the labels ``y_train`` on other rows."""
+    name = type(classifier).__name__
+    labels, counts = np.unique(y_train, return_counts=True)
+    q = np.asarray(classifier.predict_proba(X), dtype=np.float64)
+    if q.shape != (len(y), len(labels)):
+        raise ValueError(f"predict_proba of {name} gave shape {q.shape}; expected {(len(y), len(labels))}.")
+    proper = (q >= 0).all(axis=1) & np.isclose(q.sum(axis=1), 1, atol=ROUNDING)
+    if not proper.all():
+        row = q[proper.argmin()].tolist()[:10]
+        raise ValueError(f"predict_proba of {name} must give rows that are at least 0 and sum to 1, got {row}.")
+    classes, columns = np.asarray(classifier.classes_), np.argsort(classifier.classes_)
+    if not np.array_equal(classes[columns], labels):
+        raise ValueError(f"classes_ of {name} are {classes[:10]}, but it was fitted on the labels {labels[:10]}.")
+    codes = np.searchsorted(labels, y)
+    with np.errstate(divide="ignore"):
+        log_q = np.log(q[np.arange(len(y)), columns[codes]])
+    n_impossible = int(np.isneginf(log_q).sum())
+    if n_impossible:
+        warn(
+            f"{name} gives probability 0 to the labels of {n_impossible} of {len(y)} held-out rows: its log-loss is infinite. "
+            "Smooth or calibrate its probabilities, for example with CalibratedClassifierCV.",
+            InfiniteLossWarning,
+        )
+    correct = columns[codes] == q.argmax(axis=1)
+    return Judged(log_q, np.log(counts / counts.sum())[codes], correct.astype(np.float64))
+
+
+CONSTRAINTS: dict[str, Any] = {"classifier": [HasMethods(["fit", "predict_proba"]), None], "cv": ["cv_object"]}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VInformationResult(Result):
+    """A V-information and its parts, in nats; a frame has one row, without the pointwise values.
 
     Attributes
     ----------
     value : float
-        I_V(X -> Y), the difference of the two entropies; raw, and so below 0 where the family learned less than nothing.
+        I_V(X -> Y), the difference of the two entropies. It is not clipped: below 0 the family does worse than the frequencies
+        of the labels.
     interval : tuple of float
-        Confidence interval of what these classifiers are worth on new rows.
-    entropy : float
-        H_V(Y | 0), the held-out log-loss without X: of the labels' frequencies.
-    conditional_entropy : float
-        H_V(Y | X), the held-out log-loss of the classifiers.
+        Confidence interval of the value on new rows, for the fitted classifiers.
+    entropy, conditional_entropy : float
+        H_V(Y | 0) and H_V(Y | X), the held-out log-losses of the labels' frequencies and of the classifiers.
     accuracy : float
-        Of the classifiers, held out.
-    pointwise : ndarray of shape (n,)
-        Of each row, in the order of the rows; the mean is ``value``.
+        Held-out accuracy of the classifiers.
+    pointwise : ndarray of shape (n_samples,)
+        The V-information of each row; the mean is ``value``.
     """
 
     value: float
@@ -54,41 +203,20 @@ class VInformationResult:
     entropy: float
     conditional_entropy: float
     accuracy: float
-    pointwise: Array = field(repr=False)
+    pointwise: Array
 
-    def __repr__(self) -> str:
-        low, high = self.interval
-        return (
-            f"VInformationResult({self.value:.3f} nats [{low:.3f}, {high:.3f}] of H = {self.entropy:.3f}, "
-            f"accuracy {self.accuracy:.3f})"
-        )
+    def _summary(self) -> str:
+        of = f"of H = {self.entropy:.3f}, accuracy {self.accuracy:.3f}"
+        return f"{self.value:.3f} nats [{self.interval[0]:.3f}, {self.interval[1]:.3f}] {of}"
 
-    def to_frame(self) -> Any:
-        """Return a pandas DataFrame of one row: all but the pointwise values."""
-        return frame(
-            {
-                "v_information": [self.value],
-                "low": [self.interval[0]],
-                "high": [self.interval[1]],
-                "entropy": [self.entropy],
-                "conditional_entropy": [self.conditional_entropy],
-                "accuracy": [self.accuracy],
-            }
-        )
+    def _columns(self) -> dict[str, Any]:
+        value = {"v_information": [self.value], "low": self.interval[0], "high": self.interval[1]}
+        return value | {name: getattr(self, name) for name in ("entropy", "conditional_entropy", "accuracy")}
 
 
-@validate_params(
-    {**CONSTRAINTS, "confidence_level": [Interval(RealNotInt, 0, 1, closed="neither")]},
-    prefer_skip_nested_validation=True,
-)
+@validated(**CONSTRAINTS)
 def v_information(
-    X: Any,
-    y: Any,
-    classifier: Any = None,
-    *,
-    cv: Any = 5,
-    confidence_level: float = 0.95,
-    random_state: Any = None,
+    X: Any, y: Any, classifier: Any = None, *, cv: Any = 5, confidence_level: float = 0.95, random_state: Any = None
 ) -> VInformationResult:
     r"""Estimate how much information about y a family of classifiers can use in X, in nats.
 
@@ -97,65 +225,45 @@ def v_information(
         I_V(X \to Y) = H_V(Y \mid \varnothing) - H_V(Y \mid X), \qquad
         H_V(Y \mid X) = \inf_{f \in V} E[-\log f[X](Y)]
 
-    Xu et al. [1]_, Definition 3. The family V is what ``classifier`` can become by fitting. Each row is judged by a classifier
-    that was fitted on other rows, so both entropies are held-out log-losses: estimates from above. Without x such families are
-    left with the frequencies of the labels.
-
-    With all functions as the family it is the mutual information; with fewer it is less, processing X can raise it, and it
-    says what Shannon's information cannot: how much of it is within reach.
+    Definition 3 of Xu et al., "A theory of usable information under computational constraints", ICLR 2020. The family V is what
+    ``classifier`` can become by fitting. Each row is judged by a classifier that was fitted on other rows: both entropies are
+    held-out log-losses, and estimate H_V from above. Without x the best of a family is the frequencies of the labels. It is the
+    mutual information if V holds all functions; for smaller families it is less, and processing X can raise it.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Features, or whatever ``classifier`` takes. Rows must be independent of each other.
+        Features, or what ``classifier`` takes. Rows must be independent of each other.
     y : array-like of shape (n_samples,)
         Labels.
     classifier : scikit-learn classifier with ``predict_proba``, default=None
         The family. None is that of :func:`linear_probe`, multinomial logistic regression on standardised features.
     cv : int, splitter or iterable, default=5
-        Parts in which rows are held out, each row once; a number makes stratified, shuffled ones.
+        Folds, which hold out each row once. A number makes stratified, shuffled folds.
     confidence_level : float, default=0.95
-        Of the interval.
+        Of the interval, which covers the value of these classifiers on new rows, not their variation over training rows.
     random_state : int, RandomState instance or None, default=None
-        Draws the parts; the classifier has its own.
+        Draws the folds; the classifier has its own.
 
     Returns
     -------
     VInformationResult
-        Value, interval, both entropies, accuracy, and the rows' values.
+        Value, interval, both entropies, accuracy and the values of the rows.
 
     Raises
     ------
     ValueError, TypeError
-        If a parameter is not what it may be, X and y differ in length, y is continuous or has one label, a label has fewer
-        rows than ``cv``, the parts do not hold out every row once, or a classifier gives rows that do not sum to 1.
+        If a parameter is invalid; if X and y differ in length; if y is continuous, has a single label, or has fewer rows of a
+        label than ``cv``; if the folds do not hold out every row once; or if the classifier's probabilities do not sum to 1.
 
     Warns
     -----
     InfiniteLossWarning
         If a classifier gives probability 0 to a row's label: the value is minus infinity.
-    ConvergenceWarning
-        Scikit-learn's own, from the classifier.
-
-    See Also
-    --------
-    pointwise_v_information : The rows' values alone.
-    probe_ladder : Several families side by side.
-    skdim.MIEstimator : Mutual information, whatever the family.
-
-    Notes
-    -----
-    The interval is that of a mean of rows. It covers what these classifiers are worth on new rows, not how they would have come
-    out on other training rows.
-
-    References
-    ----------
-    .. [1] Xu, Zhao, Song, Stewart & Ermon, "A theory of usable information under computational constraints", ICLR 2020.
 
     Examples
     --------
-    No linear classifier can use what two numbers say only together; with their product as a feature it can, and
-    gains log 2.
+    A linear classifier cannot use what two numbers say only together. With their product as a feature it gains log 2 = 0.69:
 
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
@@ -164,55 +272,34 @@ def v_information(
     >>> from skdim.evaluation import v_information
     >>> X = np.random.default_rng(0).choice([-1.0, 1.0], size=(1000, 2))
     >>> y = np.where(X[:, 0] == X[:, 1], "same", "different")
-    >>> abs(round(v_information(X, y, random_state=0).value, 1))
-    0.0
     >>> products = make_pipeline(PolynomialFeatures(2), LogisticRegression())
-    >>> round(v_information(X, y, products, random_state=0).value, 2)
-    0.69
+    >>> [abs(round(v_information(X, y, family, random_state=0).value, 1)) for family in (None, products)]
+    [0.0, 0.7]
     """
-    judged = _cross_fitted(X, y, classifier, cv, random_state)
-    return VInformationResult(
-        value=float(judged.pointwise.mean()),
-        interval=mean_interval(judged.pointwise, confidence_level),
-        entropy=float(-judged.log_null.mean()),
-        conditional_entropy=float(-judged.log_q.mean()),
-        accuracy=float(judged.correct.mean()),
-        pointwise=judged.pointwise,
-    )
+    judged = _judged(X, y, classifier, cv, random_state)
+    accuracy, conditional_entropy, value = judged.measures
+    interval, entropy = mean_interval(judged.pointwise, confidence_level), float(-judged.log_null.mean())
+    return VInformationResult(value, interval, entropy, conditional_entropy, accuracy, judged.pointwise)
 
 
-@validate_params(CONSTRAINTS, prefer_skip_nested_validation=True)
+@validated(**CONSTRAINTS)
 def pointwise_v_information(X: Any, y: Any, classifier: Any = None, *, cv: Any = 5, random_state: Any = None) -> Array:
-    r"""Return how much easier x makes each row's label for a family of classifiers, in nats.
+    r"""Return how much easier x makes it for a family of classifiers to predict each row's label, in nats.
 
     .. math:: PVI(x \to y) = -\log g[\varnothing](y) + \log g'[x](y)
 
-    Ethayarajh et al. [1]_, Definition 4.1, there in bits. The classifiers g' are fitted on other rows, and g without x is the
-    frequencies of their labels. A row below 0 is harder with x than without: an unusual or a wrong label.
+    Definition 4.1 of Ethayarajh et al., "Understanding dataset difficulty with V-usable information", ICML 2022, there in bits.
+    The classifiers g' are fitted on other rows; g, which does not see x, is the frequencies of their labels. A negative value
+    marks a label that is unusual for its x, or wrong.
 
     Parameters
     ----------
     X, y, classifier, cv, random_state
-        See :func:`v_information`, which returns the mean with an interval.
+        As in :func:`v_information`, which returns the mean with an interval. It raises the same errors and warnings.
 
     Returns
     -------
-    ndarray of shape (n_samples,)
-        In nats.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As :func:`v_information`.
-
-    Warns
-    -----
-    InfiniteLossWarning
-        If a classifier gives probability 0 to a row's label.
-
-    References
-    ----------
-    .. [1] Ethayarajh, Choi & Swayamdipta, "Understanding dataset difficulty with V-usable information", ICML 2022.
+    ndarray of shape (n_samples,), in nats
 
     Examples
     --------
@@ -224,31 +311,31 @@ def pointwise_v_information(X: Any, y: Any, classifier: Any = None, *, cv: Any =
     >>> int(pointwise_v_information(x[:, None], y, random_state=0).argmin())
     0
     """
-    return _cross_fitted(X, y, classifier, cv, random_state).pointwise
+    return _judged(X, y, classifier, cv, random_state).pointwise
 
 
-def _cross_fitted(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judged:
+def _judged(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judged:
+    """Return all rows, each judged by a classifier of other rows."""
     X, y = indexable(X, y)
     if classifier is None:
         X = check_features(X, "X")
-        classifier = linear_classifier(_num_features(X))
+        classifier = linear_classifier(num_features(X))
     labels = check_labels(y, X)
-    result = Judged(np.empty(len(labels)), np.empty(len(labels)), np.empty(len(labels), dtype=bool))
-    for train, test in _folds(X, labels, cv, random_state):
+
+    def of_fold(train: Rows, test: Rows) -> Array:
         unknown = np.setdiff1d(labels[test], labels[train])
         if len(unknown):
             raise ValueError(
-                f"A part holds labels that the others do not: {unknown[:5].tolist()}. Drop or merge rare labels, or give a cv "
-                "that is stratified."
+                f"A fold holds labels that the others do not: {unknown[:5].tolist()}. Drop or merge rare labels, or give a "
+                "stratified cv."
             )
-        fitted = clone(classifier).fit(_safe_indexing(X, train), labels[train])
-        judged = judge(fitted, _safe_indexing(X, test), labels[test], labels[train])
-        for of_all, of_fold in zip(result, judged, strict=True):
-            of_all[test] = of_fold
-    return result
+        fitted = clone(classifier).fit(safe_indexing(X, train), labels[train])
+        return np.column_stack(judge(fitted, safe_indexing(X, test), labels[test], labels[train]))
+
+    return Judged(*cross_fit(_folds(X, labels, cv, random_state), of_fold).T)
 
 
-def _folds(X: Any, y: npt.NDArray[Any], cv: Any, random_state: Any) -> Iterator[tuple[Rows, Rows]]:
+def _folds(X: Any, y: npt.NDArray[Any], cv: Any, random_state: Any) -> list[tuple[Rows, Rows]]:
     if isinstance(cv, Integral):
         labels, counts = np.unique(y, return_counts=True)
         if counts.min() < cv:
@@ -261,4 +348,4 @@ def _folds(X: Any, y: npt.NDArray[Any], cv: Any, random_state: Any) -> Iterator[
     held_out = np.sort(np.concatenate([test for _, test in folds]))
     if not np.array_equal(held_out, np.arange(len(y))):
         raise ValueError("cv must hold out every row exactly once.")
-    yield from folds
+    return folds

@@ -104,6 +104,13 @@ class Layout:
                     f"{start + partly[0]}: a view is missing as a whole, or complete."
                 )
 
+    def check_output(self, output: str) -> str:
+        """Return the parameter ``output``, or raise a ``ValueError`` if no view has that name."""
+        allowed = ["concat", "mean", *self.names]
+        if output not in allowed:
+            raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
+        return output
+
     def split(self, X: Tensor) -> list[Tensor]:
         """Return the views (n, ...) of standardised samples (n, n_columns)."""
         views = []
@@ -117,32 +124,28 @@ class Layout:
     def lift(self, X: Any, view: int, n_columns: int) -> npt.NDArray[np.float64]:
         """Return whole rows (n, n_columns) that lack all but one view, from that view alone."""
         rows = np.full((len(X), n_columns), np.nan)
-        rows[:, self.views[view][1]] = np.asarray(X, dtype=np.float64).reshape(len(X), -1)
+        columns = self.views[view][1]
+        rows[:, columns] = np.asarray(X, dtype=np.float64).reshape(len(X), len(columns))
         return rows
 
     def state(self) -> dict[str, Any]:
         """Return the layout as named arrays and JSON values."""
-        state: dict[str, Any] = {
-            "kind": self.kind,
-            "names": self.names,
-            "shapes": [list(shape) for shape in self.shapes],
-            "sample_shape": None if self.sample_shape is None else list(self.sample_shape),
-            "may_lack": self.may_lack,
-        }
-        if self.used is not None:
-            state["used"] = self.used
-        return state | {f"columns_{i}": columns for i, (_, columns, _) in enumerate(self.views)}
+        state: dict[str, Any] = {"kind": self.kind, "names": self.names, "may_lack": self.may_lack}
+        for i, (_, columns, shape) in enumerate(self.views):
+            state |= {f"columns_{i}": columns, f"shape_{i}": np.array(shape)}
+        given = {"sample_shape": self.sample_shape, "used": self.used}
+        return state | {name: np.array(value) for name, value in given.items() if value is not None}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Layout:
         """Return the layout that :meth:`state` described."""
         views = [
-            (name, np.array(state[f"columns_{i}"]), tuple(shape))
-            for i, (name, shape) in enumerate(zip(state["names"], state["shapes"], strict=True))
+            (name, np.array(state[f"columns_{i}"]), tuple(state[f"shape_{i}"].tolist()))
+            for i, name in enumerate(state["names"])
         ]
-        whole = state["sample_shape"]
+        whole = tuple(state["sample_shape"].tolist()) if "sample_shape" in state else None
         used = np.array(state["used"]) if "used" in state else None
-        return cls(views, state["kind"], None if whole is None else tuple(whole), state["may_lack"], used)
+        return cls(views, state["kind"], whole, state["may_lack"], used)
 
 
 def find_layout(

@@ -48,7 +48,7 @@ class Standardizer:
         """
         scaler = StandardScaler()
         for start in range(0, len(X), ROWS_AT_ONCE):
-            block = np.asarray(X[start : start + ROWS_AT_ONCE], dtype=np.float64).reshape(-1, *shape)
+            block = np.asarray(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, *shape)
             values = np.moveaxis(block, 1, -1)
             if lengths is not None:
                 values = values[np.arange(shape[1]) < lengths[start : start + ROWS_AT_ONCE, None]]
@@ -61,10 +61,8 @@ class Standardizer:
         groups, mixing = layout.scales(int(np.prod(X.shape[1:]))), layout.mixing
         scaler = StandardScaler()
         for start in range(0, len(X), ROWS_AT_ONCE):
-            block = torch.from_numpy(np.array(X[start : start + ROWS_AT_ONCE], dtype=np.float64)).reshape(
-                -1, len(groups)
-            )
-            scaler.partial_fit(_mixed(block, mixing).numpy())
+            block = np.array(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, len(groups))
+            scaler.partial_fit(_mixed(torch.from_numpy(block), mixing).numpy())
         # The law of total variance, each column weighed by the values that it has.
         weight = np.broadcast_to(np.asarray(scaler.n_samples_seen_, dtype=np.float64), groups.shape)
         total = np.bincount(groups, weight)
@@ -130,7 +128,7 @@ class Samples:
     X: Any
     standardize: Standardizer
     device: torch.device
-    extras: Mapping[str, Array] = field(default_factory=dict)
+    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.X)

@@ -8,90 +8,57 @@ References
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skdim.nn.gaussian import log_density, log_density_of_pairs
+from skdim.nn.layers import mlp
 from skdim.nn.objectives.objective import Draws, Objective
+from skdim.nn.ratio import RadialInputs
 
 __all__ = ["CategoricalConditional", "ConditionalObjective", "GaussianConditional"]
 
-#: Log-variances are bounded softly to this range: a variance of 0 at a training row would make its density infinite.
+#: Bound of the absolute log-variance: with a variance of 0 the density of a training row would be infinite.
 LARGEST_LOG_VARIANCE = 8.0
-
-
-def _mlp(n_inputs: int, hidden: Sequence[int], n_outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for size in hidden:
-        layers += [nn.Linear(n_inputs, size), nn.ReLU()]
-        n_inputs = size
-    top = nn.Linear(n_inputs, n_outputs)
-    nn.init.zeros_(top.weight)
-    nn.init.zeros_(top.bias)
-    return nn.Sequential(*layers, top)
 
 
 class GaussianConditional(nn.Module):
     r"""q(y | x): Gaussian with a mean and a diagonal variance that depend on x, over whitened y; it starts as N(0, I).
 
     .. math:: \log q(y \mid x) = -\tfrac12 \sum_k \Bigl( \log 2\pi + v_k(x) + (y_k - \mu_k(x))^2 e^{-v_k(x)} \Bigr)
-
-    Parameters
-    ----------
-    inputs : nn.Module
-        x -> inputs, with ``n_inputs``.
-    n_outputs : int
-        Width of y.
-    hidden : sequence of int
-        ReLU layers.
     """
 
-    def __init__(self, inputs: nn.Module, n_outputs: int, hidden: Sequence[int]) -> None:
+    def __init__(self, inputs: RadialInputs, n_outputs: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.inputs = inputs
-        self.network = _mlp(int(inputs.n_inputs), hidden, 2 * n_outputs)  # type: ignore[arg-type]
+        self.network = mlp(inputs.n_inputs, hidden, 2 * n_outputs, start=0.0)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return log q(y_j | x_i) for all pairs, (n, d_x), (m, d_y) -> (n, m)."""
-        mean, log_variance, precision = self._moments(x)
-        # (y - mean)^2 / variance in three products of matrices, for n m pairs would be n m d numbers.
-        squares = precision @ y.square().T - 2 * (precision * mean) @ y.T + (precision * mean.square()).sum(1)[:, None]
-        return -0.5 * (squares + log_variance.sum(1)[:, None] + y.shape[1] * math.log(2 * math.pi))
+        return log_density_of_pairs(y, *self._moments(x))
 
     def joint(self, x: Tensor, y: Tensor) -> Tensor:
         """Return log q(y_i | x_i), (n,)."""
-        mean, log_variance, precision = self._moments(x)
-        return -0.5 * ((y - mean).square() * precision + log_variance + math.log(2 * math.pi)).sum(1)
+        return log_density(y, *self._moments(x)).sum(1)
 
-    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = self.network(self.inputs(x)).chunk(2, dim=1)
-        log_variance = LARGEST_LOG_VARIANCE * torch.tanh(raw / LARGEST_LOG_VARIANCE)
-        return mean, log_variance, torch.exp(-log_variance)
+        return mean, LARGEST_LOG_VARIANCE * torch.tanh(raw / LARGEST_LOG_VARIANCE)
 
 
 class CategoricalConditional(nn.Module):
-    """q(y | x) of a label y; it starts as the labels' frequencies.
-
-    Parameters
-    ----------
-    inputs : nn.Module
-        x -> inputs, with ``n_inputs``.
-    frequencies : Tensor of shape (n_classes,)
-        Frequencies of the training labels.
-    hidden : sequence of int
-        ReLU layers.
-    """
+    """q(y | x) of a label y; it starts as the labels' frequencies (n_classes,)."""
 
     log_frequencies: Tensor
 
-    def __init__(self, inputs: nn.Module, frequencies: Tensor, hidden: Sequence[int]) -> None:
+    def __init__(self, inputs: RadialInputs, frequencies: Tensor, hidden: Sequence[int]) -> None:
         super().__init__()
         self.inputs = inputs
         self.register_buffer("log_frequencies", frequencies.log())
-        self.network = _mlp(int(inputs.n_inputs), hidden, len(frequencies))  # type: ignore[arg-type]
+        self.network = mlp(inputs.n_inputs, hidden, len(frequencies), start=0.0)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Return log q(y_j | x_i) for all pairs, (n, d_x), (m,) -> (n, m)."""
@@ -106,7 +73,7 @@ class CategoricalConditional(nn.Module):
 
 
 class ConditionalObjective(Objective):
-    """What a step minimises: the mean negative log-likelihood of a batch (x, y), in nats.
+    """The loss of a conditional: its mean negative log-likelihood of a batch (x, y), in nats.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 r"""Critics: the function f(x, y) that scores pairs of codes.
 
-A critic is configured by a small object (:class:`Separable` and its kin), which is called with the two widths to build the
-network, as any class or function ``(x_features, y_features) -> nn.Module`` may be. The network takes ``x`` of shape
-(n, x_features) and ``y`` of shape (m, y_features) to scores of shape (n, m); :class:`Critic` adds what all share.
+A configured object such as ``Separable(width=32)`` is a factory: called with the widths of both codes, it builds the network.
+Any class or function ``(x_features, y_features) -> nn.Module`` may take its place. The network takes ``x`` of shape
+(n, x_features) and ``y`` of shape (m, y_features) to scores of shape (n, m). :class:`Critic` adds a scale and an offset.
 
 References
 ----------
@@ -14,16 +14,17 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skdim._params import Configured, check_size, check_sizes
+from skdim._params import Configured, check_size, check_sizes, choose
+from skdim.nn.adapt import Critic, CriticFactory, build_critic
+from skdim.nn.layers import Sum, constant, mlp
 
 __all__ = [
     "CRITICS",
@@ -35,121 +36,9 @@ __all__ = [
     "Inner",
     "Separable",
     "build_critic",
+    "choose_critic",
     "shared_critic",
 ]
-
-CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
-
-
-class Critic(nn.Module):
-    r"""A critic's network with a learnable scale and offset, applied to codes or to maps of local features.
-
-    .. math:: f(x, y) = e^{s} g(x, y) + o
-
-    Without an offset an inner product cannot represent 1 + log-ratio, and NWJ reads below zero on dependent data; with
-    scores near the offset every bound starts near 0. A temperature fixes the scale: :math:`f = g / \tau + o`.
-
-    Parameters
-    ----------
-    scores : nn.Module
-        Network g: (n, x_features), (m, y_features) -> (n, m).
-    offset : float
-        Start of o: 1 for NWJ, 0 otherwise.
-    affine : bool, default=True
-        False leaves g as it is, as in Tschannen et al. [2]_.
-    temperature : float or None, default=None
-        Fixed temperature tau in place of the learned scale.
-
-    Raises
-    ------
-    ValueError
-        In ``forward``, if g returns anything but (n, m) scores.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.critics import Critic, Inner
-    >>> critic = Critic(Inner()(4, 4), offset=1.0)
-    >>> critic(torch.zeros(3, 4), torch.zeros(5, 4, 7)).shape
-    torch.Size([3, 5, 7])
-    """
-
-    def __init__(
-        self, scores: nn.Module, offset: float = 0.0, affine: bool = True, temperature: float | None = None
-    ) -> None:
-        super().__init__()
-        self.scores = scores
-        self.temperature = temperature
-        self.log_scale = nn.Parameter(torch.zeros(())) if affine and temperature is None else None
-        self.offset = nn.Parameter(torch.tensor(float(offset))) if affine else None
-
-    @property
-    def exchangeable(self) -> bool:
-        """Whether f(x, y) = f(y, x) for all weights; a network of the user's is not asked."""
-        return bool(getattr(self.scores, "exchangeable", False))
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Score all pairs: ``x`` (n, c), ``y`` (m, d) or (m, d, locations) -> (n, m) or (n, m, locations)."""
-        # A location is one more candidate: (m, d, P) is folded to (P m, d), so every critic serves maps.
-        candidates = y if y.ndim == 2 else y.permute(2, 0, 1).flatten(0, 1)
-        scores = self.scores(x, candidates)
-        if scores.shape != (len(x), len(candidates)):
-            raise ValueError(
-                f"The critic must return scores of shape (n, m) = {(len(x), len(candidates))}, got {tuple(scores.shape)}."
-            )
-        if self.temperature is not None:
-            scores = scores / self.temperature
-        if self.log_scale is not None:
-            scores = scores * self.log_scale.exp()
-        if self.offset is not None:
-            scores = scores + self.offset
-        return scores if y.ndim == 2 else scores.reshape(len(x), y.shape[2], len(y)).transpose(1, 2)
-
-
-def build_critic(factory: CriticFactory, x_features: int, y_features: int, offset: float = 0.0) -> Critic:
-    """Build a critic and check, on a trial pass, that it scores all pairs.
-
-    Parameters
-    ----------
-    factory : callable (x_features, y_features) -> nn.Module
-        A configured object of this module, or any class or function. Its attributes ``affine`` and ``temperature``, where
-        it has them, go to :class:`Critic`.
-    x_features, y_features : int
-        Widths of the codes.
-    offset : float, default=0.0
-        Start of the offset.
-
-    Returns
-    -------
-    Critic
-
-    Raises
-    ------
-    TypeError
-        If the factory does not return an nn.Module.
-    ValueError
-        If the network does not return (n, m) scores.
-
-    Examples
-    --------
-    >>> from skdim.nn.critics import Bilinear, build_critic
-    >>> build_critic(Bilinear(), 4, 5).offset.item()
-    0.0
-    """
-    scores = factory(x_features, y_features)
-    if not isinstance(scores, nn.Module):
-        raise TypeError(f"The critic factory must return a torch.nn.Module, got {type(scores).__name__}.")
-    critic = Critic(scores, offset, getattr(factory, "affine", True), getattr(factory, "temperature", None))
-    critic.eval()
-    try:
-        with torch.no_grad():
-            critic(torch.zeros(2, x_features), torch.zeros(3, y_features))
-    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(
-            f"The critic must take x of shape (n, {x_features}) and y of shape (m, {y_features}) to scores of shape (n, m); "
-            f"for n = 2 and m = 3 it raised {type(error).__name__}: {error}"
-        ) from error
-    return critic.train()
 
 
 class _Inner(nn.Module):
@@ -179,37 +68,24 @@ class _Bilinear(nn.Module):
         return x @ self.weight @ y.T / math.sqrt(min(self.weight.shape))
 
 
-class _Embedding(nn.Module):
-    """Code -> embedding: an MLP beside a linear shortcut, as Deep InfoMax's projections; linear without hidden layers."""
-
-    def __init__(self, features: int, width: int, hidden: tuple[int, ...], normalize: bool) -> None:
-        super().__init__()
-        self.shortcut = nn.Linear(features, width)
-        layers: list[nn.Module] = []
-        for size in hidden:
-            layers += [nn.Linear(features, size), nn.ReLU()]
-            features = size
-        self.mlp = nn.Sequential(*layers, nn.Linear(features, width)) if hidden else None
-        self.norm = nn.LayerNorm(width) if normalize else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        embedding = self.shortcut(x)
-        if self.mlp is not None:
-            embedding = embedding + self.mlp(x)
-        return embedding if self.norm is None else self.norm(embedding)
+def _embedding(features: int, spec: Separable) -> nn.Module:
+    """Return an MLP beside a linear shortcut, as the projections of Deep InfoMax; linear without hidden layers."""
+    shortcut = nn.Linear(features, spec.width)
+    hidden = spec.hidden_layer_sizes
+    embedding = Sum(shortcut, mlp(features, hidden, spec.width)) if hidden else shortcut
+    return nn.Sequential(embedding, nn.LayerNorm(spec.width)) if spec.normalize else embedding
 
 
 class _Separable(nn.Module):
     def __init__(self, x_features: int, y_features: int, spec: Separable) -> None:
         super().__init__()
-        sizes = spec.width, tuple(spec.hidden_layer_sizes), spec.normalize
-        self.embed_x = _Embedding(x_features, *sizes)
-        self.embed_y = self.embed_x if spec.shared else _Embedding(y_features, *sizes)
+        self.embed_x = _embedding(x_features, spec)
+        self.embed_y = self.embed_x if spec.shared else _embedding(y_features, spec)
         self.cosine = spec.temperature is not None
         self.root_width = math.sqrt(spec.width)
         # A cosine is meant to depend on directions only; an inner product gets a(x) + b(y), both 0 at first.
-        self.bias_x = None if self.cosine else _zeros(nn.Linear(x_features, 1))
-        self.bias_y = None if self.cosine else _zeros(nn.Linear(y_features, 1))
+        self.bias_x = None if self.cosine else constant(nn.Linear(x_features, 1), 0.0)
+        self.bias_y = None if self.cosine else constant(nn.Linear(y_features, 1), 0.0)
         self.exchangeable = spec.shared and self.cosine
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -219,22 +95,13 @@ class _Separable(nn.Module):
         return h @ k.T / self.root_width + self.bias_x(x) + self.bias_y(y).T
 
 
-def _zeros(layer: nn.Linear) -> nn.Linear:
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
-
-
 class _Concat(nn.Module):
     def __init__(self, x_features: int, y_features: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
         # The first layer of a network on [x, y] is a sum of one layer on each: n + m products instead of n m.
         self.first_x = nn.Linear(x_features, hidden[0])
         self.first_y = nn.Linear(y_features, hidden[0], bias=False)
-        layers: list[nn.Module] = []
-        for size_in, size_out in pairwise(hidden):
-            layers += [nn.Linear(size_in, size_out), nn.ReLU()]
-        self.rest = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+        self.rest = mlp(hidden[0], hidden[1:], 1)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         pairs = torch.relu(self.first_x(x)[:, None] + self.first_y(y)[None])
@@ -341,22 +208,22 @@ class Separable(Configured):
     width : int, default=64
         Width w of the embeddings h and k.
     hidden_layer_sizes : tuple of int, default=()
-        Hidden ReLU layers of h and k beside their linear shortcut; none makes them linear.
+        Hidden ReLU layers of h and k beside their linear shortcut. Without any, h and k are linear.
     temperature : float or None, default=0.2
         Temperature tau of the cosine. A fixed one gives better features than a learned scale, which sharpens the scores
         until the bound is tight; None learns the scale.
     normalize : bool, default=False
         Whether the embeddings end in layer normalisation, as in Deep InfoMax.
     shared : bool, default=False
-        Whether one embedding serves both sides, h = k, as it always does between the codes of two views.
+        Whether both sides have one embedding, h = k, as the codes of two views of a sample always have.
     affine : bool, default=True
         Whether a scale (without temperature) and an offset are learned, see :class:`Critic`.
 
     Raises
     ------
     ValueError
-        When called, if a size is not a positive integer, the temperature not positive, or the sides that are to share an
-        embedding have different widths.
+        When called, if a size is not a positive integer, the temperature is not positive, or ``shared`` is True and the sides
+        have different widths.
 
     Examples
     --------
@@ -387,7 +254,8 @@ class Separable(Configured):
 class Concat(Configured):
     r"""Network on the concatenation [x, y]; over a feature map this is Deep InfoMax's concat-and-convolve.
 
-    It scores all n m pairs, so its cost grows with batch size squared times locations: lower ``n_locations`` with it.
+    It scores each of the n m pairs by itself, so its cost grows with batch size squared times locations. Lower
+    ``n_locations`` if it is too slow.
 
     Parameters
     ----------
@@ -413,8 +281,8 @@ class Concat(Configured):
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
         """Build the network for codes of these widths."""
-        check_sizes("hidden_layer_sizes of Concat", self.hidden_layer_sizes, at_least=1)
-        return _Concat(x_features, y_features, tuple(self.hidden_layer_sizes))
+        hidden = check_sizes("hidden_layer_sizes of Concat", self.hidden_layer_sizes, at_least=1)
+        return _Concat(x_features, y_features, hidden)
 
 
 #: Critics by name.
@@ -427,6 +295,23 @@ CRITICS: dict[str, type[Configured]] = {
 }
 
 
+def choose_critic(
+    critic: str | CriticFactory,
+    hidden_layer_sizes: Sequence[int] | str = "auto",
+    table: Mapping[str, type[Configured] | Configured] = CRITICS,
+) -> CriticFactory:
+    """Return the factory that a name in ``table``, a configured object, a class or a function stands for.
+
+    ``hidden_layer_sizes`` configures a named critic. Raises ValueError if the name is unknown or the sizes have no effect.
+
+    >>> choose_critic("concat", (32,))
+    Concat(hidden_layer_sizes=(32,), affine=True)
+    """
+    return choose("critic", critic, table, hidden_layer_sizes=hidden_layer_sizes)
+
+
 def shared_critic(critic: CriticFactory) -> CriticFactory:
-    """Return the critic between codes of one kind: a separable one then embeds both sides alike."""
-    return replace(critic, shared=True) if isinstance(critic, Separable) else critic
+    """Return the critic between codes of one kind: one with the parameter ``shared`` then embeds both sides alike."""
+    if isinstance(critic, Configured) and "shared" in critic.get_params():
+        return copy(critic).set_params(shared=True)
+    return critic

@@ -1,7 +1,8 @@
-"""Encoders: networks from a view to a :class:`Code`, the features that Deep InfoMax relates to each other.
+"""Encoders: networks from a view to a :class:`Code`, the local, hidden and global features that objectives relate.
 
-An encoder is configured by a small object (:class:`Conv` and its kin), which is called with the shape of one input and the
-width of the code to build the network, as any class or function ``(input_shape, n_components) -> nn.Module`` may be.
+A configured object such as ``Conv(channels=(16, 32))`` is a factory: called with the shape of one input and the width of the
+code, it builds the network. Any class or function ``(input_shape, n_components) -> nn.Module`` may take its place. An encoder
+declares by its class attribute ``kind`` whether it takes an "image", a "sequence" or a "table".
 
 References
 ----------
@@ -14,99 +15,50 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Integral
-from typing import NamedTuple, TypeAlias
+from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from skdim._params import Configured, check_sizes
+from skdim._params import Configured, check_sizes, choose
+from skdim.nn.adapt import Code, EncoderFactory, LayeredEncoder, build_encoder
+from skdim.nn.layers import FlattenMap, PoolMap, convolution, mlp, normalisation, residual_block
 
-__all__ = ["ENCODERS", "MLP", "Code", "Conv", "Conv1d", "EncoderFactory", "PooledConv", "ResNet", "build_encoder"]
+__all__ = [
+    "ENCODERS",
+    "MLP",
+    "Code",
+    "Conv",
+    "Conv1d",
+    "EncoderFactory",
+    "PooledConv",
+    "ResNet",
+    "build_encoder",
+    "check_encoders",
+    "choose_encoder",
+    "takes_sequences",
+]
 
-EncoderFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
-
-#: The shortest side of a built-in encoder's local map lies between 4 and 7.
-LARGEST_MAP_SIDE = 7
+#: Encoders of images and sequences take sides of at least so many places.
 SMALLEST_SIDE = 8
+#: The shortest side of an image's local map has 4 to 7 places; a sequence, with one axis, has 8 to 15.
+LARGEST_MAP_SIDE, LARGEST_MAP_LENGTH = 7, 15
+#: Axes of an input of each kind.
+AXES = {"image": ("channels", "height", "width"), "sequence": ("channels", "length")}
 
 
-class Code(NamedTuple):
-    """What an encoder gives for n inputs.
-
-    Attributes
-    ----------
-    local : Tensor of shape (n, channels, locations)
-        C: features of parts of the input; one location where the input has no parts.
-    hidden : Tensor of shape (n, n_hidden)
-        The layer below the global code.
-    global_ : Tensor of shape (n, n_components)
-        Y: the code of the whole input.
-    """
-
-    local: Tensor
-    hidden: Tensor
-    global_: Tensor
-
-
-class _FlattenMap(nn.Module):
-    """Flatten maps place by place: in channels-last memory a view, and so is the gradient on its way back."""
-
-    def forward(self, X: Tensor) -> Tensor:
-        return X.movedim(1, -1).flatten(1)
-
-
-class _PoolMap(nn.Module):
-    """Average maps over their places."""
-
-    def forward(self, X: Tensor) -> Tensor:
-        return X.mean((2, 3))
-
-
-class Encoder(nn.Module):
-    """Local part, the rest of the body, and the linear code on top."""
-
-    def __init__(self, local: nn.Module, rest: nn.Module, n_hidden: int, n_components: int) -> None:
-        super().__init__()
-        self.local = local
-        self.rest = rest
-        self.code = nn.Linear(n_hidden, n_components)
-
-    def forward(self, X: Tensor) -> Code:
-        local = self.local(X)
-        hidden = self.rest(local)
-        return Code(local.flatten(2) if local.ndim > 2 else local.unsqueeze(2), hidden, self.code(hidden))
-
-
-def _norm(kind: str, channels: int, dims: int) -> nn.Module:
-    if kind == "group":
-        return nn.GroupNorm(1, channels)
-    if kind == "batch":
-        return nn.BatchNorm1d(channels) if dims == 1 else nn.BatchNorm2d(channels)
-    raise ValueError(f"norm must be 'batch' or 'group', got {kind!r}.")
-
-
-def _dense(features: int, hidden_layer_sizes: Sequence[int], norm: str) -> tuple[nn.Sequential, int]:
-    layers: list[nn.Module] = []
-    for size in hidden_layer_sizes:
-        normalisation = [] if norm == "none" else [_norm(norm, size, 1)]
-        layers += [nn.Linear(features, size), *normalisation, nn.ReLU(inplace=True)]
-        features = size
-    return nn.Sequential(*layers), features
-
-
-def _sides(input_shape: tuple[int, ...], dims: int, encoder: str) -> tuple[int, tuple[int, ...]]:
-    """Return channels and side lengths, or say why the shape does not fit the encoder."""
-    what = {1: "(channels, length)", 2: "(channels, height, width)"}[dims]
-    if len(input_shape) != dims + 1:
-        raise ValueError(f"encoder {encoder!r} takes inputs of shape {what}, got {input_shape}.")
+def _sides(encoder: Conv | PooledConv | Conv1d | ResNet, input_shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+    """Return channels and side lengths, or raise if the shape does not fit the encoder."""
+    name, axes = type(encoder).__name__, AXES[encoder.kind]
+    if len(input_shape) != len(axes):
+        raise ValueError(f"{name} takes inputs of shape ({', '.join(axes)}), got {input_shape}.")
     if min(input_shape[1:]) < SMALLEST_SIDE:
         raise ValueError(
-            f"encoder {encoder!r} needs sides of at least {SMALLEST_SIDE}, got {input_shape[1:]}: "
-            "use encoder='mlp' for smaller inputs."
+            f"{name} needs sides of at least {SMALLEST_SIDE}, got {input_shape[1:]}: use encoder='mlp' for smaller inputs."
         )
     return input_shape[0], input_shape[1:]
 
@@ -129,6 +81,36 @@ def _widen(channels: Sequence[int], n_layers: int) -> list[int]:
     return [channels[min(layer, len(channels) - 1)] for layer in range(n_layers)]
 
 
+def _convolutional(
+    encoder: Conv | Conv1d, input_shape: tuple[int, ...], n_components: int, largest: int, top: bool
+) -> LayeredEncoder:
+    """Build strided convolutions down to sides of at most ``largest``, and one more above the local map if ``top``."""
+    n_channels, sides = _sides(encoder, input_shape)
+    _check_kernel(encoder.kernel_size)
+    strides = _strides(min(sides), 2, largest)
+    widths = [n_channels, *_widen(check_sizes("channels", encoder.channels, at_least=1), len(strides) + top)]
+    layers = [
+        convolution(len(sides), pair, encoder.kernel_size, stride, encoder.norm)
+        for pair, stride in zip(pairwise(widths), [*strides, *[2] * top], strict=True)
+    ]
+    return _assemble(encoder, layers, len(strides), input_shape, n_components)
+
+
+def _assemble(
+    encoder: Conv | Conv1d | ResNet,
+    layers: Sequence[nn.Module],
+    n_local: int,
+    input_shape: tuple[int, ...],
+    n_components: int,
+) -> LayeredEncoder:
+    """Build the local map of the first layers, the others flattened, and the fully connected layers on top."""
+    local, top = nn.Sequential(*layers[:n_local]), nn.Sequential(*layers[n_local:], FlattenMap())
+    n_flat = _n_features(nn.Sequential(local, top), input_shape)
+    sizes = check_sizes("hidden_layer_sizes", encoder.hidden_layer_sizes)
+    rest = nn.Sequential(*top, *mlp(n_flat, sizes, norm=encoder.norm))
+    return LayeredEncoder(local, rest, (n_flat, *sizes)[-1], n_components)
+
+
 def _n_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     with torch.no_grad():  # in eval mode: the trial pass must not enter the batch statistics
         width = int(module.eval()(torch.zeros(2, *input_shape)).flatten(1).shape[1])
@@ -140,22 +122,22 @@ def _n_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
 class Conv(Configured):
     """Convolutional encoder for images of 8 x 8 and more.
 
-    Strided convolutions, each with normalisation and ReLU, lead to a local map of 4 to 7 locations a side; one more
-    strided convolution, flattened, is the hidden layer, and a linear layer gives the code.
+    Strided convolutions, each with normalisation and ReLU, lead to a local map of 4 to 7 locations a side. One more strided
+    convolution, flattened, is the hidden layer, and a linear layer returns the code.
 
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
-        Channels of the layers in turn, the last one repeated where the image needs more layers.
+        Channels of the layers in turn. The last number is repeated if the image needs more layers.
     kernel_size : int, default=3
         Odd side of the kernels.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
-        Normalisation by batch statistics, or per sample over channels and places (one group).
+        Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
     top : bool, default=True
-        Whether a convolution stands between the local map and the fully connected part; False as in the paper's encoder
-        for 28 x 28 images.
+        Whether there is a convolution between the local map and the fully connected layers. The encoder of Hjelm et al. [1]_
+        for 28 x 28 images has none.
 
     Raises
     ------
@@ -171,6 +153,7 @@ class Conv(Configured):
     ((2, 64, 49), (2, 2048), (2, 64))
     """
 
+    kind: ClassVar[str] = "image"
     channels: tuple[int, ...] = (32, 64, 128)
     kernel_size: int = 3
     hidden_layer_sizes: tuple[int, ...] = ()
@@ -179,30 +162,15 @@ class Conv(Configured):
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape."""
-        n_channels, sides = _sides(input_shape, 2, "conv")
-        _check_kernel(self.kernel_size)
-        strides = _strides(min(sides), least=2)
-        widths = [n_channels, *_widen(check_sizes("channels", self.channels, at_least=1), len(strides) + self.top)]
-        layers = [
-            self._layer(size_in, size_out, stride)
-            for (size_in, size_out), stride in zip(pairwise(widths), [*strides, *[2] * self.top], strict=True)
-        ]
-        local, top = nn.Sequential(*layers[: len(strides)]), nn.Sequential(*layers[len(strides) :], _FlattenMap())
-        n_flat = _n_features(nn.Sequential(local, top), input_shape)
-        dense, n_hidden = _dense(n_flat, check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
-        return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
-
-    def _layer(self, size_in: int, size_out: int, stride: int) -> nn.Module:
-        convolution = nn.Conv2d(size_in, size_out, self.kernel_size, stride, self.kernel_size // 2, bias=False)
-        return nn.Sequential(convolution, _norm(self.norm, size_out, 2), nn.ReLU(inplace=True))
+        return _convolutional(self, input_shape, n_components, LARGEST_MAP_SIDE, self.top)
 
 
 @dataclass
 class PooledConv(Configured):
-    """The convolutional encoder of Tschannen et al. [4]_, Section 3.3: strided convolutions, one normalisation, one average.
+    """Convolutional encoder of Tschannen et al. [4]_, Section 3.3: strided convolutions, one normalisation, one average.
 
-    Convolutions of stride 2 with ReLU; their last map, normalised per sample over channels and places with a scale and shift
-    for each channel, is the local map, its mean over places the hidden layer, and a linear layer gives the code.
+    Convolutions of stride 2 with ReLU are followed by a normalisation per sample over channels and places, with a scale and a
+    shift for each channel: the local map. Its mean over places is the hidden layer, and a linear layer returns the code.
 
     Parameters
     ----------
@@ -224,20 +192,20 @@ class PooledConv(Configured):
     219748
     """
 
+    kind: ClassVar[str] = "image"
     channels: tuple[int, ...] = (64, 128)
     kernel_size: int = 5
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape."""
-        n_channels, _ = _sides(input_shape, 2, "pooled_conv")
+        n_channels, _ = _sides(self, input_shape)
         _check_kernel(self.kernel_size)
         channels = check_sizes("channels", self.channels, at_least=1)
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise((n_channels, *channels)):
-            convolution = nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2)
-            layers += [convolution, nn.ReLU(inplace=True)]
-        local = nn.Sequential(*layers, _norm("group", channels[-1], 2))
-        return Encoder(local, _PoolMap(), channels[-1], n_components)
+            layers += [nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2), nn.ReLU(inplace=True)]
+        local = nn.Sequential(*layers, normalisation("group", channels[-1], 2))
+        return LayeredEncoder(local, PoolMap(), channels[-1], n_components)
 
 
 @dataclass
@@ -247,13 +215,13 @@ class Conv1d(Configured):
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
-        Channels of the layers in turn, the last one repeated where the sequence needs more layers.
+        Channels of the layers in turn. The last number is repeated if the sequence needs more layers.
     kernel_size : int, default=5
         Odd length of the kernels.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
-        Normalisation by batch statistics, or per sample over channels and places (one group).
+        Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
 
     Raises
     ------
@@ -269,6 +237,7 @@ class Conv1d(Configured):
     ((2, 128, 13), (2, 16))
     """
 
+    kind: ClassVar[str] = "sequence"
     channels: tuple[int, ...] = (32, 64, 128)
     kernel_size: int = 5
     hidden_layer_sizes: tuple[int, ...] = ()
@@ -276,59 +245,24 @@ class Conv1d(Configured):
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape."""
-        n_channels, (length,) = _sides(input_shape, 1, "conv1d")
-        _check_kernel(self.kernel_size)
-        # A sequence has one axis: 8 to 15 locations stand where an image has 4 x 4 to 7 x 7.
-        strides = _strides(length, least=2, largest=15)
-        widths = [n_channels, *_widen(check_sizes("channels", self.channels, at_least=1), len(strides) + 1)]
-        layers = [
-            nn.Sequential(
-                nn.Conv1d(size_in, size_out, self.kernel_size, stride, self.kernel_size // 2, bias=False),
-                _norm(self.norm, size_out, 1),
-                nn.ReLU(inplace=True),
-            )
-            for (size_in, size_out), stride in zip(pairwise(widths), [*strides, 2], strict=True)
-        ]
-        local, top = nn.Sequential(*layers[:-1]), nn.Sequential(layers[-1], _FlattenMap())
-        n_flat = _n_features(nn.Sequential(local, top), input_shape)
-        dense, n_hidden = _dense(n_flat, check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
-        return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
-
-
-class _Residual(nn.Module):
-    """Two 3 x 3 convolutions beside the identity, or a strided 1 x 1 convolution where the shape changes."""
-
-    def __init__(self, size_in: int, size_out: int, stride: int, norm: str) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(
-            nn.Conv2d(size_in, size_out, 3, stride, 1, bias=False),
-            _norm(norm, size_out, 2),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(size_out, size_out, 3, 1, 1, bias=False),
-            _norm(norm, size_out, 2),
-        )
-        same = size_in == size_out and stride == 1
-        self.shortcut = nn.Identity() if same else nn.Conv2d(size_in, size_out, 1, stride, bias=False)
-
-    def forward(self, X: Tensor) -> Tensor:
-        return torch.relu(self.branch(X) + self.shortcut(X))
+        return _convolutional(self, input_shape, n_components, LARGEST_MAP_LENGTH, top=True)
 
 
 @dataclass
 class ResNet(Configured):
     """Residual encoder for images of 8 x 8 and more: deeper and slower than :class:`Conv`.
 
-    A convolution and strided residual blocks lead to a local map of 4 to 7 locations a side; a last strided block,
+    A convolution and strided residual blocks [3]_ lead to a local map of 4 to 7 locations a side. A last strided block,
     flattened, is the hidden layer.
 
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
-        Channels of the stem and the blocks in turn, the last one repeated where the image needs more blocks.
+        Channels of the stem and the blocks in turn. The last number is repeated if the image needs more blocks.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last block and the code.
     norm : {"batch", "group"}, default="batch"
-        Normalisation by batch statistics, or per sample over channels and places (one group).
+        Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
 
     Raises
     ------
@@ -344,26 +278,22 @@ class ResNet(Configured):
     ((2, 128, 16), (2, 512))
     """
 
+    kind: ClassVar[str] = "image"
     channels: tuple[int, ...] = (32, 64, 128)
     hidden_layer_sizes: tuple[int, ...] = ()
     norm: str = "batch"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape."""
-        n_channels, sides = _sides(input_shape, 2, "resnet")
+        n_channels, sides = _sides(self, input_shape)
         strides = _strides(min(sides), least=1)
         widths = _widen(check_sizes("channels", self.channels, at_least=1), len(strides) + 2)
-        stem = nn.Sequential(
-            nn.Conv2d(n_channels, widths[0], 3, 1, 1, bias=False), _norm(self.norm, widths[0], 2), nn.ReLU(inplace=True)
-        )
+        stem = convolution(2, (n_channels, widths[0]), 3, 1, self.norm)
         blocks = [
-            _Residual(size_in, size_out, stride, self.norm)
-            for (size_in, size_out), stride in zip(pairwise(widths), [*strides, 2], strict=True)
+            residual_block(pair, stride, self.norm)
+            for pair, stride in zip(pairwise(widths), [*strides, 2], strict=True)
         ]
-        local, top = nn.Sequential(stem, *blocks[:-1]), nn.Sequential(blocks[-1], _FlattenMap())
-        n_flat = _n_features(nn.Sequential(local, top), input_shape)
-        dense, n_hidden = _dense(n_flat, check_sizes("hidden_layer_sizes", self.hidden_layer_sizes), self.norm)
-        return Encoder(local, nn.Sequential(*top, *dense), n_hidden, n_components)
+        return _assemble(self, [stem, *blocks], len(blocks), input_shape, n_components)
 
 
 @dataclass
@@ -391,98 +321,59 @@ class MLP(Configured):
     ((2, 32, 1), (2, 16), (2, 4))
     """
 
+    kind: ClassVar[str] = "table"
     hidden_layer_sizes: tuple[int, ...] = (256, 256)
     norm: str = "group"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape; stacked inputs are flattened."""
-        sizes = check_sizes("hidden_layer_sizes of encoder 'mlp'", self.hidden_layer_sizes, at_least=1)
+        sizes = check_sizes("hidden_layer_sizes of MLP", self.hidden_layer_sizes, at_least=1)
         if self.norm not in ("group", "batch", "none"):
-            raise ValueError(f"norm of encoder 'mlp' must be 'group', 'batch' or 'none', got {self.norm!r}.")
-        local, n_local = _dense(math.prod(input_shape), sizes[:1], self.norm)
-        rest, n_hidden = _dense(n_local, sizes[1:], self.norm)
-        return Encoder(nn.Sequential(nn.Flatten(), *local), rest, n_hidden, n_components)
-
-
-class _Adapted(nn.Module):
-    """A user's network, its output made a :class:`Code`."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, X: Tensor) -> Code:
-        output = self.network(X)
-        if isinstance(output, Tensor):
-            return Code(output.flatten(1).unsqueeze(2), output, output)
-        local, hidden, global_ = output
-        return Code(local.flatten(2) if local.ndim > 2 else local.unsqueeze(2), hidden, global_)
-
-
-def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-    """Build an encoder and check, on a pass of two zero inputs, that it returns codes of the promised shapes.
-
-    Parameters
-    ----------
-    factory : callable (input_shape, n_components) -> nn.Module
-        The network returns a :class:`Code`, a triple like it, or one tensor (n, n_components), which then serves as
-        local (one location), hidden and global features alike.
-    input_shape : tuple of int
-        Shape of one input.
-    n_components : int
-        Width of the global code.
-
-    Returns
-    -------
-    nn.Module
-        Its ``forward`` gives a :class:`Code`.
-
-    Raises
-    ------
-    TypeError
-        If the factory does not return an nn.Module.
-    ValueError
-        If the network's output has the wrong shape.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from skdim.nn.encoders import build_encoder
-    >>> network = build_encoder(lambda shape, width: nn.Linear(shape[0], width), (10,), 4)
-    >>> network.local_shape, network.n_hidden
-    ((4, 1), 4)
-    """
-    network = factory(input_shape, n_components)
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"The encoder factory must return a torch.nn.Module, got {type(network).__name__}.")
-    encoder = network if isinstance(network, Encoder) else _Adapted(network)
-    training = encoder.training
-    encoder.eval()
-    with torch.no_grad():
-        code = _check_code(encoder, input_shape, n_components)
-    encoder.train(training)
-    encoder.local_shape = tuple(code.local.shape[1:])  # type: ignore[assignment]
-    encoder.n_components = n_components  # type: ignore[assignment]
-    encoder.n_hidden = int(code.hidden.shape[1])  # type: ignore[assignment]
-    return encoder
-
-
-def _check_code(encoder: nn.Module, input_shape: tuple[int, ...], n_components: int) -> Code:
-    expected = (
-        f"The encoder must return a tensor of shape (n, {n_components}), or a Code of local (n, channels, ...), hidden "
-        f"(n, n_hidden) and global_ (n, {n_components}) features, for inputs of shape (n, {', '.join(map(str, input_shape))})"
-    )
-    try:
-        code: Code = encoder(torch.zeros(2, *input_shape))
-        shapes = [tuple(part.shape) for part in code]
-    except Exception as error:
-        raise ValueError(f"{expected}; it raised {type(error).__name__}: {error}") from error
-    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (2,) for shape in shapes):
-        raise ValueError(
-            f"{expected}; for n = 2 it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
-        )
-    return code
+            raise ValueError(f"norm of MLP must be 'group', 'batch' or 'none', got {self.norm!r}.")
+        local = nn.Sequential(nn.Flatten(), *mlp(math.prod(input_shape), sizes[:1], norm=self.norm))
+        return LayeredEncoder(local, mlp(sizes[0], sizes[1:], norm=self.norm), sizes[-1], n_components)
 
 
 #: Encoders by name.
 ENCODERS: dict[str, type[Configured]] = {"conv": Conv, "conv1d": Conv1d, "resnet": ResNet, "mlp": MLP}
+
+
+def choose_encoder(
+    encoder: str | EncoderFactory, input_shape: tuple[int, ...], hidden_layer_sizes: Sequence[int] | str = "auto"
+) -> EncoderFactory:
+    """Return the factory that a name, a configured object, a class or a function stands for.
+
+    "auto" is "conv" for images and "conv1d" for sequences with sides of 8 or more, else "mlp". ``hidden_layer_sizes`` is for a
+    named encoder. Raises ValueError if the name is unknown, the sizes have no effect, or an encoder of images is given flat
+    samples.
+
+    >>> choose_encoder("auto", (1, 7, 7), (64,))
+    MLP(hidden_layer_sizes=(64,), norm='group')
+    """
+    check_encoders([encoder], hidden_layer_sizes)
+    if isinstance(encoder, str) and encoder == "auto":
+        is_map = len(input_shape) > 1 and min(input_shape[1:]) >= SMALLEST_SIDE
+        encoder = "mlp" if not is_map else "conv1d" if len(input_shape) == 2 else "conv"
+    if len(input_shape) == 1 and _kind(encoder) == "image":
+        raise ValueError(
+            f"encoder={encoder!r} takes images: give X as (n, H, W) or (n, C, H, W), or flat with input_shape; got flat "
+            f"samples of {input_shape[0]} features."
+        )
+    return choose("encoder", encoder, ENCODERS, hidden_layer_sizes=hidden_layer_sizes)
+
+
+def check_encoders(encoders: Sequence[object], hidden_layer_sizes: object = "auto") -> None:
+    """Raise ValueError if a name is unknown or ``hidden_layer_sizes`` has no effect on any of the encoders."""
+    named = any(isinstance(encoder, str) for encoder in encoders)
+    for encoder in encoders:
+        sizes = hidden_layer_sizes if isinstance(encoder, str) or not named else "auto"
+        choose("encoder", encoder, {"auto": MLP, **ENCODERS}, hidden_layer_sizes=sizes)
+
+
+def takes_sequences(encoder: object) -> bool:
+    """Whether an encoder, given as in :func:`choose_encoder`, declares that it takes sequences (channels, length)."""
+    return _kind(encoder) == "sequence"
+
+
+def _kind(encoder: object) -> object:
+    return getattr(ENCODERS.get(encoder) if isinstance(encoder, str) else encoder, "kind", None)

@@ -14,35 +14,36 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from numbers import Real
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skdim._params import Configured, check_size, check_sizes
+from skdim.nn.layers import Sum, mlp
 
 __all__ = ["CouplingNetwork", "Couplings", "ResidualMLP"]
 
-#: Standard deviation of the weights at the start; theirs, Appendix B.
+#: Standard deviation of the weights at the start: Tschannen et al., Appendix B.
 INITIAL_SD = 1e-4
 
 
-def _linear(size_in: int, size_out: int) -> nn.Linear:
-    """Return a layer that is next to zero: weights from a normal distribution cut at two standard deviations."""
+def _near_zero(size_in: int, size_out: int) -> nn.Linear:
+    """Return a layer with weights near zero, from a normal distribution cut at two standard deviations."""
     layer = nn.Linear(size_in, size_out)
     nn.init.trunc_normal_(layer.weight, std=INITIAL_SD, a=-2 * INITIAL_SD, b=2 * INITIAL_SD)
     nn.init.zeros_(layer.bias)
     return layer
 
 
-def _width(encoder: str, input_shape: tuple[int, ...], n_components: int) -> int:
-    """Return the width of inputs and code, or say that they differ."""
+def _width(encoder: Configured, input_shape: tuple[int, ...], n_components: int) -> int:
+    """Return the width of inputs and code, or raise if they differ."""
     width = math.prod(input_shape)
     if n_components != width:
         raise ValueError(
-            f"encoder {encoder} keeps the width: n_components must be {width} for inputs of shape {input_shape}, "
+            f"{type(encoder).__name__} keeps the width: n_components must be {width} for inputs of shape {input_shape}, "
             f"got {n_components}."
         )
     return width
@@ -58,11 +59,8 @@ class _Coupling(nn.Module):
         self.sizes = width // 2, width - width // 2
         self.scale = scale
         self.smallest_scale = smallest_scale
-        layers: list[nn.Module] = []
-        for size_in, size_out in pairwise((self.sizes[0], *hidden_layer_sizes)):
-            layers += [_linear(size_in, size_out), nn.ReLU(inplace=True)]
         n_outputs = self.sizes[1] * (2 if scale else 1)
-        self.network = nn.Sequential(*layers, _linear((self.sizes[0], *hidden_layer_sizes)[-1], n_outputs))
+        self.network = mlp(self.sizes[0], hidden_layer_sizes, n_outputs, linear=_near_zero)
         self.register_buffer("order", torch.randperm(width))
 
     def forward(self, X: Tensor) -> Tensor:
@@ -129,8 +127,8 @@ class Couplings(Configured):
 
     .. math:: (x_a, x_b) \mapsto P\,(x_a,\; x_b + t(x_a)), \qquad \log |\det J| = 0
 
-    The volume is preserved, so even the entropy of the code is that of the input. Weights start next to zero, and with them
-    every shift t: the network starts as a permutation. ``n_components`` must be the width of the input.
+    The volume is preserved, so the code has the entropy of the input. Weights and shifts t start near zero: the network
+    starts as a permutation. ``n_components`` must be the width of the input.
 
     Parameters
     ----------
@@ -139,21 +137,21 @@ class Couplings(Configured):
     hidden_layer_sizes : tuple of int, default=(512, 512)
         ReLU layers of each coupling's network.
     scale : bool, default=False
-        Whether the second half is also multiplied by a positive factor, softplus of a second output, that starts at 1: affine
-        couplings [3]_, still bijective.
+        Whether the second half is also multiplied by a positive factor, which starts at 1: affine couplings [3]_. They are
+        bijective, too.
     smallest_scale : float, default=1e-7
-        What every factor is above, between 0 and 1. The default, theirs [1]_, may leave a bijection on paper alone: products of
-        factors near it exceed float32's precision, and ``inverse`` does not find the input any more.
+        Lower bound of the factors, between 0 and 1. With the default, which is theirs [1]_, products of small factors may
+        exceed the precision of float32, and ``inverse`` then does not return the input.
 
     Raises
     ------
     ValueError
-        When called, if ``n_components`` is not the width of the input, the input has one value alone, a size is not a
-        positive integer, or ``smallest_scale`` outside its range.
+        When called, if ``n_components`` is not the width of the input, the input has a single value, a size is not a positive
+        integer, or ``smallest_scale`` is outside its range.
 
     Examples
     --------
-    Thirty couplings of the half of an image, as in Tschannen et al. [1]_, and their start: a permutation.
+    Thirty couplings for half an image, as in Tschannen et al. [1]_, start as a permutation.
 
     >>> import torch
     >>> from skdim.nn.invertible import Couplings
@@ -165,6 +163,7 @@ class Couplings(Configured):
     True
     """
 
+    kind: ClassVar[str] = "table"
     n_couplings: int = 30
     hidden_layer_sizes: tuple[int, ...] = (512, 512)
     scale: bool = False
@@ -172,7 +171,7 @@ class Couplings(Configured):
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape; stacked inputs are flattened."""
-        width = _width("Couplings", input_shape, n_components)
+        width = _width(self, input_shape, n_components)
         if width < 2:
             raise ValueError(f"Couplings need inputs of two values at least, got the shape {input_shape}.")
         check_size("n_couplings", self.n_couplings)
@@ -182,19 +181,6 @@ class Couplings(Configured):
         return CouplingNetwork(
             [_Coupling(width, sizes, self.scale, self.smallest_scale) for _ in range(self.n_couplings)]
         )
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int, n_hidden_layers: int) -> None:
-        super().__init__()
-        self.hidden = nn.ModuleList([_linear(width, width) for _ in range(n_hidden_layers)])
-        self.last = _linear(width, width)
-
-    def forward(self, X: Tensor) -> Tensor:
-        Y = X.flatten(1)
-        for layer in self.hidden:
-            Y = Y + torch.relu(layer(Y))
-        return Y + self.last(Y)
 
 
 @dataclass
@@ -213,7 +199,7 @@ class ResidualMLP(Configured):
     Raises
     ------
     ValueError
-        When called, if ``n_components`` is not the width of the input or ``n_hidden_layers`` not a positive integer.
+        When called, if ``n_components`` is not the width of the input or ``n_hidden_layers`` is not a positive integer.
 
     Examples
     --------
@@ -224,10 +210,15 @@ class ResidualMLP(Configured):
     True
     """
 
+    kind: ClassVar[str] = "table"
     n_hidden_layers: int = 4
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         """Build the network for inputs of this shape; stacked inputs are flattened."""
-        width = _width("ResidualMLP", input_shape, n_components)
+        width = _width(self, input_shape, n_components)
         check_size("n_hidden_layers", self.n_hidden_layers)
-        return _Residual(width, self.n_hidden_layers)
+        hidden = [
+            Sum(nn.Identity(), nn.Sequential(_near_zero(width, width), nn.ReLU(inplace=True)))
+            for _ in range(self.n_hidden_layers)
+        ]
+        return nn.Sequential(nn.Flatten(), *hidden, Sum(nn.Identity(), _near_zero(width, width)))

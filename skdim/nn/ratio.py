@@ -1,10 +1,10 @@
 r"""Networks for the log density ratio of two vectors, as MI estimation trains them.
 
-Their inputs are canonical variates. :class:`SeparableRatio` adds to the closed-form Gaussian log ratio what is left,
+Their inputs are canonical variates. :class:`SeparableRatio` learns what the closed-form Gaussian log ratio leaves,
 
 .. math:: f(x, y) = r_{Gauss}(x, y) + h(x)^\top k(y) / \sqrt w + a(x) + b(y) + o
 
-and :class:`JointRatio` is one network on both, for the sharp edges of low dimensions. :class:`StackedRatio` weighs several.
+:class:`JointRatio` is one network on both sides, for low dimensions, and :class:`StackedRatio` a weighted sum of several.
 
 References
 ----------
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -24,12 +23,12 @@ from torch import Tensor, nn
 
 from skdim.bounds import Criterion
 from skdim.inputs.batches import Rows
+from skdim.nn.gaussian import rows_at_once
+from skdim.nn.layers import constant, mlp
 from skdim.nn.objectives.objective import Draws, Objective
 
 __all__ = [
-    "GaussianReference",
     "JointRatio",
-    "MixtureReference",
     "RadialInputs",
     "RatioObjective",
     "ReferencedCritic",
@@ -39,35 +38,23 @@ __all__ = [
 
 #: Leading axes that the radius is multiplied with.
 N_RADIAL = 8
-#: Inputs of no relevance keep this share of the most relevant one's scale, so that what they hold can still be found.
+#: Smallest scale of an input relative to the most relevant one, so that a network can still learn from it.
 SMALLEST_RELEVANCE = 0.03
-#: Factor on the first layer's weights at the start: standardised inputs ask for sharper functions than torch's default.
+#: Factor on the first layer's weights at the start: on standardised inputs, torch's default gives functions too smooth.
 FIRST_GAIN = 2.0
-#: Numbers that the scoring of all pairs holds at once for each layer or component: they stay in the processor's cache.
-NUMBERS_AT_ONCE = 2**18
-#: About the units of a layer of a critic that scores pairs one by one.
+#: Units that a layer of a critic that scores pairs one by one is taken to have.
 WIDTH_OF_NAMED = 128
-#: Rows that weights of several networks are fitted to at least, and the largest weight that a sound fit has.
+#: Fewest rows that the weights of several networks are fitted to, and the largest weight that is accepted.
 FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0
-
-
-def _rows_at_once(n_columns: int, n_numbers: int) -> int:
-    """Return how many rows of x to score at once against ``n_columns`` rows of y, at so many numbers a pair."""
-    return max(1, NUMBERS_AT_ONCE // (n_columns * n_numbers))
 
 
 class RadialInputs(nn.Module):
     """Variates (n, d) -> inputs (n, p): the variates, the log of their squared norm, and its products with the leading ones.
 
-    Heavy tails and rotations by an angle that grows with the radius are simple functions of these and hard ones of the
+    Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs, and not of the
     variates alone.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-        Training rows, by which the log radius is standardised.
-    radial : bool, default=True
-        False gives the variates alone.
+    The log radius is standardised by that of the training rows ``x``. With ``radial=False`` the inputs are the variates.
     """
 
     mean: Tensor
@@ -92,104 +79,6 @@ class RadialInputs(nn.Module):
         return torch.cat([x, log_radius, log_radius * x[:, :N_RADIAL]], dim=1)
 
 
-class GaussianReference(nn.Module):
-    """The closed-form log ratio of Gaussian variates for all pairs, each axis with a learnable scale.
-
-    Parameters
-    ----------
-    correlations : Tensor of shape (k,)
-        Canonical correlations of the first k variates; none gives 0.
-    """
-
-    linear: Tensor
-    quadratic: Tensor
-    constant: Tensor
-
-    def __init__(self, correlations: Tensor) -> None:
-        super().__init__()
-        rest = 1 - correlations.double().square()
-        self.register_buffer("linear", (correlations / rest).float())
-        self.register_buffer("quadratic", (correlations.square() / (2 * rest)).float())
-        self.register_buffer("constant", (-0.5 * rest.log().sum()).float())
-        self.log_scale = nn.Parameter(torch.zeros(len(correlations)))
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        k = len(self.linear)
-        x, y, scale = x[:, :k], y[:, :k], self.log_scale.exp()
-        own = x.square() @ (scale * self.quadratic)
-        others = y.square() @ (scale * self.quadratic)
-        return (x * (scale * self.linear)) @ y.T - own[:, None] - others[None] + self.constant
-
-
-class MixtureReference(nn.Module):
-    r"""The closed-form log ratio of a mixture of Gaussians, for all pairs.
-
-    .. math:: r(x, y) = \log \sum_k w_k N(x, y; \mu_k, \Sigma_k)
-              - \log \sum_k w_k N(x; \mu_k^x, \Sigma_k^{xx}) - \log \sum_k w_k N(y; \mu_k^y, \Sigma_k^{yy})
-
-    Parameters
-    ----------
-    weights : Tensor of shape (k,)
-        Weights of the components.
-    means : Tensor of shape (k, d_x + d_y)
-        Their means.
-    covariances : Tensor of shape (k, d_x + d_y, d_x + d_y)
-        Their covariances.
-    dim_x : int
-        How many of the dimensions are x's.
-    """
-
-    log_weights: Tensor
-    means: Tensor
-    precisions_x: Tensor
-    precisions_y: Tensor
-    precisions_xy: Tensor
-    marginals_x: Tensor
-    marginals_y: Tensor
-    log_norms: Tensor
-
-    def __init__(self, weights: Tensor, means: Tensor, covariances: Tensor, dim_x: int) -> None:
-        super().__init__()
-        self.dim_x, self.dim_y = dim_x, means.shape[1] - dim_x
-        precisions = torch.linalg.inv(covariances.double())
-        parts = covariances[:, :dim_x, :dim_x].double(), covariances[:, dim_x:, dim_x:].double()
-        buffers = {
-            "log_weights": weights.double().log(),
-            "means": means,
-            "precisions_x": precisions[:, :dim_x, :dim_x],
-            "precisions_y": precisions[:, dim_x:, dim_x:],
-            "precisions_xy": precisions[:, :dim_x, dim_x:],
-            "marginals_x": torch.linalg.inv(parts[0]),
-            "marginals_y": torch.linalg.inv(parts[1]),
-            # The powers of 2 pi cancel.
-            "log_norms": -0.5 * torch.stack([torch.logdet(part) for part in (covariances.double(), *parts)]),
-        }
-        for name, value in buffers.items():
-            self.register_buffer(name, value.float())
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x = x[:, None, : self.dim_x] - self.means[:, : self.dim_x]  # (n, k, d_x)
-        y = y[:, None, : self.dim_y] - self.means[:, self.dim_x :]
-        log_joint, log_x, log_y = self.log_weights + self.log_norms
-        own = log_joint - 0.5 * _quadratic(x, self.precisions_x)
-        others = -0.5 * _quadratic(y, self.precisions_y).T[:, None]
-        across = torch.einsum("nkx,kxy->kny", x, self.precisions_xy)
-        # Every component has a score for each pair: a few rows at a time.
-        rows = _rows_at_once(len(y), len(log_joint))
-        joint = [
-            torch.logsumexp(part.T[:, :, None] + others - left @ y.permute(1, 2, 0), 0)
-            for part, left in zip(own.split(rows), across.split(rows, dim=1), strict=True)
-        ]
-        log_p_x = torch.logsumexp(log_x - 0.5 * _quadratic(x, self.marginals_x), 1)
-        log_p_y = torch.logsumexp(log_y - 0.5 * _quadratic(y, self.marginals_y), 1)
-        return torch.cat(joint) - log_p_x[:, None] - log_p_y[None]
-
-
-def _quadratic(x: Tensor, matrices: Tensor) -> Tensor:
-    """Return x_k' M_k x_k, (n, k, d), (k, d, d) -> (n, k)."""
-    return torch.einsum("nkd,kde,nke->nk", x, matrices, x)
-
-
 class _Embedding(nn.Module):
     """Inputs (n, p) -> embedding (n, width) and bias (n,), after the inputs are scaled by their relevance."""
 
@@ -198,15 +87,10 @@ class _Embedding(nn.Module):
     def __init__(self, n_inputs: int, hidden: Sequence[int], width: int, relevance: Tensor | None) -> None:
         super().__init__()
         self.register_buffer("relevance", torch.eye(n_inputs) if relevance is None else relevance)
-        layers: list[nn.Module] = []
-        size_in = n_inputs
-        for size in hidden:
-            layers += [nn.Linear(size_in, size), nn.ReLU(inplace=True)]
-            size_in = size
-        self.body = nn.Sequential(*layers)
-        self.top = nn.Linear(size_in, width + 1)
+        self.body = mlp(n_inputs, hidden)
+        self.top = nn.Linear((n_inputs, *hidden)[-1], width + 1)
         with torch.no_grad():
-            for parameter in layers[0].parameters() if layers else ():
+            for parameter in self.body[:1].parameters():
                 parameter.mul_(FIRST_GAIN)
             self.top.weight[-1] = 0
             self.top.bias[-1] = 0
@@ -217,22 +101,10 @@ class _Embedding(nn.Module):
 
 
 class SeparableRatio(nn.Module):
-    """A reference plus an inner product of two embeddings, which starts at zero: the network learns what is left.
+    """A reference plus an inner product of two embeddings, which starts at zero.
 
-    Parameters
-    ----------
-    inputs_x, inputs_y : RadialInputs
-        Variates -> inputs.
-    reference : GaussianReference or MixtureReference
-        Variates -> scores.
-    hidden : sequence of int
-        ReLU layers of each side.
-    width : int
-        Width w of the embeddings.
-    offset : float
-        Start of the offset o.
-    relevance : pair of Tensor or None
-        Matrices (p, p) that scale the inputs of each side, from :meth:`relevance_of`.
+    ``offset`` is the start of o, ``width`` that of the embeddings, and ``relevance`` a pair of matrices (p, p) from
+    :meth:`relevance_of` that scale the inputs of each side.
     """
 
     def __init__(
@@ -251,8 +123,7 @@ class SeparableRatio(nn.Module):
         relevance_x, relevance_y = relevance or (None, None)
         self.embed_x = _Embedding(inputs_x.n_inputs, hidden, width, relevance_x)
         self.embed_y = _Embedding(inputs_y.n_inputs, hidden, width, relevance_y)
-        nn.init.zeros_(self.embed_y.top.weight)
-        nn.init.zeros_(self.embed_y.top.bias)
+        constant(self.embed_y.top, 0.0)
         self.root_width = math.sqrt(width)
         self.offset = nn.Parameter(torch.tensor(float(offset)))
 
@@ -266,12 +137,12 @@ class SeparableRatio(nn.Module):
         return self.reference(inputs_x, inputs_y) + left + self.offset  # inputs begin with the variates
 
     def relevance_of(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor] | None:
-        r"""Return how much the scores of joint samples depend on each direction of the inputs, as matrices that scale them.
+        r"""Return matrices that scale the inputs of both sides by how much the scores of joint samples depend on them.
 
         .. math:: R = M^{1/2} / \|M^{1/2}\|, \quad M = E[\nabla f \, \nabla f^\top]
 
-        the average gradient outer product [1]_. A network trained anew on scaled inputs sees first what matters, and does not
-        fit the noise of the other directions. None where nothing matters.
+        M is the average gradient outer product [1]_. A new network on the scaled inputs learns first from the directions that
+        matter. None if the scores depend on no input.
         """
         inputs = [part.detach().requires_grad_() for part in (self.inputs_x(x), self.inputs_y(y))]
         with torch.enable_grad():
@@ -287,15 +158,7 @@ class SeparableRatio(nn.Module):
 
 
 class JointRatio(nn.Module):
-    """One ReLU network on x and y together.
-
-    Parameters
-    ----------
-    inputs_x, inputs_y : RadialInputs
-        Variates -> inputs.
-    hidden : sequence of int
-        ReLU layers, at least one.
-    """
+    """One ReLU network on x and y together, with at least one hidden layer."""
 
     def __init__(self, inputs_x: RadialInputs, inputs_y: RadialInputs, hidden: Sequence[int]) -> None:
         super().__init__()
@@ -306,15 +169,12 @@ class JointRatio(nn.Module):
         with torch.no_grad():
             for parameter in (*self.first_x.parameters(), *self.first_y.parameters()):
                 parameter.mul_(FIRST_GAIN)
-        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
-        for size_in, size_out in pairwise(hidden):
-            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
-        self.rest = nn.Sequential(*layers, nn.Linear(hidden[-1], 1))
+        self.rest = nn.Sequential(nn.ReLU(inplace=True), *mlp(hidden[0], hidden[1:], 1))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         h, k = self.first_x(self.inputs_x(x)), self.first_y(self.inputs_y(y))
-        parts = h.split(_rows_at_once(len(y), h.shape[1]))
+        parts = h.split(rows_at_once(len(y), h.shape[1]))
         return torch.cat([self.rest(part[:, None] + k[None]).squeeze(-1) for part in parts])
 
     def shuffled(self, x: Tensor, y: Tensor, shifts: Tensor) -> tuple[Tensor, Tensor]:
@@ -326,17 +186,7 @@ class JointRatio(nn.Module):
 
 
 class ReferencedCritic(nn.Module):
-    """Any critic of :mod:`skdim.nn.critics` over the inputs, added to a reference.
-
-    Parameters
-    ----------
-    inputs_x, inputs_y : RadialInputs
-        Variates -> inputs.
-    critic : nn.Module
-        (n, p), (m, q) -> (n, m).
-    reference : GaussianReference or MixtureReference
-        Variates -> scores.
-    """
+    """Any critic (n, p), (m, q) -> (n, m) over the inputs, added to a reference."""
 
     def __init__(self, inputs_x: RadialInputs, inputs_y: RadialInputs, critic: nn.Module, reference: nn.Module) -> None:
         super().__init__()
@@ -347,20 +197,14 @@ class ReferencedCritic(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs, (n, d_x), (m, d_y) -> (n, m)."""
         inputs_x, inputs_y = self.inputs_x(x), self.inputs_y(y)
-        # A network on pairs keeps its hidden layers for each: outside training a few rows at a time.
-        parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(_rows_at_once(len(y), WIDTH_OF_NAMED))
+        # A network on pairs holds its hidden layers for each pair: outside training, a few rows are scored at a time.
+        parts = [inputs_x] if torch.is_grad_enabled() else inputs_x.split(rows_at_once(len(y), WIDTH_OF_NAMED))
         scores = torch.cat([self.critic(part, inputs_y) for part in parts])
         return self.reference(inputs_x, inputs_y) + scores
 
 
 class StackedRatio(nn.Module):
-    """A weighted sum of networks and an offset: each network's share is chosen on rows that it was not trained on.
-
-    Parameters
-    ----------
-    members : sequence of nn.Module
-        Networks (x, y) -> scores.
-    """
+    """A weighted sum of networks and an offset, chosen on rows that the networks were not trained on."""
 
     weights: Tensor
     offset: Tensor
@@ -380,8 +224,8 @@ class StackedRatio(nn.Module):
     ) -> None:
         """Choose weights and offset that minimise ``judge(scores)`` on these rows, by L-BFGS.
 
-        Each network alone, and the constant scores ``nothing``, are candidates too, and the only ones where rows are few or the
-        minimum lies far out.
+        Each network alone and the constant scores ``nothing`` are candidates, too. They are the only ones if there are few rows
+        or a weight of the minimum is too large.
         """
         with torch.no_grad():
             scores = torch.stack([member(x, y) for member in self.members])

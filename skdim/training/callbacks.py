@@ -11,15 +11,17 @@ import torch
 from skorch.callbacks import Callback, PrintLog
 from torch import Tensor
 
+from skdim._random import local_seed
 from skdim.exceptions import DivergenceError
+from skdim.inputs.augmentation import EVALUATION_SEED
 
 __all__ = ["BestEpoch", "DivergenceGuard", "EpochLog", "EpochTasks", "StopTraining"]
 
 #: 1 / eps of float32: beyond it a weight no longer feels an update of size 1.
 LARGEST_WEIGHT = 1 / torch.finfo(torch.float32).eps
 
-#: Bounds that fit into a line of the log beside each other.
-MOST_LOGGED = 4
+#: Columns of the longest line of the log.
+WIDEST_LINE = 100
 
 
 class StopTraining(Exception):  # noqa: N818 - it ends a loop, it is no error
@@ -95,7 +97,7 @@ class BestEpoch(Callback):
         if self.decay is not None:
             self.judged_module_ = copy.deepcopy(net.module_).eval().requires_grad_(False)
             self.pairs_ = list(self.judged_module_.parameters()), list(net.module_.parameters())
-            self._keep(self.judge(self.judged_module_)["loss"], 0)
+            self._keep(self._values(net)["loss"], 0)
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         if self.decay is not None:
@@ -108,11 +110,18 @@ class BestEpoch(Callback):
             net.stops |= self.waited_ >= self.patience
 
     def _judge(self, net: Any) -> None:
-        values = self.judge(self.judged_module_)
+        values = self._values(net)
         self.judged_ = len(net.history)
         net.record("valid_", values)
         self.waited_ = 0 if values["loss"] < self.best_loss_ - self.tol else self.waited_ + self.every
         self._keep(values["loss"], self.judged_)
+
+    def _values(self, net: Any) -> dict[str, float]:
+        if self.decay is not None:  # buffers, such as running means, are no weights to average
+            for kept, present in zip(self.judged_module_.buffers(), net.module_.buffers(), strict=True):
+                kept.copy_(present)
+        with local_seed(EVALUATION_SEED):  # a network may draw in eval mode as well
+            return self.judge(self.judged_module_)
 
     def _keep(self, loss: float, epoch: int) -> None:
         is_start = epoch == 0
@@ -166,20 +175,26 @@ class EpochTasks(Callback):
 
 
 class EpochLog(PrintLog):
-    """A line per epoch: the loss and, where they are few, the bounds.
+    """A line per epoch: the loss and, where a line of 100 columns has room for them, the bounds.
 
     Parameters
     ----------
     bounds : sequence of str
         Names of the parts that are bounds in nats.
+    judged : bool
+        Whether epochs are judged on held-out rows. Not every epoch needs to be.
     """
 
-    def __init__(self, bounds: Sequence[str]) -> None:
+    def __init__(self, bounds: Sequence[str], judged: bool) -> None:
         super().__init__()
         self.bounds = bounds
+        self.judged = judged
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        shown = {"loss", *self.bounds} if len(self.bounds) <= MOST_LOGGED else {"loss"}
-        names = {name: name.removeprefix("train_").removeprefix("valid_") for name in net.recorded_}
-        self.keys_ignored_ |= {name for name, part in names.items() if part not in shown}
-        super().on_epoch_end(net, **kwargs)
+    def table(self, row: dict[str, Any]) -> str:
+        prefixes = ("train_", "valid_") if self.judged else ("train_",)
+        for bounds in (self.bounds, ()):
+            names = [prefix + name for prefix in prefixes for name in ("loss", *bounds)]
+            table: str = super().table({name: row.get(name) for name in ("epoch", *names)})
+            if table.index("\n") <= WIDEST_LINE:
+                break
+        return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -15,10 +14,10 @@ from skdim.inputs.samples import Samples
 from skdim.training.callbacks import BestEpoch, EpochTasks
 from skdim.training.device import PRECISIONS, resolve_precision
 from skdim.training.distributed import Ranks, join
-from skdim.training.learner import Learner
-from skdim.training.trainer import OPTIMIZERS, History, Trainer, held_out_values
+from skdim.training.learner import Learner, MakeOptimizer
+from skdim.training.trainer import OPTIMIZERS, Trainer, held_out_values, make_optimizer
 
-__all__ = ["TRAINING_CONSTRAINTS", "Fitting", "n_epochs"]
+__all__ = ["TRAINING_CONSTRAINTS", "Fitting", "n_epochs", "optimizer_of"]
 
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
 AUTO_STEPS, AUTO_EPOCHS = 8_000, (1, 100)
@@ -48,6 +47,13 @@ def n_epochs(estimator: Any, n_rows: int) -> int:
     if estimator.max_iter != "auto":
         return int(estimator.max_iter)
     return int(np.clip(round(AUTO_STEPS * estimator.batch_size / n_rows), *AUTO_EPOCHS))
+
+
+def optimizer_of(estimator: Any) -> MakeOptimizer:
+    """Return the function that builds an optimizer as the estimator's parameters say."""
+    return lambda objective: make_optimizer(
+        estimator.optimizer, objective, estimator.learning_rate, estimator.weight_decay
+    )
 
 
 class Fitting(NamedTuple):
@@ -112,9 +118,7 @@ class Fitting(NamedTuple):
             self.ranks.check_batches(len(rows), len(batches))
         return batches
 
-    def trainer(
-        self, estimator: Any, learner: Learner, samples: Samples, fitted: Callable[[History], dict[str, Any]], task: Any
-    ) -> Trainer:
+    def trainer(self, estimator: Any, learner: Learner, samples: Samples, task: Any) -> Trainer:
         """Return the trainer; ``task`` is the callback context of the fit with its X and y."""
         best, (root, X, y) = None, task
         if self.valid is not None:
@@ -129,7 +133,14 @@ class Fitting(NamedTuple):
             # A transformer has no y, but a monitor scores only where there is one.
             data = X, np.zeros(len(samples)) if y is None else y
             any_rank = bool if self.ranks is None else self.ranks.any
-            callbacks.append(EpochTasks(root, estimator, data, lambda net: fitted(net.recorded()), any_rank))
+            built_with = estimator._built_with
+
+            def fitted(net: Any) -> dict[str, Any]:
+                now = Learner.from_state(learner.state(), built_with._build, optimizer_of(built_with))
+                attributes: dict[str, Any] = estimator._fitted(now, net.recorded())
+                return attributes
+
+            callbacks.append(EpochTasks(root, estimator, data, fitted, any_rank))
         assert learner.optimizer is not None
         assert learner.generator is not None
         return Trainer(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,7 +15,7 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from skdim._params import look_up
-from skdim._random import draws_from_the_global_generator, local_seed
+from skdim._random import seeded_step
 from skdim.inputs.batches import Batch, Batches
 from skdim.nn.objectives.objective import Objective, drawn
 from skdim.training.callbacks import BestEpoch, DivergenceGuard, EpochLog, StopTraining
@@ -136,7 +135,6 @@ class Trainer:
         if self.ranks is None:
             refuse_several(self.what)
         net = _Net(self, objective, batches).initialize()
-        net.draws_globally = self.max_epochs > 0 and _draws_globally(objective, batches, self.generator)
         with (
             nullcontext() if self.ranks is None else self.ranks.training(objective),
             computing(objective.networks, *self.computing),
@@ -157,7 +155,7 @@ class _Net(NeuralNet):
     def __init__(self, trainer: Trainer, objective: Objective, batches: Batches) -> None:
         verbose = trainer.verbose if trainer.ranks is None or trainer.ranks.rank == 0 else 0
         best = [] if trainer.best is None else [trainer.best]
-        log = [EpochLog(objective.bounds)] if verbose else []
+        log = [EpochLog(objective.bounds, judged=trainer.best is not None)] if verbose else []
         super().__init__(
             objective,
             criterion=nn.Identity,  # skorch asks for one; the objective computes its own loss
@@ -170,7 +168,7 @@ class _Net(NeuralNet):
         self.trainer = trainer
         self.batches = batches
         self.total_steps = trainer.max_epochs * len(batches) if trainer.schedule else 0
-        self.draws_globally = False
+        self.draws_globally = True  # until a step did not
         self.stops = False
 
     @property
@@ -218,14 +216,19 @@ class _Net(NeuralNet):
             self._keep(values)
             self.notify("on_batch_end", batch=batch, training=training, loss=values["loss"])
 
-    def _randomness(self, batch: Batch, step: int) -> AbstractContextManager[None]:
-        """Seed torch's global generator for a step where the user's network draws from it, as dropout does."""
+    @contextmanager
+    def _randomness(self, batch: Batch, step: int) -> Iterator[None]:
+        """Seed torch's global generator for a step of a network that draws from it, as dropout does: the first step tells."""
         if not self.draws_globally:
-            return nullcontext()
+            yield
+            return
         # What a layer draws for one row, it must not draw for another rank's.
         rank = 0 if self.trainer.ranks is None else self.trainer.ranks.rank
         entropy = [self.batches.seed or 0, self.batches.epoch, step, rank]
-        return local_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]), batch.uniform.device)
+        seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
+        with seeded_step(seed, batch.uniform.device) as drew:
+            yield
+        self.draws_globally = drew[0]
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         super().on_train_begin(net, *args, **kwargs)
@@ -264,16 +267,6 @@ class _Net(NeuralNet):
         of_best = epochs[best - 1] if epochs and best else {}
         values = {name.removeprefix(prefix): value for name, value in of_best.items() if name.startswith(prefix)}
         return History(epochs, values, best)
-
-
-def _draws_globally(objective: Objective, batches: Batches, generator: torch.Generator) -> bool:
-    """Whether a step draws from torch's global generator, told by a step of a copy."""
-    batch = next(iter(batches))
-    trial = deepcopy(objective).train()
-    draws = drawn(objective, batch, torch.Generator().set_state(generator.get_state()))
-    with draws_from_the_global_generator(batch.uniform.device) as answer, torch.no_grad():
-        trial(batch.X, draws)
-    return answer[0]
 
 
 def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:

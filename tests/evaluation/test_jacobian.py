@@ -108,12 +108,11 @@ def test_the_code_of_an_encoder_is_its_global_one():
 # ----------------------------------------------------------------------------------------------------------- transformers
 def test_a_transformer_is_the_map_from_standardised_samples():
     dim = tiny().fit(images())
-    learner = dim._learner
-    expected = condition_number(dim.encoder_, learner.standardize(images(5)))
+    expected = condition_number(dim.encoder_, dim.standardized(images(5)))
     for X in (images(5), images(5).reshape(5, -1)):
         np.testing.assert_allclose(condition_number(dim, X).singular_values, expected.singular_values, rtol=1e-5)
     dim.set_params(features="hidden")
-    assert condition_number(dim, images(5)).singular_values.shape[1] == min(64, dim._n_features_out)
+    assert condition_number(dim, images(5)).singular_values.shape[1] == min(64, dim.transform(images(5)).shape[1])
 
 
 def test_units_of_columns_do_not_matter():
@@ -128,6 +127,24 @@ def test_a_transformer_of_several_views_is_refused():
         condition_number(multiview, images(2))
 
 
+SEQUENCES = {"shape": (8, 1, 64), "params": {}}
+PATCHES = {"shape": (8, 16, 16), "params": {"patch_size": 8}}
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch's own, of overlapping patches
+@pytest.mark.parametrize("kind", [SEQUENCES, PATCHES], ids=["sequences", "patches"])
+def test_convolutional_contexts_are_the_map_of_the_encoder(kind):
+    X = np.random.default_rng(0).normal(size=kind["shape"])
+    cpc = CPCTransformer(4, n_steps=1, context="conv", max_iter=1, random_state=0, **kind["params"]).fit(X)
+    encoder = cpc.encoder_
+    readings = {"last": lambda x: encoder(x).c[:, -1].mean(1), "mean": lambda x: encoder(x).c.mean((1, 2))}
+    for features, reading in readings.items():
+        found = condition_number(cpc.set_params(features=features), X[:2])
+        expected = condition_number(reading, cpc.standardized(X[:2]))
+        assert found.singular_values.shape == (2, 4)
+        np.testing.assert_allclose(found.singular_values, expected.singular_values, rtol=1e-4)
+
+
 def test_recurrent_layers_are_refused_by_name():
     cpc = CPCTransformer(4, n_steps=1, max_iter=0).fit(np.random.default_rng(0).normal(size=(8, 1, 64)))
     with pytest.raises(TypeError, match="recurrent layers"):
@@ -137,13 +154,13 @@ def test_recurrent_layers_are_refused_by_name():
 @pytest.mark.parametrize(
     ("encoder", "X", "error", "message"),
     [
-        (nn.GRU(3, 4), np.zeros((2, 5, 3)), TypeError, "gave tuple; expected a tensor"),
+        (nn.GRU(3, 4), np.zeros((2, 5, 3)), TypeError, "returned tuple; expected a tensor"),
         (nn.Linear(2, 2), np.full((2, 2), np.nan), ValueError, "NaN"),
         (nn.Linear(2, 2), np.zeros((2, 3)), ValueError, r"does not take samples of shape \(3,\). It says: mat1"),
         (torch.sqrt, np.array([[1.0, 2.0], [3.0, 0.0]]), ValueError, "Jacobian is not finite at row 1 of X"),
-        (lambda x: 2 * x.detach(), np.eye(2), TypeError, "no way from samples to features"),
-        (torch.no_grad()(lambda x: 2 * x), np.eye(2), TypeError, "no way from samples to features"),
-        (lambda x: x.argmax(1), np.eye(2), TypeError, "no way from samples to features"),
+        (lambda x: 2 * x.detach(), np.eye(2), TypeError, "no derivative of the features"),
+        (torch.no_grad()(lambda x: 2 * x), np.eye(2), TypeError, "no derivative of the features"),
+        (lambda x: x.argmax(1), np.eye(2), TypeError, "no derivative of the features"),
         (nn.Linear(2, 2), "text", ValueError, "'X'"),
         (3, np.zeros((2, 2)), ValueError, "'encoder'"),
         (tiny(), images(2), NotFittedError, "not fitted"),

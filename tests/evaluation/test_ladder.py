@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from skdim.evaluation import linear_probe, probe_ladder
-from skdim.evaluation._classifiers import NEIGHBOURS, Perceptron, SmoothedNeighbours
+from skdim.evaluation._v_information import NEIGHBOURS, Perceptron, SmoothedNeighbours
 from skdim.exceptions import InfiniteLossWarning
 
 PIXELS = IMAGES.reshape(len(IMAGES), -1)

@@ -48,9 +48,8 @@ def test_shapes_and_units_change_nothing():
 def test_scales_that_fit_are_taken(side, scales):
     assert _scales(side) == scales
     image = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
-    similarity = _ms_ssim()
-    np.testing.assert_allclose(similarity(image, image, *scales), 1, rtol=1e-5)
-    worse = [similarity((image + eps * (0.5 - image)), image, *scales).mean() for eps in (0.1, 0.3, 0.9)]
+    np.testing.assert_allclose(_ms_ssim(image, image, *scales), 1, rtol=1e-5)
+    worse = [_ms_ssim((image + eps * (0.5 - image)), image, *scales).mean() for eps in (0.1, 0.3, 0.9)]
     assert 1 > worse[0] > worse[1] > worse[2] >= 0
 
 
@@ -73,7 +72,7 @@ def test_without_torchmetrics_it_says_what_to_install(monkeypatch):
             {"Z_test": PIXELS[:5, 1:], "X_test": IMAGES[:5]},
             r"Test rows have 63 features and images of shape \(1, 8, 8\)",
         ),
-        ({"Z": PIXELS[:2], "X": IMAGES[:2]}, "1 image is left to learn from, after 1 held out"),
+        ({"Z": PIXELS[:2], "X": IMAGES[:2]}, "1 image is left to train on, after 1 held out"),
         ({"n_steps": 0}, "n_steps"),
     ],
 )

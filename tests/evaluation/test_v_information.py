@@ -19,7 +19,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from skdim.evaluation import linear_probe, pointwise_v_information, v_information
-from skdim.evaluation._classifiers import Perceptron, SmoothedNeighbours
+from skdim.evaluation._v_information import Perceptron, SmoothedNeighbours
 from skdim.exceptions import InfiniteLossWarning
 
 PIXELS = IMAGES.reshape(len(IMAGES), -1)
@@ -215,7 +215,7 @@ def test_what_a_classifier_gives_must_be_probabilities(factor):
         ({"y": [0, 1]}, "inconsistent"),
         ({"X": np.full((50, 2), np.inf)}, "infinity"),
         ({"cv": [(np.arange(25), np.arange(25, 50))]}, "hold out every row exactly once"),
-        ({"y": [0] * 25 + [1] * 25, "cv": KFold(2)}, "labels that the others do not"),
+        ({"y": [0] * 25 + [1] * 25, "cv": KFold(2)}, "A fold holds labels that the others do not"),
         ({"classifier": object()}, "classifier"),
         ({"confidence_level": 1.0}, "confidence_level"),
     ],

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers import assert_one_graph
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -68,6 +69,14 @@ def test_what_a_step_minimises_is_the_negative_log_likelihood(model):
 
 
 @pytest.mark.parametrize("model", MODELS)
+def test_a_conditional_is_one_graph(model):
+    build, y = MODELS[model]
+    network = build()
+    assert_one_graph(network, X, y)
+    assert_one_graph(ConditionalObjective(network), [X[:5], y])
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 6)])
 def test_the_layers_are_those_asked_for(model, hidden):
     network = MODELS[model][0](hidden=hidden).network
@@ -107,7 +116,7 @@ def test_the_gaussian_integrates_to_1():
         return lambda y: math.exp(network.joint(x, torch.tensor([[y]])).item())
 
     for i in range(3):
-        mean, log_variance, _ = network._moments(X[[i]])
+        mean, log_variance = network._moments(X[[i]])
         centre, width = mean.item(), 8 * math.exp(log_variance.item() / 2)
         assert quad(density(X[[i]]), centre - width, centre + width)[0] == pytest.approx(1, abs=1e-3)
 
@@ -137,7 +146,7 @@ def test_training_finds_the_conditional_of_a_line():
         optimizer.step()
     entropy = 0.5 * math.log(2 * math.pi * math.e * 0.36)
     assert objective([x, y])[0].item() == pytest.approx(entropy, abs=0.03)
-    mean, log_variance, _ = network._moments(torch.tensor([[1.0]]))
+    mean, log_variance = network._moments(torch.tensor([[1.0]]))
     assert mean.item() == pytest.approx(0.8, abs=0.1)
     assert log_variance.item() == pytest.approx(math.log(0.36), abs=0.2)
 

@@ -6,14 +6,25 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from helpers import assert_one_graph
 from torch import nn
 
-from skdim.nn.critics import CRITICS, Bilinear, Concat, Critic, Inner, Separable, build_critic
+from skdim.nn.critics import (
+    CRITICS,
+    Bilinear,
+    Concat,
+    Cosine,
+    Critic,
+    Inner,
+    Separable,
+    build_critic,
+    choose_critic,
+    shared_critic,
+)
 
+#: All critics with their defaults, and a row for each option that changes the network.
 CONFIGURED = [
-    Inner(),
-    Bilinear(),
-    Separable(width=5),
+    *(cls() for cls in CRITICS.values()),
     Separable(width=5, hidden_layer_sizes=(6, 7), normalize=True, temperature=None),
     Concat(hidden_layer_sizes=(6,)),
     Concat(hidden_layer_sizes=(6, 7, 3)),
@@ -76,6 +87,57 @@ def test_every_parameter_gets_a_gradient(configured):
     assert all(parameter.grad is not None for parameter in critic.parameters())
 
 
+@pytest.mark.parametrize("configured", CONFIGURED, ids=repr)
+def test_a_critic_is_one_graph(configured):
+    critic = randomized(build_critic(configured, 4, 3, offset=1.0))
+    for locations in (None, 3):
+        assert_one_graph(critic, *codes(locations=locations))
+
+
+# ---------------------------------------------------------------------------------------------------------------- choice
+@pytest.mark.parametrize(("name", "cls"), CRITICS.items())
+def test_a_name_stands_for_the_defaults_or_the_sizes_given_where_it_takes_them(name, cls):
+    assert choose_critic(name) == cls()
+    if "hidden_layer_sizes" in cls().get_params():
+        assert choose_critic(name, (5,)) == cls(hidden_layer_sizes=(5,))
+    else:
+        with pytest.raises(ValueError, match=rf"hidden_layer_sizes=\(5,\) would have no effect on critic='{name}'"):
+            choose_critic(name, (5,))
+
+
+def test_a_table_of_configured_critics_keeps_its_options():
+    table = {**CRITICS, "separable": Separable(width=9, temperature=None)}
+    assert choose_critic("separable", table=table) == Separable(width=9, temperature=None)
+    expected = Separable(width=9, temperature=None, hidden_layer_sizes=(5,))
+    assert choose_critic("separable", (5,), table) == expected
+    assert table["separable"].hidden_layer_sizes == ()
+
+
+@pytest.mark.parametrize(
+    "given", [Concat((3,)), Concat, lambda x_features, y_features: Inner()(x_features, y_features)]
+)
+def test_what_is_given_in_place_of_a_name_is_taken_as_it_is(given):
+    assert choose_critic(given) is given
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(8,\) .*no effect on critic="):
+        choose_critic(given, (8,))
+
+
+@pytest.mark.parametrize("given", ["", "dot", None, 3, ("inner", "inner")])
+def test_an_unknown_critic_is_refused_with_the_names(given):
+    with pytest.raises(ValueError, match=r"Unknown critic .*Allowed values are: ") as caught:
+        choose_critic(given)
+    assert all(repr(name) in str(caught.value) for name in [given, *CRITICS])
+
+
+def test_only_a_separable_critic_is_shared():
+    critic = Separable(width=9)
+    assert shared_critic(critic) == Separable(width=9, shared=True)
+    assert not critic.shared
+    for other in (Concat(), Cosine, Inner()):
+        assert shared_critic(other) is other
+
+
+# --------------------------------------------------------------------------------------------------------- scale and offset
 @pytest.mark.parametrize("start", [0.0, 1.0])
 def test_scale_and_offset_are_learned_and_start_at_one_and_the_offset(start):
     x, y = codes()
@@ -99,9 +161,10 @@ def test_a_temperature_divides_the_scores_and_stands_in_for_the_learned_scale(af
 
 
 @pytest.mark.parametrize("temperature", [0, -0.1, float("nan")])
-def test_a_temperature_must_be_positive(temperature):
-    with pytest.raises(ValueError, match="temperature of Separable must be positive or None, got"):
-        Separable(temperature=temperature)(4, 3)
+@pytest.mark.parametrize("cls", [Cosine, Separable])
+def test_a_temperature_must_be_positive(cls, temperature):
+    with pytest.raises(ValueError, match=f"temperature of {cls.__name__} must be positive"):
+        cls(temperature=temperature)(4, 3)
 
 
 def test_without_affine_the_scores_are_the_networks():
@@ -114,9 +177,16 @@ def test_without_affine_the_scores_are_the_networks():
     }
 
 
+# -------------------------------------------------------------------------------------------------------------- formulas
 def test_inner_is_the_scaled_inner_product():
     x, y = codes(x_features=9, y_features=9)
     torch.testing.assert_close(Inner()(9, 9)(x, y), x @ y.T / 3)
+
+
+def test_cosine_is_the_cosine_over_the_temperature():
+    x, y = codes(x_features=9, y_features=9)
+    cosines = nn.functional.cosine_similarity(x[:, None], y[None], dim=2)
+    torch.testing.assert_close(build_critic(Cosine(temperature=0.5), 9, 9)(x, y), 2 * cosines)
 
 
 @pytest.mark.parametrize(("x_features", "y_features"), [(4, 4), (9, 4), (4, 9)])
@@ -149,12 +219,14 @@ def test_separable_is_its_formula(hidden, normalize, temperature):
 
     def embed(embedding, vector):
         vector = vector.double().numpy()
-        embedded = twin_of_dense([embedding.shortcut], vector)
+        embedding, norm = embedding if normalize else (embedding, None)
+        shortcut, perceptron = embedding.parts if hidden else (embedding, None)
+        embedded = twin_of_dense([shortcut], vector)
         if hidden:
-            embedded = embedded + twin_of_dense(embedding.mlp, vector)
+            embedded = embedded + twin_of_dense(perceptron, vector)
         if normalize:
             centred = embedded - embedded.mean()
-            gain, shift = (p.detach().double().numpy() for p in (embedding.norm.weight, embedding.norm.bias))
+            gain, shift = (p.detach().double().numpy() for p in (norm.weight, norm.bias))
             embedded = gain * centred / np.sqrt((centred**2).mean() + 1e-5) + shift
         return embedded
 
@@ -193,8 +265,8 @@ def test_a_cosine_depends_on_directions_only():
     embedded = network.embed_x(x)
     scores = network(x, y)
     with torch.no_grad():
-        network.embed_x.shortcut.weight.mul_(3.0)
-        network.embed_x.shortcut.bias.mul_(3.0)
+        network.embed_x.weight.mul_(3.0)
+        network.embed_x.bias.mul_(3.0)
     torch.testing.assert_close(network.embed_x(x), 3 * embedded)
     torch.testing.assert_close(network(x, y), scores)
 
@@ -371,6 +443,7 @@ def test_a_score_starts_near_the_offset(name):
     [
         (Inner(), 4, True),
         (Inner(), 6, False),
+        (Cosine(), 4, True),
         (Bilinear(), 4, False),
         (Separable(), 4, False),
         (Separable(shared=True), 4, True),

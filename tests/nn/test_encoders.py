@@ -1,14 +1,44 @@
-"""Encoders: shapes for every size, normalisation, and the user's own networks."""
+"""Encoders: laws over all of them, shapes for every size, how one is chosen, and the user's own networks."""
 
 import numpy as np
 import pytest
 import torch
+from helpers import assert_one_graph
 from torch import nn
 
-from skdim.nn.encoders import ENCODERS, MLP, Code, Conv, Conv1d, PooledConv, ResNet, build_encoder
+from skdim.nn.encoders import (
+    ENCODERS,
+    MLP,
+    Code,
+    Conv,
+    Conv1d,
+    PooledConv,
+    ResNet,
+    build_encoder,
+    check_encoders,
+    choose_encoder,
+    takes_sequences,
+)
+from skdim.nn.invertible import Couplings, ResidualMLP
 
 NARROW = (2, 3, 4)
 IMAGE_ENCODERS = [Conv(channels=NARROW), Conv(channels=NARROW, top=False), ResNet(channels=NARROW)]
+SHAPES = {"image": (2, 12, 9), "sequence": (2, 20), "table": (7,)}
+N_COMPONENTS = 7
+#: All encoders with their defaults, and a row for each option that changes the network.
+CASES = [
+    *(cls() for cls in ENCODERS.values()),
+    PooledConv(),
+    Conv(channels=NARROW, hidden_layer_sizes=(6,), norm="group"),
+    Conv(channels=NARROW, top=False),
+    ResNet(channels=NARROW, hidden_layer_sizes=(6,), norm="group"),
+    Conv1d(channels=NARROW, hidden_layer_sizes=(6,), norm="group"),
+    MLP(hidden_layer_sizes=(9,), norm="batch"),
+    MLP(hidden_layer_sizes=(9, 6), norm="none"),
+    Couplings(2, (8,)),
+    Couplings(2, (8,), scale=True),
+    ResidualMLP(2),
+]
 
 
 def noise(*shape, seed=0):
@@ -72,27 +102,177 @@ def test_an_mlp_of_one_layer_has_the_local_features_as_hidden_layer():
     assert torch.equal(code.local[:, :, 0], code.hidden)
 
 
-@pytest.mark.parametrize("name", ["conv", "resnet"])
-@pytest.mark.parametrize("sides", [(7, 7), (28, 7), (1, 64)])
-def test_an_image_too_small_is_refused_with_the_way_out(name, sides):
-    with pytest.raises(ValueError, match=rf"'{name}' needs sides of at least 8, got .*encoder='mlp'") as caught:
-        ENCODERS[name]()((1, *sides), 3)
-    assert str(sides) in str(caught.value)
+# ------------------------------------------------------------------------------------------------ laws over all encoders
+def built(configured, seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_encoder(configured, SHAPES[configured.kind], N_COMPONENTS)
 
 
-def test_a_sequence_too_short_is_refused_with_the_way_out():
-    with pytest.raises(ValueError, match=r"at least 8, got \(7,\).*encoder='mlp'"):
-        Conv1d()((3, 7), 3)
+def batch(configured, n=8):
+    return noise(n, *SHAPES[configured.kind])
+
+
+over_cases = pytest.mark.parametrize("configured", CASES, ids=repr)
+
+
+@over_cases
+def test_the_builder_records_the_shapes_of_the_code(configured):
+    network = built(configured)
+    code = network(batch(configured))
+    assert isinstance(code, Code)
+    assert code.local.shape == (8, *network.local_shape)
+    assert code.hidden.shape == (8, network.n_hidden)
+    assert code.global_.shape == (8, network.n_components) == (8, N_COMPONENTS)
+
+
+@over_cases
+def test_building_leaves_the_running_statistics_the_mode_and_the_gradients(configured):
+    network = built(configured)
+    assert all(module.training for module in network.modules())
+    for norm in batch_norms(network):
+        assert norm.num_batches_tracked == 0
+        assert (norm.running_mean == 0).all()
+        assert (norm.running_var == 1).all()
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+@over_cases
+def test_in_eval_mode_a_row_does_not_depend_on_its_batch(configured):
+    network = built(configured)
+    for _ in range(3):
+        network(3 * batch(configured, 16) + 1)
+    network.eval()
+    X = batch(configured)
+    with torch.no_grad():
+        whole = network(X)
+        for i in range(len(X)):
+            for part, single in zip(whole, network(X[i : i + 1]), strict=True):
+                torch.testing.assert_close(part[i : i + 1], single, rtol=1e-5, atol=1e-5)
+
+
+@over_cases
+def test_without_batch_statistics_a_row_does_not_depend_on_its_batch_in_training_either(configured):
+    network, X = built(configured), batch(configured)
+    alone = not batch_norms(network)
+    assert alone == (configured.get_params().get("norm", "group") != "batch")
+    if alone:
+        torch.testing.assert_close(network(X).global_[:1], network(X[:1]).global_, rtol=1e-5, atol=1e-5)
+
+
+@over_cases
+def test_every_parameter_gets_a_gradient(configured):
+    network = built(configured)
+    sum(part.square().sum() for part in network(batch(configured))).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+@over_cases
+def test_building_is_a_function_of_torchs_generator(configured):
+    first, second, other = (built(configured, seed).state_dict() for seed in (4, 4, 5))
+    assert all(torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first.values(), other.values(), strict=True))
+
+
+@over_cases
+def test_an_encoder_is_one_graph(configured):
+    assert_one_graph(built(configured), batch(configured))
+
+
+SPATIAL = [configured for configured in CASES if configured.kind != "table"]
+
+
+@pytest.mark.parametrize("configured", SPATIAL, ids=repr)
+def test_sides_too_small_are_refused_with_the_way_out(configured):
+    channels, *sides = SHAPES[configured.kind]
+    for axis in range(len(sides)):
+        small = tuple(7 if i == axis else side for i, side in enumerate(sides))
+        with pytest.raises(ValueError, match=r"needs sides of at least 8, got .*encoder='mlp'") as caught:
+            configured((channels, *small), 3)
+        assert str(caught.value).startswith(type(configured).__name__)
+        assert str(small) in str(caught.value)
+
+
+@pytest.mark.parametrize("configured", SPATIAL, ids=repr)
+@pytest.mark.parametrize("shape", [(64,), (3, 64), (1, 9, 9), (1, 2, 9, 9)])
+def test_inputs_with_other_axes_are_refused(configured, shape):
+    if len(shape) != len(SHAPES[configured.kind]):
+        with pytest.raises(
+            ValueError, match=type(configured).__name__ + r" takes inputs of shape \(channels, .*got"
+        ) as caught:
+            configured(shape, 3)
+        assert str(shape) in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------------------------------- choice
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1, 8, 8), Conv()),
+        ((3, 28, 20), Conv()),
+        ((1, 7, 7), MLP()),
+        ((1, 28, 7), MLP()),
+        ((2, 8), Conv1d()),
+        ((2, 7), MLP()),
+        ((100,), MLP()),
+    ],
+)
+def test_auto_is_a_convolution_where_one_fits(shape, expected):
+    assert choose_encoder("auto", shape) == expected
+    assert choose_encoder("auto", shape, [5]).hidden_layer_sizes == [5]
+
+
+@pytest.mark.parametrize(("name", "cls"), ENCODERS.items())
+def test_a_name_stands_for_the_defaults_or_the_sizes_given(name, cls):
+    shape = SHAPES[cls.kind]
+    assert choose_encoder(name, shape) == cls()
+    assert choose_encoder(name, shape, (5, 4)) == cls(hidden_layer_sizes=(5, 4))
+    assert build_encoder(choose_encoder(name, shape, (5, 4)), shape, 3).n_hidden == 4
+
+
+@pytest.mark.parametrize("given", [Conv(), Conv, lambda shape, width: nn.Linear(shape[0], width)])
+def test_what_is_given_in_place_of_a_name_is_taken_as_it_is(given):
+    assert choose_encoder(given, (1, 28, 28)) is given
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(8,\).* no effect on encoder="):
+        choose_encoder(given, (1, 28, 28), (8,))
+
+
+@pytest.mark.parametrize("given", ["lstm", "", None, 3, ["conv"]])
+def test_an_unknown_encoder_is_refused_with_the_names(given):
+    for refuse in (lambda: choose_encoder(given, (7,)), lambda: check_encoders(["mlp", given])):
+        with pytest.raises(ValueError, match=r"Unknown encoder .*'auto', 'conv'") as caught:
+            refuse()
+        assert repr(given) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"),
-    [("conv", (64,)), ("conv", (3, 64)), ("resnet", (1, 2, 8, 8)), ("conv1d", (1, 8, 8)), ("conv1d", (9,))],
+    "given", [*(name for name, cls in ENCODERS.items() if cls.kind == "image"), Conv(), PooledConv]
 )
-def test_inputs_of_another_kind_are_refused(name, shape):
-    with pytest.raises(ValueError, match=rf"'{name}' takes inputs of shape \(channels, .*got") as caught:
-        ENCODERS[name]()(shape, 3)
-    assert str(shape) in str(caught.value)
+def test_flat_samples_given_to_an_image_encoder(given):
+    with pytest.raises(ValueError, match=r"takes images: give X as \(n, H, W\).*input_shape.* 64 features") as caught:
+        choose_encoder(given, (64,))
+    assert repr(given) in str(caught.value)
+
+
+def test_sizes_for_several_encoders_are_for_those_with_names():
+    check_encoders(["mlp", Conv()], (8,))
+    check_encoders(["auto"], (8,))
+    with pytest.raises(ValueError, match="no effect on encoder=Conv"):
+        check_encoders([Conv(), PooledConv()], (8,))
+
+
+class Recurrent(nn.Module):
+    kind = "sequence"
+
+
+@pytest.mark.parametrize("given", ["conv1d", Conv1d(), Recurrent])
+def test_encoders_declare_that_they_take_sequences(given):
+    assert takes_sequences(given)
+
+
+@pytest.mark.parametrize("given", ["auto", "conv", "lstm", MLP(), nn.Linear, None, 3, ["conv1d"]])
+def test_other_encoders_do_not(given):
+    assert not takes_sequences(given)
 
 
 # ------------------------------------------------------------------------------------------------------- parameters
@@ -211,8 +391,6 @@ def test_the_pooled_encoder_is_layer_normalisation_and_an_average():
 @pytest.mark.parametrize(
     ("encoder", "shape", "message"),
     [
-        (PooledConv(), (64,), r"'pooled_conv' takes inputs of shape \(channels, height, width\), got \(64,\)"),
-        (PooledConv(), (1, 7, 28), r"needs sides of at least 8, got \(7, 28\)"),
         (PooledConv(kernel_size=4), (1, 14, 28), "kernel_size must be a positive odd integer, got 4"),
         (PooledConv(channels=()), (1, 14, 28), r"channels .* got \(\)"),
     ],
@@ -220,81 +398,6 @@ def test_the_pooled_encoder_is_layer_normalisation_and_an_average():
 def test_the_pooled_encoder_refuses_what_it_cannot_be(encoder, shape, message):
     with pytest.raises(ValueError, match=message):
         encoder(shape, 3)
-
-
-@pytest.mark.parametrize("n_components", [1, 5, np.int64(5)])
-@pytest.mark.parametrize("cls", [Conv, ResNet])
-def test_the_code_has_the_width_asked_for(cls, n_components):
-    network = build_encoder(cls(channels=NARROW), (1, 8, 8), n_components)
-    assert network(noise(2, 1, 8, 8)).global_.shape == (2, n_components)
-
-
-# ---------------------------------------------------------------------------------------------------- normalisation
-BUILT_IN = [
-    (Conv(channels=NARROW, hidden_layer_sizes=(6,)), (2, 8, 8)),
-    (ResNet(channels=NARROW, hidden_layer_sizes=(6,)), (2, 8, 8)),
-    (Conv1d(channels=NARROW, hidden_layer_sizes=(6,)), (2, 16)),
-    (MLP(hidden_layer_sizes=(9, 6)), (7,)),
-]
-
-
-@pytest.mark.parametrize(("configured", "shape"), BUILT_IN, ids=repr)
-def test_building_leaves_the_running_statistics_and_the_mode(configured, shape):
-    network = build_encoder(configured, shape, 3)
-    assert all(module.training for module in network.modules())
-    for norm in batch_norms(network):
-        assert norm.num_batches_tracked == 0
-        assert (norm.running_mean == 0).all()
-        assert (norm.running_var == 1).all()
-    assert all(parameter.grad is None for parameter in network.parameters())
-
-
-@pytest.mark.parametrize(("configured", "shape"), BUILT_IN[:3], ids=repr)
-def test_norm_chooses_batch_or_group_normalisation(configured, shape):
-    assert batch_norms(configured(shape, 3))
-    group = type(configured)(**{**configured.get_params(), "norm": "group"})(shape, 3)
-    assert not batch_norms(group)
-    X = noise(4, *shape)  # per sample: even in training mode a row does not see its batch
-    torch.testing.assert_close(group(X).global_[:1], group(X[:1]).global_, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("configured", "shape"), BUILT_IN, ids=repr)
-def test_in_eval_mode_a_row_does_not_depend_on_its_batch(configured, shape):
-    network = build_encoder(configured, shape, 3)
-    for _ in range(3):
-        network(3 * noise(16, *shape) + 1)
-    network.eval()
-    X = noise(9, *shape)
-    with torch.no_grad():
-        whole = network(X)
-        for i in range(9):
-            for part, single in zip(whole, network(X[i : i + 1]), strict=True):
-                torch.testing.assert_close(part[i : i + 1], single, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("configured", "shape"), BUILT_IN, ids=repr)
-def test_every_parameter_of_an_encoder_gets_a_gradient(configured, shape):
-    network = build_encoder(configured, shape, 3)
-    network(noise(8, *shape)).global_.square().sum().backward()
-    assert all(parameter.grad is not None for parameter in network.parameters())
-
-
-@pytest.mark.parametrize(("configured", "shape"), BUILT_IN, ids=repr)
-def test_the_builder_records_the_shapes(configured, shape):
-    network = build_encoder(configured, shape, 3)
-    code = network(noise(2, *shape))
-    assert network.local_shape == tuple(code.local.shape[1:])
-    assert network.n_hidden == code.hidden.shape[1]
-    assert network.n_components == 3
-
-
-def test_building_is_a_function_of_torchs_generator():
-    states = []
-    for _ in range(2):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(4)
-            states.append(build_encoder(Conv(channels=NARROW), (1, 8, 8), 3).state_dict())
-    assert all(torch.equal(a, b) for a, b in zip(*(state.values() for state in states), strict=True))
 
 
 # ------------------------------------------------------------------------------------------------ the user's networks
@@ -387,7 +490,3 @@ def test_a_wrong_output_is_refused_with_what_is_expected(output):
 def test_a_factory_must_make_a_module(made):
     with pytest.raises(TypeError, match="must return a torch.nn.Module, got " + type(made).__name__):
         build_encoder(lambda shape, width: made, (6,), 3)
-
-
-def test_the_table_of_encoders():
-    assert list(ENCODERS.items()) == [("conv", Conv), ("conv1d", Conv1d), ("resnet", ResNet), ("mlp", MLP)]

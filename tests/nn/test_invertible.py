@@ -107,7 +107,7 @@ def test_the_residual_network_starts_as_the_identity():
 def test_the_residual_network_may_lose_a_direction():
     network = far_from_the_start(ResidualMLP(n_hidden_layers=1)((3,), 3), sd=0.0)
     with torch.no_grad():
-        network.last.weight.copy_(torch.diag(torch.tensor([-1.0, 0.0, 0.0])))
+        network[-1].parts[1].weight.copy_(torch.diag(torch.tensor([-1.0, 0.0, 0.0])))
     singular = torch.linalg.svdvals(jacobian(network, noise(3).double()))
     torch.testing.assert_close(singular, torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
 

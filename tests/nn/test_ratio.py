@@ -6,30 +6,28 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import assert_one_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 from test_critics import randomized, twin_of_dense
 from torch import nn
 
-from skdim import gaussian
 from skdim.bounds import DV, FLO, JSD, MLCPC, NWJ, SMILE, TUBA, UBA, Alpha, InfoNCE, flo, infonce, jsd, nwj, tuba
-from skdim.nn import ratio
+from skdim.nn import gaussian, ratio
 from skdim.nn.critics import CRITICS, build_critic
+from skdim.nn.gaussian import GaussianReference
 from skdim.nn.ratio import (
     N_RADIAL,
     SMALLEST_RELEVANCE,
-    GaussianReference,
     JointRatio,
-    MixtureReference,
     RadialInputs,
     RatioObjective,
     ReferencedCritic,
     SeparableRatio,
     StackedRatio,
 )
-from skdim.synthetic import gaussian as gaussian_pairs
-from skdim.synthetic import gaussian_mixture_log_ratio
+from skdim.synthetic import GaussianPairs
 
 LIMITED = settings(max_examples=25)
 
@@ -119,65 +117,6 @@ def test_the_radius_does_not_feel_a_rotation():
     torch.testing.assert_close(RadialInputs(x @ rotation)(x @ rotation)[:, 4], RadialInputs(x)(x)[:, 4])
 
 
-# --------------------------------------------------------------------------------------------------- Gaussian reference
-@pytest.mark.parametrize("correlations", [[], [0.5], [0.9, -0.7, 0.1], [0.0, 0.99]])
-def test_the_reference_is_the_closed_form_on_all_pairs(correlations):
-    k = len(correlations)
-    x, y = noise(6, k + 2, seed=1), noise(5, k + 1, seed=2)
-    scores = GaussianReference(torch.tensor(correlations))(x, y)
-    assert scores.shape == (6, 5)
-    pairs = [(i, j) for i in range(6) for j in range(5)]
-    rows_x, rows_y = (x.double().numpy()[[i for i, _ in pairs]], y.double().numpy()[[j for _, j in pairs]])
-    expected = gaussian.log_ratio(rows_x[:, :k], rows_y[:, :k], np.array(correlations)).reshape(6, 5)
-    np.testing.assert_allclose(scores.detach(), expected, rtol=2e-5, atol=2e-5)
-
-
-@pytest.mark.parametrize(("dim_x", "dim_y", "k"), [(1, 1, 1), (1, 3, 4), (4, 2, 2), (3, 3, 5)])
-def test_a_mixture_as_the_reference_is_the_closed_form_on_all_pairs(dim_x, dim_y, k):
-    rng = np.random.default_rng(0)
-    d = dim_x + dim_y
-    roots = rng.normal(size=(k, d, d + 2))
-    weights, means = rng.dirichlet(np.ones(k)), rng.normal(size=(k, d))
-    covariances = roots @ roots.transpose(0, 2, 1) / d
-    reference = MixtureReference(*map(torch.from_numpy, (weights, means, covariances)), dim_x)
-    x, y = noise(6, dim_x + 1, seed=1), noise(5, dim_y + 2, seed=2)  # what follows the variates is not looked at
-    scores = reference(x, y)
-    assert scores.shape == (6, 5)
-    for j in range(5):
-        rows_y = np.repeat(y.double().numpy()[j : j + 1, :dim_y], 6, axis=0)
-        expected = gaussian_mixture_log_ratio(x.double().numpy()[:, :dim_x], rows_y, weights, means, covariances)
-        np.testing.assert_allclose(scores[:, j], expected, rtol=2e-5, atol=2e-5)
-
-
-def test_a_mixture_of_one_is_the_gaussian_reference():
-    rho = 0.7
-    mixture = MixtureReference(torch.ones(1), torch.zeros(1, 2), torch.tensor([[[1, rho], [rho, 1]]]), 1)
-    x, y = noise(6, 1, seed=1), noise(5, 1, seed=2)
-    torch.testing.assert_close(mixture(x, y), GaussianReference(torch.tensor([rho]))(x, y).detach())
-
-
-def test_a_correlation_near_1_keeps_its_precision():
-    x = noise(200, 1)
-    y = x + 0.01 * noise(200, 1, seed=1)
-    rho = torch.tensor([1 - 1e-4], dtype=torch.float64)
-    scores = GaussianReference(rho)(x, y).diagonal().detach()
-    expected = gaussian.log_ratio(x.double().numpy(), y.double().numpy(), rho.numpy())
-    np.testing.assert_allclose(scores, expected, atol=0.02)
-
-
-def test_each_axis_has_its_own_scale():
-    x, y = noise(6, 2, seed=1), noise(5, 2, seed=2)
-    correlations = [0.9, -0.7]
-    both = GaussianReference(torch.tensor(correlations))
-    alone = [GaussianReference(torch.tensor([rho])) for rho in correlations]
-    assert both.log_scale.tolist() == [0, 0]
-    with torch.no_grad():
-        both.log_scale.copy_(torch.tensor([2.0, 0.5]).log())
-    constants = [-0.5 * math.log(1 - rho**2) for rho in correlations]
-    terms = [one(x[:, [i]], y[:, [i]]) - constants[i] for i, one in enumerate(alone)]
-    torch.testing.assert_close(both(x, y), 2.0 * terms[0] + 0.5 * terms[1] + sum(constants), rtol=1e-4, atol=1e-4)
-
-
 # ------------------------------------------------------------------------------------------------------ separable ratio
 @pytest.mark.parametrize("offset", [0.0, 1.0])
 @pytest.mark.parametrize("correlations", [(), (0.8,), (0.8, -0.3)])
@@ -226,6 +165,11 @@ def test_every_parameter_gets_a_gradient(build):
     network(noise(6, 3, seed=1), noise(5, 2, seed=2)).square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
     assert any(p.grad.any() for p in network.parameters())
+
+
+@pytest.mark.parametrize("build", [separable, joint])
+def test_a_ratio_is_one_graph(build):
+    assert_one_graph(randomized(build()), noise(6, 3, seed=1), noise(5, 2, seed=2))
 
 
 def test_from_the_start_the_embedding_that_is_zero_learns():
@@ -366,7 +310,7 @@ def test_the_joint_ratio_is_one_network_on_both(hidden):
 
 def test_many_rows_are_scored_as_a_few(monkeypatch):
     network = randomized(joint())
-    monkeypatch.setattr(ratio, "NUMBERS_AT_ONCE", 3 * 4 * network.first_x.out_features)
+    monkeypatch.setattr(gaussian, "NUMBERS_AT_ONCE", 3 * 4 * network.first_x.out_features)
     x, y = noise(11, 3, seed=1), noise(4, 2, seed=2)
     scores = network(x, y)
     assert scores.shape == (11, 4)
@@ -390,7 +334,7 @@ def test_shuffled_scores_are_entries_of_the_matrix(n, shifts):
 # ----------------------------------------------------------------------------------------------------- referenced critic
 @pytest.mark.parametrize("name", CRITICS)
 def test_any_critic_is_added_to_the_reference(name, monkeypatch):
-    monkeypatch.setattr(ratio, "NUMBERS_AT_ONCE", 4 * 5 * ratio.WIDTH_OF_NAMED)
+    monkeypatch.setattr(gaussian, "NUMBERS_AT_ONCE", 4 * 5 * ratio.WIDTH_OF_NAMED)
     inputs = RadialInputs(noise(50, 3, seed=91)), RadialInputs(noise(50, 3, seed=92))
     critic = randomized(seeded(lambda: build_critic(CRITICS[name](), 7, 7, 1.0)))
     network = ReferencedCritic(*inputs, critic, GaussianReference(torch.tensor([0.8, -0.3])))
@@ -466,7 +410,7 @@ def test_no_other_weights_are_better(weights, offset):
 @pytest.mark.parametrize("bound", [JSD(), NWJ(), InfoNCE()], ids=repr)
 def test_a_planted_combination_is_found(bound):
     """The log ratio is the sum of that of two independent pairs; one member is twice the first, the other half the second."""
-    parts = [gaussian_pairs(1500, rho=rho, random_state=seed) for seed, rho in enumerate([0.6, 0.8])]
+    parts = [GaussianPairs(rho).sample(1500, random_state=seed) for seed, rho in enumerate([0.6, 0.8])]
     x, y = (torch.from_numpy(np.hstack(side)).float() for side in zip(*parts, strict=True))
 
     class Member(nn.Module):

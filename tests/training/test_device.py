@@ -1,29 +1,33 @@
-"""Devices, and the local random state."""
+"""Every choice that depends on the machine: device, memory format, precision and compilation."""
 
 import shutil
-import threading
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from skdim._random import local_seed
 from skdim.exceptions import DeviceWarning
 from skdim.nn.encoders import MLP, Conv, build_encoder
-from skdim.training.device import computing, local_seed, place, resolve_device, resolve_precision, to_device
+from skdim.training.device import computing, place, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
 needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 
 
-def test_the_cpu_is_always_there():
-    assert resolve_device("cpu") == torch.device("cpu")
+@pytest.mark.parametrize("present", [False, True])
+def test_auto_is_cuda_where_there_is_one(monkeypatch, present):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: present)
+    assert resolve_device("auto").type == ("cuda" if present else "cpu")
+    assert resolve_device("cpu") == CPU
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_auto_is_cuda_where_there_is_one(monkeypatch, there):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert resolve_device("auto").type == ("cuda" if there else "cpu")
+def test_each_process_of_torchrun_takes_a_cuda_device_of_its_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for rank in range(4):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert resolve_device("auto") == torch.device("cuda", rank % 2)
 
 
 @pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "cpu:-1", "CPU"])
@@ -34,7 +38,7 @@ def test_an_unknown_device_is_refused(device):
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7", "mps", "meta", "xla"])
-def test_a_device_that_is_not_there_is_refused_with_those_that_are(monkeypatch, device):
+def test_a_missing_device_is_refused_with_those_there_are(monkeypatch, device):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"not available.*\['auto', 'cpu'\]") as caught:
@@ -51,20 +55,9 @@ def test_a_cuda_device_beyond_the_last_is_refused(monkeypatch):
 
 
 def test_a_module_is_placed_with_channels_last():
-    convolution = place(nn.Conv2d(3, 4, 3), torch.device("cpu"))
+    convolution = place(nn.Conv2d(3, 4, 3), CPU)
     assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
-    assert place(nn.Linear(3, 4), torch.device("cpu")).weight.device.type == "cpu"
-
-
-def test_a_batch_stays_on_its_device():
-    X = torch.rand(3, 2)
-    assert to_device(X, CPU) is X
-
-
-@pytest.mark.gpu
-def test_a_batch_is_moved_to_a_gpu():
-    X = torch.rand(300, 2)
-    assert torch.equal(to_device(X, torch.device("cuda")).cpu(), X)
+    assert place(nn.Linear(3, 4), CPU).weight.device.type == "cpu"
 
 
 # --------------------------------------------------------------------------------------------------------- precision
@@ -92,44 +85,31 @@ def test_bfloat16_on_a_cpu_warns_where_it_has_no_instructions_for_it(monkeypatch
         assert resolve_precision("bfloat16", CPU) is torch.bfloat16
 
 
-@pytest.mark.parametrize(
-    ("factory", "shape"), [(MLP((32,)), (10,)), (Conv(channels=(8, 16)), (1, 8, 8))], ids=["mlp", "conv"]
-)
+@pytest.mark.parametrize(("factory", "shape"), [(MLP((32,)), (10,)), (Conv(channels=(8, 16)), (1, 8, 8))], ids=str)
 def test_a_network_computes_in_bfloat16_and_returns_float32(factory, shape):
     with local_seed(0):
-        network = build_encoder(factory, shape, 4).eval()
-        X = torch.randn(50, *shape)
+        network, X = build_encoder(factory, shape, 4).eval(), torch.randn(50, *shape)
     exact = network(X)
     with computing([network], torch.bfloat16, compiled=False):
         rounded = network(X)
         rounded.global_.sum().backward()
-    again = network(X)
-    for a, b, c in zip(exact, rounded, again, strict=True):
+    for a, b, c in zip(exact, rounded, network(X), strict=True):
         assert b.dtype is torch.float32
         assert 0 < (a - b).abs().max() < 0.05 * a.abs().max()  # 8 bits in each product
         assert torch.equal(a, c)
-    assert all(
-        p.dtype is torch.float32 and p.grad.dtype is torch.float32 for p in network.parameters() if p.grad is not None
-    )
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    assert {tensor.dtype for tensor in [*network.parameters(), *gradients]} == {torch.float32}
 
 
-def test_what_is_computed_in_float64_stays_in_it():
+def test_computing_leaves_float64_and_in_the_end_the_network_alone():
     network = nn.Linear(3, 2).double()
-    with computing([network], torch.bfloat16, compiled=False):
-        assert network(torch.rand(4, 3, dtype=torch.float64)).dtype is torch.float64
-
-
-def test_an_error_leaves_networks_as_they_were():
-    network = nn.Linear(3, 2)
-    with pytest.raises(RuntimeError, match="shapes"), computing([network], torch.bfloat16, compiled=False):
-        network(torch.rand(4, 5))
-    assert "forward" not in vars(network)
-
-
-def test_in_float32_nothing_is_touched():
-    network = nn.Linear(3, 2)
     with computing([network], torch.float32, compiled=False):
         assert "forward" not in vars(network)
+    with computing([network], torch.bfloat16, compiled=False):
+        assert network(torch.rand(4, 3, dtype=torch.float64)).dtype is torch.float64
+    with pytest.raises(RuntimeError, match="shapes"), computing([network], torch.bfloat16, compiled=False):
+        network(torch.rand(4, 5, dtype=torch.float64))
+    assert "forward" not in vars(network)
 
 
 # ------------------------------------------------------------------------------------------------------- compilation
@@ -145,88 +125,11 @@ def test_a_compiled_network_is_the_same_function():
 
 
 def test_a_failed_compilation_says_what_to_do(monkeypatch):
-    def compile(forward):
-        def fail(X):
-            raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no compiler"), None)
+    def fail(X):
+        raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no compiler"), None)
 
-        return fail
-
-    monkeypatch.setattr(torch, "compile", compile)
-    network = nn.Linear(3, 2)
-    with (
-        pytest.raises(RuntimeError, match=r"no compiler.*C\+\+ compiler.*compile=False"),
-        computing([network], torch.float32, compiled=True),
-    ):
+    monkeypatch.setattr(torch, "compile", lambda forward: fail)
+    network, words = nn.Linear(3, 2), r"no compiler.*C\+\+ compiler.*compile=False"
+    with pytest.raises(RuntimeError, match=words), computing([network], torch.float32, compiled=True):
         network(torch.rand(4, 3))
     assert "forward" not in vars(network)
-
-
-# ---------------------------------------------------------------------------------------------------- local random state
-def test_a_local_seed_is_deterministic_whatever_ran_before():
-    draws = []
-    for _ in range(2):
-        torch.rand(7)
-        with local_seed(11):
-            draws.append(torch.rand(5))
-    assert torch.equal(*draws)
-    with local_seed(12):
-        assert not torch.equal(torch.rand(5), draws[0])
-
-
-def test_a_local_seed_leaves_the_global_generators_as_they_were():
-    torch_before, numpy_before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    with local_seed(0):
-        torch.rand(100)
-    assert torch.equal(torch.random.get_rng_state(), torch_before)
-    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
-
-
-def fail_within_a_local_seed():
-    with local_seed(0):
-        torch.rand(3)
-        raise RuntimeError("within")
-
-
-def test_an_error_within_leaves_the_global_generator_as_it_was():
-    before = torch.random.get_rng_state()
-    with pytest.raises(RuntimeError, match="within"):
-        fail_within_a_local_seed()
-    assert torch.equal(torch.random.get_rng_state(), before)
-    with local_seed(0):  # and the lock is free
-        pass
-
-
-def test_local_seeds_may_be_nested():
-    with local_seed(1):
-        torch.rand(2)
-        with local_seed(2):
-            inner = torch.rand(3)
-        after = torch.rand(3)
-    with local_seed(1):
-        torch.rand(2)
-        assert torch.equal(torch.rand(3), after)
-    with local_seed(2):
-        assert torch.equal(torch.rand(3), inner)
-
-
-def test_threads_build_one_at_a_time_and_leave_the_global_generator():
-    before = torch.random.get_rng_state()
-    expected = {}
-    for seed in range(6):
-        with local_seed(seed):
-            expected[seed] = [torch.rand(3) for _ in range(20)]
-    found, start = {}, threading.Barrier(6)
-
-    def build(seed):
-        start.wait(timeout=60)
-        with local_seed(seed):
-            found[seed] = [torch.rand(3) for _ in range(20)]
-
-    threads = [threading.Thread(target=build, args=(seed,)) for seed in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for seed in range(6):
-        assert all(torch.equal(a, b) for a, b in zip(found[seed], expected[seed], strict=True))
-    assert torch.equal(torch.random.get_rng_state(), before)

@@ -9,16 +9,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skdim.training.pairs import AveragedWeights, PairBatches, train_pairs
 from skorch.callbacks import Callback
 from torch import nn
 
 from skdim.bounds import DV, JSD, NWJ, TUBA, InfoNCE
 from skdim.exceptions import DivergenceError
 from skdim.gaussian import log_ratio
-from skdim.nn.ratio import GaussianReference, JointRatio, RadialInputs, RatioObjective, SeparableRatio
-from skdim.synthetic import gaussian, gaussian_mutual_information, paired_covariance
+from skdim.nn.gaussian import GaussianReference
+from skdim.nn.ratio import JointRatio, RadialInputs, RatioObjective, SeparableRatio
+from skdim.synthetic import GaussianPairs
 from skdim.training.callbacks import StopTraining
-from skdim.training.pairs import AveragedWeights, PairBatches, train_pairs
 
 N, N_TRAIN = 400, 300
 ROWS = np.arange(N_TRAIN)
@@ -31,7 +32,7 @@ def seeded(build, seed=0):
 
 
 def pairs(n=N, rho=0.8, seed=0):
-    return tuple(torch.from_numpy(side).float() for side in gaussian(n, rho, random_state=seed))
+    return tuple(torch.from_numpy(side).float() for side in GaussianPairs(rho).sample(n, random_state=seed))
 
 
 def objective(x, y, bound=None, correlations=(), hidden=(16,), width=8, seed=0, **kwargs):
@@ -221,7 +222,7 @@ def test_correlated_gaussians_are_learned_to_the_closed_form_without_a_reference
     with torch.no_grad():
         value = module.value(module.critic(*fresh), *fresh).item()
     truth = log_ratio(*(side.double().numpy() for side in fresh), np.array([0.8]))
-    assert truth.mean() == pytest.approx(gaussian_mutual_information(paired_covariance([0.8], 1, 1), 1), abs=0.05)
+    assert truth.mean() == pytest.approx(GaussianPairs(0.8).mutual_information, abs=0.05)
     assert value == pytest.approx(truth.mean(), abs=0.04)
 
 

@@ -1,13 +1,16 @@
 """Objectives: codes -> loss and named bounds."""
 
-from skdim.nn.objectives.deep_infomax import DeepInfoMax
-from skdim.nn.objectives.noise import PRIOR_METHODS, AdditiveNoise, Noise, NormalizedCode
+from skdim.nn.objectives.deep_infomax import DeepInfoMax, build_terms
 from skdim.nn.objectives.objective import Draws, Objective, drawn
 from skdim.nn.objectives.posterior import (
+    PRIOR_METHODS,
     VARIANCE_CEILING,
     VARIANCE_FLOOR,
+    AdditiveNoise,
     Gaussian,
     GaussianPosterior,
+    Noise,
+    NormalizedCode,
     StochasticCode,
     total_correlation,
 )
@@ -37,6 +40,7 @@ __all__ = [
     "StochasticCode",
     "Term",
     "UniformPrior",
+    "build_terms",
     "drawn",
     "total_correlation",
 ]

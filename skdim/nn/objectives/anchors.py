@@ -1,4 +1,4 @@
-"""Where predictive coding compares contexts and later latents: places of the grid of times and columns, chosen before a step."""
+"""Which contexts and later latents predictive coding compares: places of the grid, chosen before a step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Grid(NamedTuple):
     n_times, n_columns : int
         Frames of the longest sequence, and columns of each frame.
     n_frames : Tensor of int of shape (n,) or None
-        Frames of each sequence; None where all have ``n_times``.
+        Frames of each sequence; None if all have ``n_times``.
     """
 
     n: int
@@ -40,9 +40,9 @@ class SharedPlaces(NamedTuple):
     now, later : Tensor of int of shape (n_steps, n_anchors)
         Places of the contexts, and of the latents that they predict.
     groups : list of (Tensor, Tensor) or None
-        Pairs, and the sequences that reach all of them; None where all sequences reach all pairs.
+        Some pairs, and the sequences that reach them, at least 2; None if all sequences reach all pairs.
     present : list of int
-        The steps that have pairs.
+        The steps with a pair that two sequences reach.
     """
 
     steps: Tensor
@@ -53,15 +53,18 @@ class SharedPlaces(NamedTuple):
 
 
 class OwnPlaces(NamedTuple):
-    """Distinct places of one step, and the sequences that reach them.
+    """Places of one step in ascending order, and the sequences that reach them.
+
+    Two neighbours are the same place, rarely, if the boundary of their parts of the sequence divides that place.
 
     Attributes
     ----------
     step : Tensor of int, a scalar
+        Step k, counted from 0.
     now, later : Tensor of int of shape (n_anchors,)
-        Places of the contexts, and of the latents that they predict, ascending.
+        Places of the contexts, and of the latents that they predict.
     by_count : list of (int, Tensor)
-        How many places some sequences reach, and these sequences.
+        A number of places, at least 2, and the sequences that reach so many.
     anchors, sequences : Tensor of int
         All pairs of a place and a sequence that reaches it.
     """
@@ -75,7 +78,7 @@ class OwnPlaces(NamedTuple):
 
 
 def shared_places(steps: Sequence[int], inside: Tensor, grid: Grid) -> SharedPlaces:
-    """Return one place from each equal part of the sequences, ``inside`` (n_steps, n_anchors) of each part."""
+    """Return one place from each equal part of the sequences; ``inside`` (n_steps, n_anchors) is its share of the part."""
     steps = [k for k in steps if k + 1 < grid.n_times] if grid.n > 1 else []
     n_anchors = inside.shape[1]
     now = [_anchors((grid.n_times - 1 - k) * grid.n_columns, inside[k]) for k in steps]
@@ -96,7 +99,7 @@ def shared_places(steps: Sequence[int], inside: Tensor, grid: Grid) -> SharedPla
 
 
 def own_places(k: int, inside: Tensor, grid: Grid) -> OwnPlaces:
-    """Return at most one place from each equal part of the sequences, ``inside`` (n_steps, n_anchors), for step ``k``."""
+    """Return one place from each equal part of the sequences for step ``k``, from no more parts than there are places."""
     n_places = (grid.n_times - 1 - k) * grid.n_columns
     now = _anchors(n_places, inside[k, :n_places])
     later = now + (k + 1) * grid.n_columns

@@ -22,14 +22,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from skdim.bounds import Bound
 from skdim.inputs.augmentation import EVALUATION_SEED, TwoViews
 from skdim.inputs.batches import Rows
-from skdim.nn.encoders import Code
-from skdim.nn.objectives.noise import NormalizedCode
+from skdim.nn.adapt import Code, CriticFactory, Encoder, build_critic
+from skdim.nn.critics import shared_critic
 from skdim.nn.objectives.objective import Draws, Objective
-from skdim.nn.objectives.posterior import AnyCode, StochasticCode
+from skdim.nn.objectives.posterior import AnyCode, NormalizedCode, StochasticCode
 from skdim.nn.objectives.prior import PriorMatching
-from skdim.nn.objectives.terms import PosteriorInfoMax, Term
+from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
 
 
 class DeepInfoMax(Objective):
@@ -37,26 +38,28 @@ class DeepInfoMax(Objective):
 
     Parameters
     ----------
-    encoder : nn.Module
+    encoder : Encoder
         Inputs -> :class:`~skdim.nn.encoders.Code`.
     terms : dict of str to Term
         The weighted bounds by name: "global", "local", "code"; "tnce" in place of "global" with a known posterior.
     two_views : TwoViews or None, default=None
-        Makes the two views of each sample; None leaves the sample as its only view.
+        Makes the two views of each sample; if None, the sample is its only view.
     prior : PriorMatching or None, default=None
         Prior matching.
     prior_weight : float, default=0.0
         Its weight gamma.
     n_locations : int or None, default=None
-        How many random locations the local term scores per step; None for all.
+        Number of random locations that the local term scores per step; None for all.
     posterior : nn.Module or None, default=None
-        Code -> :class:`Gaussian`, whose samples replace the code in every term and in the prior; None leaves the code as it
-        is.
+        Code -> :class:`Gaussian`, whose samples replace the code in every term and in the prior; None keeps the code.
     """
+
+    encoder: Encoder
+    adversary: PriorMatching | None
 
     def __init__(
         self,
-        encoder: nn.Module,
+        encoder: Encoder,
         terms: dict[str, Term],
         two_views: TwoViews | None = None,
         prior: PriorMatching | None = None,
@@ -80,7 +83,7 @@ class DeepInfoMax(Objective):
 
     @property
     def bounds(self) -> list[str]:
-        """Names of the parts that add up to the reported lower bound: TNCE is of I(X; Y) itself, the others of parts of X."""
+        """Names of the parts that add up to the reported lower bound: TNCE bounds I(X; Y), the others bound parts of it."""
         return ["tnce"] if "tnce" in self.terms else list(self.terms)
 
     @property
@@ -88,16 +91,20 @@ class DeepInfoMax(Objective):
         """Names of the parts that bound I(X; Y) from above."""
         return ["l1out"] if "tnce" in self.terms else []
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        return dict.fromkeys([*self.terms, "l1out", "total_correlation"], "nats")
+
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         n_views = 1 if self.two_views is None else 2
-        shape = n_views * rows.n, int(self.encoder.n_components)
+        shape = n_views * rows.n, self.encoder.n_components
         fixed = torch.Generator().manual_seed(EVALUATION_SEED) if generator is None else generator
         draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
         if self.posterior is not None:
             draws["noise"] = torch.randn(shape, generator=fixed)
         if generator is None:
             return draws
-        n_places = int(self.encoder.local_shape[1])
+        n_places = self.encoder.local_shape[1]
         if "local" in self.terms and self.n_locations is not None and self.n_locations < n_places:
             draws["locations"] = torch.randperm(n_places, generator=generator)[: self.n_locations]
         if self.adversary is not None:
@@ -122,7 +129,11 @@ class DeepInfoMax(Objective):
             x = codes
             if name in ("local", "global"):
                 x = self._with_maps(codes, code.local, draws.get("locations") if name == "local" else None)
-            losses, values = zip(*(term(a, b) for a, b in self._directions(x, term)), strict=True)
+            losses, values = [], []
+            for pair in self._directions(x, term):
+                loss, value = term(*pair)
+                losses.append(loss)
+                values.append(value)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
         penalty, further = self._further_bounds(codes)
@@ -151,15 +162,12 @@ class DeepInfoMax(Objective):
 
     @property
     def scored_terms(self) -> list[str]:
-        """Names of the terms that :meth:`score` adds up: those with weight, code-to-code only where there is no other.
-
-        Where none has weight, every term is scored.
-        """
+        """Names of the terms that :meth:`score` adds up: those with weight, or all if none has; "code" only if it is alone."""
         names = [name for name, term in self._named_terms() if term.weight > 0] or list(self.terms)
         return [name for name in names if name != "code"] or names
 
     def score(self, X: Tensor, draws: Draws) -> Tensor:
-        """Return the sum of the scored terms' InfoNCE, of the sample itself, or of its two views for code-to-code."""
+        """Return the sum of the scored terms' InfoNCE: of the samples themselves, or of their two views for "code"."""
         codes = self._evaluated(self.views(X, draws) if "code" in self.scored_terms else [X], draws)
         scores = [term.score(codes[0], codes[-1]) for name, term in self._named_terms() if name in self.scored_terms]
         return torch.stack(scores).sum()
@@ -168,7 +176,7 @@ class DeepInfoMax(Objective):
         return [(name, term) for name, term in self.terms.items() if isinstance(term, Term)]
 
     def _further_bounds(self, codes: list[AnyCode]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the total correlation's penalty, and what a known posterior tells beside its term, detached."""
+        """Return the penalty on the total correlation and, detached, the further bounds of a known posterior."""
         term = dict(self._named_terms()).get("tnce")
         penalty = torch.zeros((), device=codes[0].global_.device)
         if not isinstance(term, PosteriorInfoMax):
@@ -180,7 +188,7 @@ class DeepInfoMax(Objective):
         return penalty, {name: value.detach() for name, value in means.items()}
 
     def _encode(self, views: Sequence[Tensor], draws: Draws) -> AnyCode:
-        """Return the views' codes; the maps, which are large, are gathered where they are used, and as much as is used."""
+        """Return the views' codes; of the maps, which are large, :meth:`_with_maps` gathers only what is used."""
         code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
         code = code._replace(global_=self.gather(code.global_, len(views)))
         if self.posterior is None:
@@ -201,8 +209,8 @@ class DeepInfoMax(Objective):
 
     def _with_maps(self, codes: list[AnyCode], maps: Tensor, locations: Tensor | None = None) -> list[AnyCode]:
         """Return the views' codes with their maps of the whole batch, at some locations or at all."""
-        # Places before channels, as convolutions keep them in memory: indexed and split otherwise, the gradient comes back in
-        # another layout, and every layer below pays for it.
+        # Places before channels, as convolutions keep them in memory: otherwise the gradient has another layout, which slows
+        # every layer below.
         maps = maps.transpose(1, 2)
         maps = maps if locations is None else maps.index_select(1, locations)
         of_views = self.gather(maps, len(codes)).chunk(len(codes))
@@ -210,10 +218,7 @@ class DeepInfoMax(Objective):
 
     @staticmethod
     def _directions(codes: list[AnyCode], term: Term) -> list[tuple[AnyCode, AnyCode]]:
-        """Return a term's (code, features) pairs: of one view with itself, of two views with each other both ways.
-
-        Codes under an exchangeable critic have the same scores both ways, transposed, and so the same bound: once is enough.
-        """
+        """Return a term's (code, features) pairs: one view with itself, or two views both ways unless the bound is the same."""
         x, y = codes[0], codes[-1]
         return [(x, y)] if len(codes) == 1 or term.exchangeable else [(x, y), (y, x)]
 
@@ -225,6 +230,45 @@ class DeepInfoMax(Objective):
     def widths(self) -> Mapping[str, int]:
         n_channels, n_places = self.encoder.local_shape
         return {"global": self.encoder.n_components, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
+
+
+def build_terms(
+    encoder: Encoder,
+    bound: Bound,
+    critics: Sequence[CriticFactory],
+    weights: Mapping[str, float],
+    known: Term | None = None,
+) -> dict[str, Term]:
+    """Return the terms that have weight, by name.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Its widths are the critics'.
+    bound : Bound
+        The MI estimator.
+    critics : sequence of callable
+        The critic of the global term, which the code-to-code term shares, and that of the local term.
+    weights : mapping of str to float
+        Weights of "local", "global" and "code".
+    known : Term or None, default=None
+        The term of a known posterior, which replaces the global one, without weight too: it reports the bounds.
+    """
+    width, (n_channels, n_locations) = encoder.n_components, encoder.local_shape
+    kinds: dict[str, tuple[type[Term], CriticFactory, int]] = {
+        "local": (LocalInfoMax, critics[1], n_channels),
+        "global": (GlobalInfoMax, critics[0], n_channels * n_locations),
+        "code": (CodeInfoMax, shared_critic(critics[0]), width),
+    }
+    chosen = [name for name in kinds if weights[name] > 0 or (name == "global" and known is not None)]
+    terms: dict[str, Term] = {}
+    for name in chosen or ["local"]:  # the prior alone: the local term is there for the report
+        kind, factory, features = kinds[name]
+        if name == "global" and known is not None:
+            terms["tnce"] = known
+        else:
+            terms[name] = kind(bound, build_critic(factory, width, features, bound.offset), weights[name])
+    return terms
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

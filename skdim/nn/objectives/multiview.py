@@ -2,9 +2,8 @@ r"""The multi-view objective: encoders of views, and bounds between their codes.
 
 .. math:: \max_{g_1, \dots, g_M} \; \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
-Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs or the pairs of the first view with the
-others, the full graph and the core view of Tian et al. 2020 [2]_; theirs is the sum, ours the mean, so that it has the cap of
-one bound.
+Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs, or the pairs of the first view with the
+others: the full graph and the core view of Tian et al. 2020 [2]_. They take the sum; the mean has the cap of one bound.
 
 References
 ----------
@@ -15,7 +14,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -27,12 +26,12 @@ from skdim.bounds import Bound, InfoNCE
 from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.batches import Rows
 from skdim.inputs.layout import Layout
-from skdim.nn.critics import Critic
-from skdim.nn.encoders import Code
+from skdim.nn.adapt import Critic, CriticFactory, build_critic
 from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.objectives.terms import CodeInfoMax
+from skdim.nn.views import ViewEncoders
 
-__all__ = ["NEGATIVES", "LayerEncoder", "MultiView", "PairInfoMax", "ViewEncoders", "semi_hard"]
+__all__ = ["NEGATIVES", "MultiView", "PairInfoMax", "build_pairs", "check_target", "semi_hard"]
 
 #: Where the negatives of a joint sample come from.
 NEGATIVES = ("batch", "same_group", "semi_hard")
@@ -53,84 +52,11 @@ class PairRows(NamedTuple):
     members: list[Tensor] | None
 
 
-class ViewEncoders(nn.Module):
-    """Encoders of views: a list of inputs -> a list of codes.
-
-    Parameters
-    ----------
-    encoders : sequence of nn.Module
-        One for each view, or a single one that serves all of them.
-    n_views : int
-        Number of views.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.objectives.multiview import ViewEncoders
-    >>> encoders = ViewEncoders([build_encoder(MLP(), (3,), 4), build_encoder(MLP(), (5,), 4)], 2)
-    >>> [tuple(code.global_.shape) for code in encoders([torch.zeros(2, 3), torch.zeros(2, 5)])]
-    [(2, 4), (2, 4)]
-    """
-
-    def __init__(self, encoders: Sequence[nn.Module], n_views: int) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-        self.n_views = n_views
-
-    def forward(self, views: Sequence[Tensor]) -> list[Code]:
-        """Encode all views of some samples."""
-        if len(self.encoders) == 1:  # one pass: batch statistics are those of all views
-            code = self.encoders[0](torch.cat(list(views)))
-            return [Code(*parts) for parts in zip(*(part.chunk(len(views)) for part in code), strict=True)]
-        return [encoder(view) for encoder, view in zip(self.encoders, views, strict=True)]
-
-    def encode(self, view: int, X: Tensor) -> Code:
-        """Encode one view."""
-        code: Code = self.encoders[min(view, len(self.encoders) - 1)](X)
-        return code
-
-
-class LayerEncoder(ViewEncoders):
-    """One encoder whose middle and last layer are the two views: codes of its local map, under a linear layer, and Y.
-
-    Parameters
-    ----------
-    encoder : nn.Module
-        Built by :func:`~skdim.nn.encoders.build_encoder`.
-    n_components : int
-        Width of both codes.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.objectives.multiview import LayerEncoder
-    >>> X = torch.zeros(2, 3)
-    >>> [tuple(code.global_.shape) for code in LayerEncoder(build_encoder(MLP(), (3,), 4), 4)([X, X])]
-    [(2, 4), (2, 4)]
-    """
-
-    def __init__(self, encoder: nn.Module, n_components: int) -> None:
-        super().__init__([encoder], n_views=2)
-        channels, locations = encoder.local_shape  # type: ignore[misc]
-        self.middle = nn.Linear(channels * locations, n_components)
-
-    def forward(self, views: Sequence[Tensor]) -> list[Code]:
-        """Encode samples; both views are the sample, which passes through the encoder once."""
-        last: Code = self.encoders[0](views[0])
-        flat = last.local.movedim(1, 2).flatten(1)
-        return [Code(last.local, flat, self.middle(flat)), last]
-
-    def encode(self, view: int, X: Tensor) -> Code:
-        return self([X, X])[view]
-
-
 def semi_hard(scores: Tensor) -> Tensor:
     """Return, for each anchor, the scores of a batch of two: the joint sample and one negative.
 
-    The negative is the highest of those below the joint sample; where none is below, the lowest [3]_. FaceNet's margin, within
-    which it samples, falls away.
+    The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet [3]_ samples
+    within a margin instead.
 
     Parameters
     ----------
@@ -198,7 +124,8 @@ class PairInfoMax(CodeInfoMax):
         total = sum(share for share, _ in parts)
         loss, value = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for share, scores in parts:
-            part_loss, part_value = self.criterion(scores)
+            part_loss = self.criterion.loss(scores)
+            part_value = self.criterion.reported(part_loss, scores)
             loss, value = loss + share / total * part_loss, value + share / total * part_value
         if self.target is not None:
             gap = value - self.target
@@ -219,10 +146,35 @@ class PairInfoMax(CodeInfoMax):
         return [(1.0, scores)]
 
 
+def check_target(bound: Bound, target: float | None, k: int, negatives: str) -> None:
+    """Raise a ``ValueError`` if a bound cannot reach a target in batches of ``k`` samples."""
+    if target is None:
+        return
+    if not bound.measures_information:
+        raise ValueError(f"target_mi={target} needs a bound on mutual information; estimator={bound!r} is none.")
+    cap = bound.cap(2 if negatives == "semi_hard" else k)
+    if target >= cap:
+        raise ValueError(
+            f"target_mi={target} cannot be reached: estimator={bound!r} is at most {cap:.3f} nats with "
+            f"negatives={negatives!r} in batches of {k} samples. Lower the target or raise batch_size."
+        )
+
+
+def build_pairs(
+    bound: Bound, critic: CriticFactory, width: int, n_views: int, graph: str, negatives: str, target: float | None
+) -> dict[tuple[int, int], PairInfoMax]:
+    """Return a term for each pair of views; pairs outside the graph have the batch as negatives, as ``score`` has."""
+    pairs = {}
+    for pair in combinations(range(n_views), 2):
+        options = (negatives, target) if graph == "full" or pair[0] == 0 else ("batch", None)
+        pairs[pair] = PairInfoMax(bound, build_critic(critic, width, width, bound.offset), *options)
+    return pairs
+
+
 class MultiView(Objective):
     """The complete objective: encoders, and a bound for each pair of views.
 
-    Pairs that the graph leaves out train their critic on detached codes: they are measured, and do not steer the encoders.
+    Pairs outside the graph train their critic on detached codes: they are measured and do not train the encoders.
 
     Parameters
     ----------
@@ -237,6 +189,8 @@ class MultiView(Objective):
     two_views : TwoViews or None, default=None
         Makes the views of whole samples by augmentation; None splits the samples as the layout says.
     """
+
+    encoder: ViewEncoders
 
     def __init__(
         self,
@@ -270,7 +224,9 @@ class MultiView(Objective):
 
     def _term(self, pair: tuple[int, int]) -> PairInfoMax:
         name = self.name(pair)
-        return (self.terms if name in self.terms else self.others)[name]  # type: ignore[return-value]
+        term = (self.terms if name in self.terms else self.others)[name]
+        assert isinstance(term, PairInfoMax)
+        return term
 
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
@@ -357,7 +313,7 @@ class MultiView(Objective):
     @property
     def n_components(self) -> int:
         """Width of each view's code."""
-        return int(self.encoder.encoders[0].n_components)  # type: ignore[arg-type]
+        return self.encoder.n_components
 
     def output_views(self, name: str) -> list[str]:
         """Return the views whose codes an output holds."""

@@ -1,8 +1,8 @@
 """The contract of everything that a trainer trains: tensors -> a loss and named values.
 
-A step is one function of tensors, ``objective(X, draws) -> (loss, values)``. Nothing in it reads a number on the host, draws
-in Python, or has a shape that depends on data: what is random, and which rows go where, is drawn before the step by
-:meth:`Objective.draw`. So the same step runs eagerly, compiled, and in several processes.
+A step is one function of tensors, ``objective(X, draws) -> (loss, values)``. It reads no number on the host, draws nothing and
+has no shape that depends on data: :meth:`Objective.draw` draws what is random, and which rows go where, before the step. So
+the same step runs eagerly, compiled, and in several processes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,22 @@ Draws: TypeAlias = dict[str, Any]
 class Objective(nn.Module):
     """What is trained: encoders and critics, and the loss of their scores.
 
-    A subclass overrides :meth:`forward` and what else its estimator needs; :class:`~skdim.training.trainer.Trainer` knows the
-    methods below and nothing else. Codes pass through :meth:`gather` before they are compared, and nothing else is of single
-    rows: so several processes can share a batch, each encoding its rows.
+    A subclass overrides :meth:`forward` and what else its estimator needs; :class:`~skdim.training.trainer.Trainer` only uses
+    the methods below. Several processes can share a batch: each encodes its own rows, and :meth:`gather` collects the codes
+    before they are compared.
 
     Attributes
     ----------
     n_draws : int
         Uniform numbers that the views of one sample are made from.
+    encoder : nn.Module
+        Samples -> codes, if the objective has codes.
     adversary : nn.Module or None
-        What plays against the rest, under an optimizer group of its own, and is not kept after training.
+        What is trained against the rest, in an optimizer group of its own, and dropped after training.
     """
 
     n_draws: int = 0
+    encoder: nn.Module
     adversary: nn.Module | None
 
     def __init__(self) -> None:
@@ -45,27 +48,35 @@ class Objective(nn.Module):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Networks of one tensor that may be compiled or compute in another precision; the rest of a step is in float32."""
-        return [self.encoder]  # type: ignore[list-item]
+        """Networks of one tensor that may be compiled, or compute in another precision: the encoder, if there is one.
+
+        The rest of a step is in float32.
+        """
+        return [self.encoder] if hasattr(self, "encoder") else []
 
     @property
     def bounds(self) -> list[str]:
         """Names of the parts that are values of the training bound, in nats."""
         return []
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units of the parts: "nats" of information, or "share" for values from 0 to 1; losses have none."""
+        return dict.fromkeys(self.bounds, "nats")
+
     def gather(self, codes: Tensor, n_views: int = 1) -> Tensor:
         """Return the codes of the whole batch (n_views * n, ...), view after view, from those of this process's rows."""
         return codes
 
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
-        """Return, on the host, what a step draws besides the uniform numbers of views, and which rows it compares.
+        """Draw, on the host, what is random in a step besides the views' uniform numbers, and the rows that it compares.
 
         Parameters
         ----------
         rows : Rows
             The rows of the whole batch.
         generator : torch.Generator or None
-            Source of random numbers; None draws what held-out values and scores are taken on.
+            Source of random numbers; None is for held-out values and scores, whose draws are fixed.
 
         Returns
         -------
@@ -74,7 +85,7 @@ class Objective(nn.Module):
         return {}
 
     def views(self, X: Any, draws: Draws) -> Any:
-        """Return the views of standardised samples: the samples themselves, unless a subclass makes more of them."""
+        """Return the views of standardised samples; by default the samples themselves."""
         return X
 
     def forward(self, X: Any, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:

@@ -1,34 +1,36 @@
 r"""Stochastic codes: a Gaussian p(y | x) of known density between the encoder and what its codes are used for.
 
-Where p(y | x) is known, no critic is learned: its logarithm is the optimal one. TNCE bounds I(X; Y) from below and L1Out from
-above (Poole et al. 2019 [1]_, Section 2.5), and the total correlation of the components, which is zero where they are
-independent, follows from both.
+The logarithm of a known p(y | x) is the optimal critic, so none is learned. TNCE bounds I(X; Y) from below and L1Out from
+above (Poole et al. 2019 [1]_, Section 2.5); the total correlation of the components follows from both. The variance is
+learned (:class:`GaussianPosterior`) or fixed (:class:`Noise`).
 
 References
 ----------
 .. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
 .. [2] Kingma & Welling, "Auto-encoding variational Bayes", ICLR 2014.
+.. [3] Butakov et al., "Efficient distribution matching of representations via noise-injected deep InfoMax", ICLR 2025.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from skdim._params import Configured
 from skdim.bounds import l1out, tnce
-from skdim.nn.encoders import Code
+from skdim.nn.adapt import Code, Encoder
 
-#: The posterior's variance lies between these. Information depends on the ratio of the means' spread to the noise, so a floor
-#: limits nothing but how large the means must be; without one, the encoder gains nats by less noise as well, the exponents
-#: (y - mean)^2 / variance leave float32's exact range, and gradients grow without end. Codes of the normal prior have variance
-#: 1 altogether, so that their noise has less: a wider posterior is a component that says nothing, which means can say too.
+#: Bounds of the variance. Information depends on the ratio of the means' spread to the noise, so a floor only limits how large
+#: the means must be; without one, gradients grow without end and (y - mean)^2 / variance leaves float32's exact range. Codes of
+#: the normal prior have variance 1 altogether, noise included; a component with more noise says nothing.
 VARIANCE_FLOOR, VARIANCE_CEILING = 1e-4, 1.0
-
-#: Where the variance starts, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. A narrow
-#: start tells all samples of a batch apart at once: TNCE stands at its cap, and has no gradient.
+#: First variance, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. A narrow one tells all
+#: samples of a batch apart at once: TNCE is at its cap, and has no gradient.
 START = 2.0
 
 
@@ -53,13 +55,13 @@ class Gaussian(NamedTuple):
     log_variance: Tensor
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Return y = mean + sd * noise, (n, n_components): the gradient passes to both (Kingma & Welling 2014 [2]_)."""
+        """Return y = mean + sd * noise, (n, n_components); the gradient passes to both (Kingma & Welling 2014 [2]_)."""
         return self.mean + (self.log_variance / 2).exp() * noise
 
     def log_density(self, y: Tensor) -> Tensor:
         """Return log p(y_j | x_i) of each of m codes under each of n inputs, (n, m), in nats."""
-        # Products of matrices, in float64: there, nearby codes with little noise do not cancel to nothing, and the differences
-        # of all pairs in every component need not be held.
+        # Matrix products do not hold the differences of all pairs in every component. In float64 they do not cancel for nearby
+        # codes with little noise.
         y, mean, log_variance = (_in_float64(tensor) for tensor in (y, *self))
         precision = (-log_variance).exp()
         square = (
@@ -76,7 +78,7 @@ class Gaussian(NamedTuple):
 
 
 def _in_float64(tensor: Tensor) -> Tensor:
-    """Return the tensor in double precision, where its device has that: Apple's has not, and the CPU takes its place."""
+    """Return the tensor in double precision, on the CPU if its device (Apple's) has none."""
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
@@ -86,7 +88,7 @@ class StochasticCode(NamedTuple):
     Attributes
     ----------
     local, hidden : Tensor
-        As the encoder gives them.
+        As the encoder returns them.
     global_ : Tensor of shape (n, n_components)
         y, a sample of p(y | x).
     mean, log_variance : Tensor of shape (n, n_components)
@@ -112,8 +114,8 @@ AnyCode: TypeAlias = Code | StochasticCode
 class GaussianPosterior(nn.Module):
     """p(y | x) with the encoder's code as mean and a variance that a linear layer reads from the hidden layer below it.
 
-    Any encoder thus becomes stochastic, a user's own too, and the code that it gives is the mean. The logarithm of the variance
-    moves between those of ``VARIANCE_FLOOR`` and ``VARIANCE_CEILING`` along a sigmoid, which has a gradient everywhere.
+    So any encoder becomes stochastic, a user's own too. The logarithm of the variance moves between those of
+    ``VARIANCE_FLOOR`` and ``VARIANCE_CEILING`` along a sigmoid, which has a gradient everywhere.
 
     Parameters
     ----------
@@ -125,10 +127,9 @@ class GaussianPosterior(nn.Module):
     >>> import torch
     >>> from skdim.nn.encoders import Code
     >>> from skdim.nn.objectives import GaussianPosterior
-    >>> posterior = GaussianPosterior(5, 3)
-    >>> y = posterior(Code(torch.zeros(8, 4, 9), torch.zeros(8, 5), torch.zeros(8, 3)))
-    >>> y.mean.shape, bool((y.log_variance < 0).all())
-    (torch.Size([8, 3]), True)
+    >>> y = GaussianPosterior(5, 3)(Code(torch.zeros(8, 4, 9), torch.zeros(8, 5), torch.zeros(8, 3)))
+    >>> tuple(y.mean.shape), round(y.log_variance[0, 0].exp().item(), 2)
+    ((8, 3), 0.33)
     """
 
     def __init__(self, n_hidden: int, n_components: int) -> None:
@@ -148,8 +149,8 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
 
     .. math:: TC(Y) = \sum_c I(X; Y_c) - I(X; Y) \le \sum_c I_{L1Out}(X; Y_c) - I_{TNCE}(X; Y)
 
-    L1Out is taken of each component by itself: it is loose where the information is large, and of a single component it is
-    small. The joint information enters by its lower bound alone.
+    L1Out is loose where information is large, so it is taken of single components, whose information is small. The joint
+    information only enters by its lower bound.
 
     Parameters
     ----------
@@ -161,7 +162,8 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     Returns
     -------
     Tensor, a scalar in nats
-        In expectation no less than the total correlation; above it by what TNCE misses, log K at most being seen.
+        In expectation at least the total correlation. TNCE sees at most log K of the joint information; the bound exceeds the
+        total correlation by the rest.
 
     Raises
     ------
@@ -180,3 +182,78 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     """
     # The mean over components times their number is the sum over them.
     return components.shape[2] * l1out(components) - tnce(joint)
+
+
+# -------------------------------------------------------------------------------------------------------- noise as a prior
+@dataclass
+class Noise(Configured):
+    r"""Prior matching by noise: each component of Y is brought to mean 0 and variance 1, and training adds noise to it.
+
+    Of all codes with that variance, the normal one with independent components carries the most information through the
+    noise. So maximising information makes the codes N(0, I) without a discriminator (Butakov et al. 2025 [3]_), up to
+
+    .. math:: I(X; Y + \sigma \varepsilon) \le \frac d2 \log\Bigl(1 + \frac1{\sigma^2}\Bigr)
+
+    Parameters
+    ----------
+    sigma : float, default=0.3
+        Standard deviation of the noise, in those of the code. Small noise leaves the information far above the cap log K of a
+        batch, where nothing acts on the distribution; large noise drowns the code.
+
+    Examples
+    --------
+    >>> from skdim.nn.objectives import Noise
+    >>> round(Noise(sigma=1.0).cap(2), 4)
+    0.6931
+    """
+
+    sigma: float = 0.3
+
+    def check(self) -> None:
+        """Raise a ``ValueError`` if a parameter is outside its range."""
+        is_number = isinstance(self.sigma, Real) and not isinstance(self.sigma, bool)
+        if not (is_number and 0 < self.sigma < math.inf):
+            raise ValueError(f"sigma of {type(self).__name__} must be a positive, finite number, got {self.sigma!r}.")
+
+    def cap(self, n_components: int) -> float:
+        """Return the most information, in nats, that codes of this width can carry through the noise."""
+        return n_components / 2 * math.log1p(1 / self.sigma**2)
+
+
+#: Ways of prior matching by name; the first trains a discriminator.
+PRIOR_METHODS: dict[str, type[Noise] | None] = {"adversarial": None, "noise": Noise}
+
+
+class AdditiveNoise(nn.Module):
+    """p(y | x) with the encoder's code as mean and the variance of ``noise``."""
+
+    def __init__(self, noise: Noise) -> None:
+        super().__init__()
+        noise.check()
+        self.noise = noise
+
+    def forward(self, code: Code) -> Gaussian:
+        return Gaussian(code.global_, torch.full_like(code.global_, 2 * math.log(self.noise.sigma)))
+
+
+class NormalizedCode(Encoder):
+    """An encoder whose global code has mean 0 and variance 1 in each component.
+
+    In training these are the moments of the batch. In eval mode they are running moments, so that a row's code depends on the
+    row alone. There are no weights: a scale could undo the variance.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Built by :func:`~skdim.nn.encoders.build_encoder`.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.local_shape, self.n_hidden, self.n_components = encoder.local_shape, encoder.n_hidden, encoder.n_components
+        self.norm = nn.BatchNorm1d(self.n_components, affine=False)
+
+    def forward(self, X: Tensor) -> Code:
+        code: Code = self.encoder(X)
+        return code._replace(global_=self.norm(code.global_))

@@ -24,14 +24,14 @@ from torch import Tensor, nn
 
 from skdim.bounds import Bound, infonce
 from skdim.inputs.batches import Rows
+from skdim.nn.causal import CausalEncoder, Contexts
 from skdim.nn.objectives.anchors import Grid, OwnPlaces, SharedPlaces, own_places, shared_places
 from skdim.nn.objectives.objective import Draws, Objective
-from skdim.nn.sequences import CausalEncoder, Contexts
 
-__all__ = ["NEGATIVES", "Predictive"]
+__all__ = ["NEGATIVES", "Predictive", "steps_allowed"]
 
-#: Where the negatives of a pair (c_t, z_{t+k}) come from: z at the same offset of the other sequences, z at other offsets of
-#: the same sequence, or both and other offsets of the others.
+#: The negatives of a pair (c_t, z_{t+k}): z at the same offset of the other sequences, z at other offsets of the same sequence,
+#: or both and other offsets of the others.
 NEGATIVES = ("batch", "sequence", "all")
 #: Anchors per sequence and step outside training, evenly spaced.
 EVALUATION_ANCHORS = 16
@@ -54,7 +54,7 @@ class Predictive(Objective):
     Parameters
     ----------
     encoder : CausalEncoder
-        Inputs -> :class:`~skdim.nn.sequences.Contexts`.
+        Inputs -> :class:`~skdim.nn.causal.Contexts`.
     bound : Bound
         The MI estimator.
     n_components : int
@@ -62,12 +62,14 @@ class Predictive(Objective):
     n_steps : int
         Number of steps K.
     negatives : {"batch", "sequence", "all"}, default="batch"
-        Where the negatives come from. "batch": the latents at the same offset of the other sequences, a valid bound where
+        Where the negatives come from. "batch": the latents at the same offset of the other sequences, a valid bound if
         sequences are independent. Latents of one sequence depend on each other, so with "sequence" and "all" the training
         loss is no bound (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch.
     n_anchors : int, default=4
         Offsets t that are drawn per step k, one from each of ``n_anchors`` equal parts of the sequence.
     """
+
+    encoder: CausalEncoder
 
     def __init__(
         self,
@@ -100,6 +102,10 @@ class Predictive(Objective):
     def bounds(self) -> list[str]:
         return ["prediction"]
 
+    @property
+    def units(self) -> Mapping[str, str]:
+        return {"prediction": "nats"} | {f"accuracy_{k + 1}": "share" for k in range(self.n_steps)}
+
     # ------------------------------------------------------------------------------------------------------------- draws
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         """Return the anchors: at random in equal parts of the sequence, or in their middles without a generator."""
@@ -123,7 +129,7 @@ class Predictive(Objective):
 
     @staticmethod
     def _lengths(rows: Rows) -> Draws:
-        """Return the lengths of the sequences, where they differ."""
+        """Return the lengths of the sequences, if they differ."""
         return {name: torch.from_numpy(part) for name, part in rows.extras.items() if name == "lengths"}
 
     # -------------------------------------------------------------------------------------------------------------- step
@@ -137,8 +143,8 @@ class Predictive(Objective):
     def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises, and its parts by name, detached.
 
-        The parts are "loss"; "prediction", the bound in nats with negatives of the batch; "accuracy_k" for each step k, how
-        often the context gives its own future the highest score among the batch. A step without pairs has no accuracy.
+        The parts are "loss"; "prediction", the bound in nats with negatives of the batch; and for each step k that has pairs
+        "accuracy_k", how often the context gives its own future the highest score among the batch.
         """
         codes = self._encode(X, draws)
         same_offset = list(self._same_offset(codes, draws["places"]))
@@ -146,11 +152,14 @@ class Predictive(Objective):
         if self.negatives != "batch":
             of = self._own_offsets if self.negatives == "sequence" else self._all_offsets
             groups = [group for places in draws["own"] for group in of(codes, places)]
-        results = [self.criterion(group.scores) for group in groups]
-        loss = _average([loss for loss, _ in results], groups, codes.c)
+        losses = []
+        for group in groups:
+            losses.append(self.criterion.loss(group.scores))
+        loss = _average(losses, groups, codes.c)
         with torch.no_grad():
             if self.negatives == "batch":
-                values = [value for _, value in results]
+                pairs = zip(losses, groups, strict=True)
+                values = [self.criterion.reported(part, group.scores) for part, group in pairs]
             else:
                 values = [self.criterion.value(group.scores) for group in same_offset]
             value = _average(values, same_offset, codes.c)
@@ -249,6 +258,27 @@ class Predictive(Objective):
         n_times, n_columns = self.encoder.grid
         width = self.W.shape[1]
         return {"last": width, "mean": width, "sequence": n_times * n_columns * width}
+
+
+def steps_allowed(n_steps: int, negatives: str, encoder: CausalEncoder, shape: tuple[int, ...]) -> int:
+    """Return how many of ``n_steps`` the fitted length allows.
+
+    Raises
+    ------
+    ValueError
+        If it allows none.
+    """
+    (n_times, n_columns), stride = encoder.grid, encoder.stride
+    # A sequence that is its own negative needs two pairs for the last step.
+    least = 3 if negatives == "sequence" and n_columns == 1 else 2
+    if n_times >= least:
+        return min(n_steps, n_times - least + 1)
+    if len(shape) == 3:
+        raise ValueError(f"Images of {shape[1]} x {shape[2]} hold {n_times} row(s) of patches; at least 2 are needed.")
+    raise ValueError(
+        f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {n_times} frame(s) of {stride} sample(s); "
+        f"at least {least} are needed."
+    )
 
 
 def _at(code: Tensor, places: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vjp
 
 from skdim._params import Configured, check_sizes
+from skdim.nn.layers import mlp
 
 
 @dataclass
@@ -95,8 +96,8 @@ class PriorMatching(nn.Module):
     r"""Adversarial matching of the codes' distribution to a prior (Hjelm et al. 2019 [1]_, Eq. 7).
 
     The discriminator D tells prior samples from codes; the encoder makes codes that D takes for prior samples (the
-    non-saturating loss). The sigmoid that brings codes to the uniform prior's support is applied here only. The gradient
-    penalty is over the whole batch (Mescheder et al. 2018 [2]_).
+    non-saturating loss). The codes are mapped to the prior's support here only. The gradient penalty is over the whole batch
+    (Mescheder et al. 2018 [2]_).
 
     .. math::
 
@@ -107,34 +108,27 @@ class PriorMatching(nn.Module):
     Parameters
     ----------
     prior : Prior
-        What the codes are matched to, and how.
+        What the codes are matched to.
     n_components : int
         Width of the codes.
 
     Examples
     --------
-    >>> import torch
     >>> from skdim.nn.objectives import PriorMatching, UniformPrior
-    >>> matching = PriorMatching(UniformPrior(), 2)
-    >>> [p.grad is None for p in matching.discriminator.parameters()].count(False)
-    0
+    >>> sum(p.numel() for p in PriorMatching(UniformPrior(), 2).discriminator.parameters())
+    203401
     """
 
     def __init__(self, prior: Prior, n_components: int) -> None:
         super().__init__()
         prior.check()
         self.prior = prior
-        layers: list[nn.Module] = []
-        features = n_components
-        for size in prior.hidden_layer_sizes:
-            layers += [nn.Linear(features, size), nn.ReLU()]
-            features = size
-        self.discriminator = nn.Sequential(*layers, nn.Linear(features, 1))
+        self.discriminator = mlp(n_components, prior.hidden_layer_sizes, 1)
 
     def discriminator_loss(self, codes: Tensor, samples: Tensor) -> Tensor:
         """Return L_D of codes and as many prior samples; its gradient reaches the discriminator only."""
         both = torch.cat([samples, self.prior.squash(codes.detach())])
-        logits, slope_of = vjp(self.discriminator, both)
+        logits, slope_of = vjp(self.discriminator, both)[:2]
         is_prior, is_code = logits.chunk(2)
         (slope,) = slope_of(torch.ones_like(logits))
         # The mean over both halves is half the sum of the two means.

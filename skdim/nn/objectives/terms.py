@@ -17,7 +17,7 @@ from skdim.nn.objectives.posterior import AnyCode, Gaussian, StochasticCode, tot
 
 #: Pairs that are scored at once outside training; the concatenation critic keeps a hidden layer for each.
 PAIRS_AT_ONCE = 2**17
-#: Pairs that are scored at once in training: tensors that the cache holds, and that the allocator need not ask the system for.
+#: Pairs that are scored at once in training: as many as a processor's cache holds, in memory that the allocator reuses.
 PAIRS_IN_TRAINING = 2**18
 
 
@@ -50,7 +50,7 @@ class Term(nn.Module):
         raise NotImplementedError
 
     def scores(self, x: AnyCode, y: AnyCode, pairs_at_once: int | None = None) -> Iterator[tuple[float, Tensor]]:
-        """Yield ``scores[i, j, ...]`` = f(Y of x_i, features of y_j), some locations at a time, with their share of all."""
+        """Yield some locations' share of all, and their ``scores[i, j, ...]`` = f(Y of x_i, features of y_j)."""
         features = self.features(y)
         n_locations = features.shape[2] if features.ndim > 2 else 1
         n_at_once = n_locations if pairs_at_once is None else pairs_at_once // (len(x.global_) * len(features))
@@ -62,11 +62,14 @@ class Term(nn.Module):
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         at_once = PAIRS_IN_TRAINING if self.criterion.splits else None
-        parts = [(share, self.criterion(scores)) for share, scores in self.scores(x, y, at_once)]
-        if len(parts) == 1:
-            return parts[0][1]
-        loss, value = (torch.stack([share * part[i] for share, part in parts]).sum() for i in range(2))
-        return loss, value
+        losses, values = [], []
+        for share, scores in self.scores(x, y, at_once):
+            loss = self.criterion.loss(scores)
+            losses.append(share * loss)
+            values.append(share * self.criterion.reported(loss, scores))
+        if len(losses) == 1:
+            return losses[0], values[0]
+        return torch.stack(losses).sum(), torch.stack(values).sum()
 
     def mean(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:
         """Return the mean over all locations of ``function(scores)``, some locations at a time to bound the memory."""
@@ -111,15 +114,15 @@ class PosteriorInfoMax(Term):
     """I(X; Y) of a stochastic code by TNCE: the known log p(y | x) is the critic (Poole et al. 2019 [1]_, Section 2.5).
 
     The code y of one view is scored under the distributions of the other view's inputs; with one view, under its own. Between
-    two views this is InfoNCE with a fixed critic. So it bounds the information that y has about the other view, and by data
-    processing that about its own.
+    two views this is InfoNCE with a fixed critic: it bounds the information that y has about the other view, and by data
+    processing the information about its own.
 
     Parameters
     ----------
     weight : float
-        Weight in the objective; 0 leaves the bounds reported.
+        Weight in the objective; with 0 the bounds are only reported.
     total_correlation_weight : float, default=0.0
-        Weight of the total correlation's upper bound, which is a penalty.
+        Weight of the penalty, the upper bound of the total correlation.
 
     Examples
     --------
@@ -144,7 +147,7 @@ class PosteriorInfoMax(Term):
         return self.mean(tnce, x, y)
 
     def further_bounds(self, x: AnyCode) -> dict[str, Tensor]:
-        """Return, of one view, "l1out", and "total_correlation" where it has weight; both are upper bounds in nats."""
+        """Return, of one view, the upper bounds "l1out" and, if it has weight, "total_correlation", in nats."""
         posterior = _posterior(x)
         joint = posterior.log_density(x.global_)
         bounds = {"l1out": l1out(joint.detach())}

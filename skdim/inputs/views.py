@@ -1,0 +1,254 @@
+"""Views as users give them: groups of columns, lists of arrays, one view alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from skdim.inputs.arrays import Beside, Stored, StoredArray, as_stored, is_stored
+from skdim.inputs.layout import Layout, find_layout
+from skdim.inputs.partitions import feature_names, is_group_list
+from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.validation import checked_as_read, validate_samples, validate_shape
+
+__all__ = ["check_groups", "check_pairs", "check_views", "rows_from_one_view", "samples_of_views"]
+
+
+def check_views(views: Any, input_shape: Any) -> None:
+    """Raise a ValueError if the parameter ``views`` is a list, but of no groups of columns."""
+    if not isinstance(views, (list, tuple)):
+        return
+    if not is_group_list(views):
+        raise ValueError(
+            f"A list of views holds (name, columns) or (name, columns, shape) with names of type str, got {views!r}."
+        )
+    if input_shape is not None:
+        raise ValueError(
+            f"input_shape={input_shape!r} has no effect on groups of columns: give the shape of each, as "
+            "(name, columns, shape)."
+        )
+
+
+def samples_of_views(
+    estimator: Any,
+    X: Any,
+    fitted: Standardizer | None,
+    device: torch.device,
+    sequences: Callable[[int | None], Sequence[bool]],
+    min_samples: int = 1,
+    needed: int | None = None,
+) -> Samples:
+    """Return X standardised, with which views each row has.
+
+    Parameters
+    ----------
+    estimator : scikit-learn estimator
+        With the parameters ``views``, ``graph`` and ``input_shape``.
+    X : array-like, or list of arrays
+        What the user gave.
+    fitted : Standardizer or None
+        How samples are standardised, and their layout; None learns both.
+    device : torch.device
+        Where the tensors go.
+    sequences : callable (n_views) -> sequence of bool
+        Which of the views are sequences; ``n_views`` is None where a partition makes the views.
+    min_samples : int, default=1
+        Fewest samples.
+    needed : int or None, default=None
+        The only view that samples must have.
+    """
+    reset = fitted is None
+    given, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
+
+    def layout_of(shape: tuple[int, ...]) -> Layout:
+        validate_shape(estimator, shape, reset=reset)
+        if fitted is not None and fitted.layout is not None:
+            return fitted.layout
+        which = sequences(None if columns is None else len(columns))
+        return find_layout(estimator.views, given, estimator.input_shape_, which, columns, estimator.graph)
+
+    def validated(used: Any = None) -> Any:
+        checks: dict[str, Any] = {"min_samples": min_samples, "finite": "allow-nan", "columns": used}
+        return validate_samples(estimator, given, reset=reset, **checks)
+
+    if columns is None:
+        X = validated()
+        layout = layout_of(X.shape)
+    else:
+        if fitted is not None and fitted.layout is not None and estimator.views == "auto":
+            _check_widths(columns, fitted.layout)
+        if np.ndim(given) < 2:
+            check_array(given, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
+        layout = layout_of(np.shape(given))
+        X = validated(layout.used)
+    present = _presence_of_views(layout, X, needed)
+    standardize = fitted or Standardizer.learn_views(X, layout)
+    return Samples(X, standardize, device, {} if present is None else {"present": present})
+
+
+def _check_widths(groups: list[Any], layout: Layout) -> None:
+    """Hold a list of arrays against the fitted one."""
+    widths = [columns.stop - columns.start for _, columns, *_ in groups]
+    fitted = [len(columns) for _, columns, _ in layout.views]
+    if widths != fitted:
+        raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted} in fit.")
+
+
+def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:
+    """Return X as one array, and the groups of columns that are its views, None where a partition makes the views.
+
+    Raises
+    ------
+    ValueError
+        If X has no such columns.
+    """
+    X = as_stored(X) if is_stored(X) else X
+    if isinstance(views, (list, tuple)):
+        if is_list_of_arrays(X):
+            raise ValueError("X is a list of arrays, which are the views; leave views='auto' with it.")
+        if getattr(X, "ndim", 2) > 2:
+            raise ValueError(f"views={views!r} are groups of columns of a 2-D X, got X of shape {X.shape}.")
+        return X, list(views)
+    if views == "auto" and is_list_of_arrays(X):
+        if estimator.input_shape is not None:
+            raise ValueError(f"input_shape={estimator.input_shape!r} has no effect on a list of arrays.")
+        return arrays_of_views(X, estimator, min_samples)
+    return X, None
+
+
+def _presence_of_views(layout: Layout, X: Any, needed: int | None = None) -> npt.NDArray[np.bool_] | None:
+    """Return which views each row has, None where all have all; ``needed`` is the only view that rows must have.
+
+    Raises
+    ------
+    ValueError
+        If samples lack a view that they may not lack.
+    """
+    present = layout.presence(X)
+    complete = present is None or (needed is not None and present[:, needed].all())
+    if not complete and not layout.may_lack:
+        assert present is not None
+        raise ValueError(
+            f"Input X contains NaN: {(~present.all(1)).sum()} sample(s) lack a view. That is allowed with graph='full' and "
+            "named views, a list of column groups or of arrays, 'halves', 'quadrants' or 'channels'; not with views='auto' of "
+            "one array."
+        )
+    return present
+
+
+def check_pairs(layout: Layout, present: npt.NDArray[Any] | None, rows: Any, several: bool) -> None:
+    """Raise a ValueError if a pair of views is present in fewer than two of the rows that are trained on."""
+    if present is None:
+        return
+    if several:
+        raise ValueError(
+            f"{int((~present.all(1)).sum())} samples lack a view, and several processes train together: the share of a "
+            "batch that each encodes may then lack the view in all samples. Train in one process."
+        )
+    for pair in combinations(range(len(layout.views)), 2):
+        n_both = int(present[rows][:, pair].all(1).sum())
+        if n_both < 2:
+            names = tuple(layout.names[view] for view in pair)
+            raise ValueError(f"At least two samples must have both views {names}, got {n_both}.")
+
+
+def check_groups(groups: npt.NDArray[Any] | None, negatives: str, rows: Any) -> int:
+    """Return the size of the largest group among some rows, or 0 without groups.
+
+    Raises
+    ------
+    ValueError
+        If ``negatives`` need groups that are not given, or the other way round, or every group is a single sample.
+    """
+    if (groups is None) == (negatives == "same_group"):
+        needs = "needs the groups of the samples: pass groups to fit" if groups is None else "has no use for groups"
+        raise ValueError(f"negatives={negatives!r} {needs}.")
+    if groups is None:
+        return 0
+    largest = int(np.bincount(groups[rows]).max())
+    if largest < 2:
+        raise ValueError("negatives='same_group' needs groups of two samples or more, got none.")
+    return largest
+
+
+def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, names: Sequence[str] | None) -> Any:
+    """Return whole rows that lack all views but one, if X holds that view alone, else None.
+
+    Parameters
+    ----------
+    X : array-like
+        The view: flat, or in its shape, an image also without its one channel.
+    layout : Layout
+        The views.
+    number : int
+        The view's number.
+    estimator : scikit-learn estimator
+        For messages.
+    names : sequence of str or None
+        The names of the view's columns in ``fit``.
+    """
+    name, columns, shape = layout.views[number]
+    given = np.shape(X)[1:] if not is_list_of_arrays(X) else None
+    if given not in ((len(columns),), shape, shape[1:] if shape[0] == 1 else shape):
+        return None
+    found = feature_names(X)
+    if found is not None and names is not None and found != list(names):
+        raise ValueError(f"The columns of view {name!r} were {list(names)} in fit, got {found}.")
+    if is_stored(X):
+        stored: Stored = checked_as_read(estimator, as_stored(X))
+    else:
+        stored = StoredArray(check_array(X, dtype="numeric", allow_nd=True, estimator=estimator, input_name="X"))
+    n_columns = sum(len(columns) for _, columns, _ in layout.views)
+    width = n_columns if layout.kind == "columns" else math.prod(layout.sample_shape or ())
+    return stored.then(lambda block: layout.lift(block, number, width))
+
+
+def is_list_of_arrays(X: Any) -> bool:
+    """Whether X is a list of arrays or data frames, which are then views; a list of lists is one array."""
+    return isinstance(X, (list, tuple)) and len(X) > 0 and all(len(getattr(part, "shape", ())) > 1 for part in X)
+
+
+def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list[tuple[Any, ...]]]:
+    """Return the views beside each other in one array (n, n_columns), and the groups of columns that they are in it.
+
+    Raises
+    ------
+    ValueError
+        If there is one array only, or their lengths differ.
+    """
+    if len(X) < 2:
+        raise ValueError("X is a list of 1 array, that is one view only; a list of arrays has one for each view.")
+    arrays: list[Any] = [
+        as_stored(part)
+        if is_stored(part)
+        else check_array(
+            part,
+            dtype="numeric",
+            allow_nd=True,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=min_samples,
+            estimator=estimator,
+            input_name=f"X[{i}]",
+        )
+        for i, part in enumerate(X)
+    ]
+    check_consistent_length(*arrays)
+    if max(array.ndim for array in arrays) > 4:
+        raise ValueError(f"The arrays of X must have at most 4 dimensions, got shapes {[a.shape for a in arrays]}.")
+    groups, start = [], 0
+    for i, array in enumerate(arrays):
+        width = math.prod(array.shape[1:])
+        shape = (array.shape[1:],) if array.ndim > 2 else ()
+        groups.append((f"view{i}", slice(start, start + width), *shape))
+        start += width
+    if any(is_stored(part) or isinstance(part, np.memmap) for part in X):  # they stay where they are
+        parts = [part if is_stored(part) else array for part, array in zip(X, arrays, strict=True)]
+        return as_stored(Beside(parts)), groups
+    return np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1), groups

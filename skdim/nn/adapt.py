@@ -1,0 +1,275 @@
+"""From a factory, ours or a user's, to the network that an objective takes: checked on a trial pass, and adapted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+__all__ = [
+    "Code",
+    "Critic",
+    "CriticFactory",
+    "Encoder",
+    "EncoderFactory",
+    "LayeredEncoder",
+    "build_critic",
+    "build_encoder",
+]
+
+EncoderFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
+CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
+
+
+# ------------------------------------------------------------------------------------------------------------- encoders
+class Code(NamedTuple):
+    """What an encoder returns for n inputs.
+
+    Attributes
+    ----------
+    local : Tensor of shape (n, channels, locations)
+        C: features of parts of the input; one location if the input has no parts.
+    hidden : Tensor of shape (n, n_hidden)
+        The layer below the global code.
+    global_ : Tensor of shape (n, n_components)
+        Y: the code of the whole input.
+    """
+
+    local: Tensor
+    hidden: Tensor
+    global_: Tensor
+
+
+class Encoder(nn.Module):
+    """A network that returns a :class:`Code`; :func:`build_encoder` sets its attributes.
+
+    Attributes
+    ----------
+    local_shape : tuple of int
+        Channels and locations of the local features.
+    n_hidden, n_components : int
+        Widths of the hidden layer and of the global code.
+    """
+
+    local_shape: tuple[int, int]
+    n_hidden: int
+    n_components: int
+
+
+class LayeredEncoder(Encoder):
+    """The layers of the local map, the layers above it, and a linear code on top."""
+
+    def __init__(self, local: nn.Module, rest: nn.Module, n_hidden: int, n_components: int) -> None:
+        super().__init__()
+        self.local = local
+        self.rest = rest
+        self.code = nn.Linear(n_hidden, n_components)
+
+    def forward(self, X: Tensor) -> Code:
+        local = self.local(X)
+        hidden = self.rest(local)
+        return Code(_flat(local), hidden, self.code(hidden))
+
+
+class _Adapted(Encoder):
+    """A user's network, its output made a :class:`Code`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, X: Tensor) -> Code:
+        output = self.network(X)
+        if isinstance(output, Tensor):
+            return Code(output.flatten(1).unsqueeze(2), output, output)
+        local, hidden, global_ = output
+        return Code(_flat(local), hidden, global_)
+
+
+def _flat(local: Tensor) -> Tensor:
+    return local.flatten(2) if local.ndim > 2 else local.unsqueeze(2)
+
+
+def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_components: int) -> Encoder:
+    """Build an encoder and check, on a pass of two zero inputs, that its codes have the right shapes.
+
+    Parameters
+    ----------
+    factory : callable (input_shape, n_components) -> nn.Module
+        The network returns a :class:`Code`, a triple like it, or one tensor (n, n_components), which then serves as local
+        (one location), hidden and global features.
+    input_shape : tuple of int
+        Shape of one input.
+    n_components : int
+        Width of the global code.
+
+    Returns
+    -------
+    Encoder
+        Its ``forward`` returns a :class:`Code`; it has the attributes ``local_shape``, ``n_hidden`` and ``n_components``.
+
+    Raises
+    ------
+    TypeError
+        If the factory does not return an nn.Module.
+    ValueError
+        If the output of the network has the wrong shape.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skdim.nn.encoders import build_encoder
+    >>> network = build_encoder(lambda shape, width: nn.Linear(shape[0], width), (10,), 4)
+    >>> network.local_shape, network.n_hidden
+    ((4, 1), 4)
+    """
+    network = _module("encoder", factory(input_shape, n_components))
+    encoder = network if isinstance(network, Encoder) else _Adapted(network)
+    training = encoder.training
+    encoder.eval()
+    with torch.no_grad():
+        code = _check_code(encoder, input_shape, n_components)
+    encoder.train(training)
+    encoder.local_shape = (int(code.local.shape[1]), int(code.local.shape[2]))
+    encoder.n_components = n_components
+    encoder.n_hidden = int(code.hidden.shape[1])
+    return encoder
+
+
+def _module(what: str, made: object) -> nn.Module:
+    if not isinstance(made, nn.Module):
+        raise TypeError(f"The {what} factory must return a torch.nn.Module, got {type(made).__name__}.")
+    return made
+
+
+def _check_code(encoder: Encoder, input_shape: tuple[int, ...], n_components: int) -> Code:
+    expected = (
+        f"The encoder must return a tensor of shape (n, {n_components}), or a Code of local (n, channels, ...), hidden "
+        f"(n, n_hidden) and global_ (n, {n_components}) features, for inputs of shape (n, {', '.join(map(str, input_shape))})"
+    )
+    try:
+        code: Code = encoder(torch.zeros(2, *input_shape))
+        shapes = [tuple(part.shape) for part in code]
+    except Exception as error:
+        raise ValueError(f"{expected}; it raised {type(error).__name__}: {error}") from error
+    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (2,) for shape in shapes):
+        raise ValueError(
+            f"{expected}; for n = 2 it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
+        )
+    return code
+
+
+# -------------------------------------------------------------------------------------------------------------- critics
+class Critic(nn.Module):
+    r"""A critic's network with a learnable scale and offset, applied to codes or to maps of local features.
+
+    .. math:: f(x, y) = e^{s} g(x, y) + o
+
+    Without an offset an inner product cannot represent 1 + log-ratio, and NWJ reads below zero on dependent data; with
+    scores near the offset every bound starts near 0. A temperature fixes the scale: :math:`f = g / \tau + o`.
+
+    Parameters
+    ----------
+    scores : nn.Module
+        Network g: (n, x_features), (m, y_features) -> (n, m).
+    offset : float, default=0.0
+        Start of o: 1 for NWJ, 0 otherwise.
+    affine : bool, default=True
+        Whether a scale and an offset are learned; False returns g, as in Tschannen et al. [1]_.
+    temperature : float or None, default=None
+        Fixed temperature tau in place of the learned scale.
+
+    Raises
+    ------
+    ValueError
+        In ``forward``, if g does not return (n, m) scores.
+
+    References
+    ----------
+    .. [1] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.nn.critics import Critic, Inner
+    >>> critic = Critic(Inner()(4, 4), offset=1.0)
+    >>> critic(torch.zeros(3, 4), torch.zeros(5, 4, 7)).shape
+    torch.Size([3, 5, 7])
+    """
+
+    def __init__(
+        self, scores: nn.Module, offset: float = 0.0, affine: bool = True, temperature: float | None = None
+    ) -> None:
+        super().__init__()
+        self.scores = scores
+        self.temperature = temperature
+        self.log_scale = nn.Parameter(torch.zeros(())) if affine and temperature is None else None
+        self.offset = nn.Parameter(torch.tensor(float(offset))) if affine else None
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether f(x, y) = f(y, x) for all weights; False for a network without the attribute ``exchangeable``."""
+        return bool(getattr(self.scores, "exchangeable", False))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """Score all pairs: ``x`` (n, c), ``y`` (m, d) or (m, d, locations) -> (n, m) or (n, m, locations)."""
+        # A location is one more candidate: (m, d, P) is folded to (P m, d), so every critic serves maps.
+        candidates = y if y.ndim == 2 else y.permute(2, 0, 1).flatten(0, 1)
+        scores = self.scores(x, candidates)
+        if scores.shape != (len(x), len(candidates)):
+            raise ValueError(
+                f"The critic must return scores of shape (n, m) = {(len(x), len(candidates))}, got {tuple(scores.shape)}."
+            )
+        if self.temperature is not None:
+            scores = scores / self.temperature
+        if self.log_scale is not None:
+            scores = scores * self.log_scale.exp()
+        if self.offset is not None:
+            scores = scores + self.offset
+        return scores if y.ndim == 2 else scores.reshape(len(x), y.shape[2], len(y)).transpose(1, 2)
+
+
+def build_critic(factory: CriticFactory, x_features: int, y_features: int, offset: float = 0.0) -> Critic:
+    """Build a critic and check, on a trial pass, that it scores all pairs.
+
+    Parameters
+    ----------
+    factory : callable (x_features, y_features) -> nn.Module
+        A configured object of :mod:`skdim.nn.critics`, a class or a function. If it has the attributes ``affine`` and
+        ``temperature``, they are passed to :class:`Critic`.
+    x_features, y_features : int
+        Widths of the codes.
+    offset : float, default=0.0
+        Start of the offset.
+
+    Returns
+    -------
+    Critic
+
+    Raises
+    ------
+    TypeError
+        If the factory does not return an nn.Module.
+    ValueError
+        If the network does not return (n, m) scores.
+
+    Examples
+    --------
+    >>> from skdim.nn.critics import Bilinear, build_critic
+    >>> build_critic(Bilinear(), 4, 5).offset.item()
+    0.0
+    """
+    scores = _module("critic", factory(x_features, y_features))
+    critic = Critic(scores, offset, getattr(factory, "affine", True), getattr(factory, "temperature", None))
+    critic.eval()
+    try:
+        with torch.no_grad():
+            critic(torch.zeros(2, x_features), torch.zeros(3, y_features))
+    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(
+            f"The critic must take x of shape (n, {x_features}) and y of shape (m, {y_features}) to scores of shape (n, m); "
+            f"for n = 2 and m = 3 it raised {type(error).__name__}: {error}"
+        ) from error
+    return critic.train()

@@ -1,0 +1,113 @@
+"""Layers that several networks share: the multi-layer perceptron, normalisation, shortcuts and layers of maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def mlp(
+    n_inputs: int,
+    hidden_layer_sizes: Sequence[int],
+    n_outputs: int | None = None,
+    *,
+    norm: str = "none",
+    start: float | Tensor | None = None,
+    linear: Callable[[int, int], nn.Linear] = nn.Linear,
+) -> nn.Sequential:
+    """Return a multi-layer perceptron: hidden layers with ReLU and, if ``n_outputs`` is given, a linear layer on top.
+
+    ``norm`` ("none", "group" or "batch") precedes each ReLU, and ``linear`` builds each linear layer. ``start`` is the output
+    for every input before training; with None the top layer is as ``linear`` returns it.
+
+    >>> mlp(3, (8, 8), 1, start=2.0)(torch.ones(1, 3)).item()
+    2.0
+    """
+    layers: list[nn.Module] = []
+    for size_in, size_out in pairwise((n_inputs, *hidden_layer_sizes)):
+        norms = [] if norm == "none" else [normalisation(norm, size_out, 1)]
+        layers += [linear(size_in, size_out), *norms, nn.ReLU(inplace=True)]
+    if n_outputs is not None:
+        top = linear((n_inputs, *hidden_layer_sizes)[-1], n_outputs)
+        layers.append(top if start is None else constant(top, start))
+    return nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def constant(layer: nn.Linear, value: float | Tensor) -> nn.Linear:
+    """Set the weights of a layer so that it returns ``value`` for every input."""
+    layer.weight.zero_()
+    layer.bias.copy_(torch.as_tensor(value))
+    return layer
+
+
+def normalisation(kind: str, channels: int, n_axes: int) -> nn.Module:
+    """Return the normalisation of maps with ``n_axes`` axes of places, or of vectors with 1."""
+    if kind == "group":
+        return nn.GroupNorm(1, channels)
+    if kind == "batch":
+        return nn.BatchNorm1d(channels) if n_axes == 1 else nn.BatchNorm2d(channels)
+    raise ValueError(f"norm must be 'batch' or 'group', got {kind!r}.")
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels at each place, (n, channels, ...)."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return super().forward(X.movedim(1, -1)).movedim(-1, 1)
+
+
+class FlattenMap(nn.Module):
+    """Flatten maps place by place: in channels-last memory this is a view, and so is its gradient."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X.movedim(1, -1).flatten(1)
+
+
+class PoolMap(nn.Module):
+    """Average maps over their places."""
+
+    def forward(self, X: Tensor) -> Tensor:
+        return X.mean((2, 3))
+
+
+class Pad(nn.Module):
+    """Pad the last axes with zeros; ``sides`` as in :func:`torch.nn.functional.pad`."""
+
+    def __init__(self, *sides: int) -> None:
+        super().__init__()
+        self.sides = sides
+
+    def forward(self, X: Tensor) -> Tensor:
+        return F.pad(X, self.sides)
+
+
+class Sum(nn.Module):
+    """The sum of the outputs of several networks for one input: a residual branch and its shortcut."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, X: Tensor) -> Tensor:
+        first, *others = (part(X) for part in self.parts)
+        return sum(others, first)
+
+
+def convolution(n_axes: int, widths: tuple[int, int], kernel_size: int, stride: int, norm: str) -> nn.Sequential:
+    """Return a convolution of maps with ``n_axes`` axes, without bias, that only its stride makes smaller; norm; ReLU."""
+    layer = nn.Conv1d if n_axes == 1 else nn.Conv2d
+    weights = layer(*widths, kernel_size, stride, kernel_size // 2, bias=False)
+    return nn.Sequential(weights, normalisation(norm, widths[1], n_axes), nn.ReLU(inplace=True))
+
+
+def residual_block(widths: tuple[int, int], stride: int, norm: str) -> nn.Sequential:
+    """Return two 3 x 3 convolutions beside the identity, or beside a strided 1 x 1 convolution if the shape changes."""
+    first, second = convolution(2, widths, 3, stride, norm), convolution(2, (widths[1], widths[1]), 3, 1, norm)
+    same = widths[0] == widths[1] and stride == 1
+    shortcut = nn.Identity() if same else nn.Conv2d(*widths, 1, stride, bias=False)
+    return nn.Sequential(Sum(nn.Sequential(*first, *list(second)[:2]), shortcut), nn.ReLU(inplace=True))

@@ -1,0 +1,269 @@
+"""Real data: found in the stated order, read as it is, and refused in words when it is not there or damaged."""
+
+import gzip
+
+import numpy as np
+import pytest
+from sklearn.utils import Bunch
+
+from skdim import datasets
+from skdim.datasets import load_fashion_mnist, load_mnist, read_idx
+
+LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
+IDX_NAMES = {
+    "X_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "X_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+
+
+def idx_bytes(array):
+    """Return ``array`` in the IDX format, written independently of the reader."""
+    codes = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+    header = bytes([0, 0, codes[array.dtype.str[1:]], array.ndim])
+    lengths = b"".join(length.to_bytes(4, "big") for length in array.shape)
+    return header + lengths + array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return {
+        "X_train": rng.integers(0, 256, (6, 28, 28), dtype=np.uint8),
+        "y_train": rng.integers(0, 10, 6, dtype=np.uint8),
+        "X_test": rng.integers(0, 256, (4, 28, 28), dtype=np.uint8),
+        "y_test": rng.integers(0, 10, 4, dtype=np.uint8),
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_found(monkeypatch):
+    """Hide this machine's own copies: no folder, no system package, no network."""
+
+    def unreachable(**kwargs):
+        raise OSError("network unreachable")
+
+    monkeypatch.delenv("SKDIM_DATA_HOME", raising=False)
+    monkeypatch.setattr(datasets, "fetch_openml", unreachable)
+    monkeypatch.setattr(datasets, "_FASHION_MNIST", datasets._FASHION_MNIST._replace(package_folder=None))
+
+
+def assert_holds(bunch, arrays):
+    for name, expected in arrays.items():
+        assert bunch[name].dtype == np.uint8
+        np.testing.assert_array_equal(bunch[name], expected)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4)])
+@pytest.mark.parametrize("compress", [gzip.compress, bytes])
+def test_read_idx_gives_back_what_was_written(tmp_path, dtype, shape, compress):
+    array = np.random.default_rng(0).integers(0, 100, shape).astype(dtype)
+    path = tmp_path / "any-name"
+    path.write_bytes(compress(idx_bytes(array)))
+    read = read_idx(path)
+    assert read.dtype == array.dtype
+    assert read.flags.writeable
+    np.testing.assert_array_equal(read, array)
+
+
+GOOD = idx_bytes(np.arange(6, dtype=np.uint8).reshape(1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "first four bytes are missing"),
+        (b"\0\0", "first four bytes are 00 00"),
+        (b"\x89PNG", "first four bytes are 89 50 4e 47"),
+        (b"\0\0\x07\x03" + GOOD[4:], "not an IDX file"),
+        (GOOD[:7], "announces shape"),
+        (GOOD[:-1], r"announces shape \(1, 2, 3\), 22 bytes in all, but holds 21"),
+        (GOOD + b"\0", r"but holds 23"),
+        (gzip.compress(GOOD, mtime=0)[:-4], "damaged gzip"),
+        (b"\x1f\x8b" + b"\0" * 30, "damaged gzip"),
+    ],
+)
+def test_read_idx_refuses_damaged_files(tmp_path, content, message):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_idx(path)
+
+
+def test_read_idx_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_idx(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.parametrize("case", [str, str.lower])
+def test_npz(tmp_path, arrays, name, case, monkeypatch):
+    np.savez(tmp_path / f"{name}.npz", **{case(key): value for key, value in arrays.items()})
+    bunch = LOADERS[name](tmp_path)
+    assert_holds(bunch, arrays)
+    assert bunch.source.endswith(f"{name}.npz")
+    assert len(bunch.target_names) == 10
+    monkeypatch.setenv("SKDIM_DATA_HOME", str(tmp_path))
+    assert_holds(LOADERS[name](), arrays)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("separator", ["-", "."])
+def test_idx_folder(tmp_path, arrays, name, suffix, separator):
+    (tmp_path / name).mkdir()
+    for key, array in arrays.items():
+        content = idx_bytes(array)
+        path = tmp_path / name / (IDX_NAMES[key].replace("-idx", f"{separator}idx") + suffix)
+        path.write_bytes(gzip.compress(content) if suffix else content)
+    assert_holds(LOADERS[name](tmp_path), arrays)
+
+
+def test_package_folder_comes_after_the_users_own(tmp_path, arrays, monkeypatch):
+    package = tmp_path / "package"
+    package.mkdir()
+    for key, array in arrays.items():
+        (package / f"{IDX_NAMES[key]}.gz").write_bytes(gzip.compress(idx_bytes(array)))
+    monkeypatch.setattr(datasets, "_FASHION_MNIST", datasets._FASHION_MNIST._replace(package_folder=package))
+    assert load_fashion_mnist().source == str(package)
+    assert_holds(load_fashion_mnist(), arrays)
+    own = {key: value[:2] for key, value in arrays.items()}
+    np.savez(tmp_path / "fashion_mnist.npz", **own)
+    assert_holds(load_fashion_mnist(tmp_path), own)
+
+
+@pytest.mark.parametrize(("name", "data_id"), [("mnist", 554), ("fashion_mnist", 40996)])
+def test_openml_comes_last(monkeypatch, name, data_id):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (7, 784))
+    labels = rng.integers(0, 10, 7)
+    asked = {}
+
+    def fetch_openml(**kwargs):
+        asked.update(kwargs)
+        return Bunch(data=images.astype(np.float64), target=labels.astype(str).astype(object))
+
+    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
+    monkeypatch.setattr(datasets, "_N_TRAIN", 5)
+    bunch = LOADERS[name]()
+    assert asked["data_id"] == data_id
+    assert bunch.source == "OpenML"
+    pixels = images.astype(np.uint8).reshape(-1, 28, 28)
+    assert_holds(bunch, {"X_train": pixels[:5], "y_train": labels[:5], "X_test": pixels[5:], "y_test": labels[5:]})
+
+
+@pytest.mark.parametrize("error", [OSError("no route"), ImportError("no pandas"), ValueError("refused by OpenML")])
+@pytest.mark.parametrize("name", LOADERS)
+def test_missing_data_says_how_to_get_it(monkeypatch, tmp_path, name, error):
+    def fetch_openml(**kwargs):
+        raise error
+
+    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
+    with pytest.raises(FileNotFoundError) as raised:
+        LOADERS[name](tmp_path)
+    message = str(raised.value)
+    assert str(error) in message
+    assert "SKDIM_DATA_HOME" in message
+    assert f"{name}.npz" in message
+    assert "pandas" in message
+    assert ("dataset-fashion-mnist" in message) == (name == "fashion_mnist")
+
+
+def test_npz_without_an_array_is_refused(tmp_path, arrays):
+    del arrays["y_test"]
+    np.savez(tmp_path / "mnist.npz", **arrays)
+    with pytest.raises(ValueError, match="lacks y_test"):
+        load_mnist(tmp_path)
+
+
+def test_idx_folder_without_a_file_is_refused(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    with pytest.raises(ValueError, match="holds no file train-images-idx3-ubyte"):
+        load_mnist(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        ("X_train", np.zeros((6, 784), np.uint8)),
+        ("X_test", np.zeros((4, 28, 28), np.float32)),
+        ("y_train", np.zeros(5, np.uint8)),
+    ],
+)
+def test_wrong_arrays_are_refused(tmp_path, arrays, key, wrong):
+    np.savez(tmp_path / "mnist.npz", **arrays | {key: wrong})
+    with pytest.raises(ValueError, match=r"must be uint8 of shape \(n, 28, 28\)"):
+        load_mnist(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------------- sequences
+def write_series(home, train="@data\n1,2,3:4,5,6:a\n7,8:9,0:b\n", test="@data\n0,1,2,3:0,1,2,3:b\n"):
+    (home / "Two").mkdir()
+    for part, text in (("TRAIN", train), ("TEST", test)):
+        (home / "Two" / f"Two_{part}.ts").write_text("# of a test\n@problemName Two\n" + text)
+
+
+def test_sequences_are_padded_to_the_longest_of_their_part(tmp_path, monkeypatch):
+    write_series(tmp_path)
+    monkeypatch.setenv("SKDIM_DATA_HOME", str(tmp_path))
+    two = datasets.load_time_series("Two")
+    assert two.X_train.tolist() == [[[1, 2, 3], [4, 5, 6]], [[7, 8, 0], [9, 0, 0]]]
+    assert two.X_test.shape == (1, 2, 4)
+    assert two.lengths_train.tolist() == [3, 2]
+    assert two.y_train.tolist() == ["a", "b"]
+    assert two.source == str(tmp_path / "Two")
+
+
+def test_sequences_of_the_installed_package(tmp_path, monkeypatch):
+    folder = tmp_path / "aeon" / "datasets" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "aeon" / "__init__.py").write_text("raise RuntimeError('it is not to be imported')")
+    write_series(folder)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delenv("SKDIM_DATA_HOME", raising=False)
+    assert datasets.load_time_series("Two").X_train.shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_train", "n_test", "n_channels", "lengths", "n_classes"),
+    [
+        ("ArrowHead", 36, 175, 1, (251, 251), 3),
+        ("BasicMotions", 40, 40, 6, (100, 100), 4),
+        ("GunPoint", 50, 150, 1, (150, 150), 2),
+        ("ItalyPowerDemand", 67, 1029, 1, (24, 24), 2),
+        ("JapaneseVowels", 270, 370, 12, (7, 29), 9),
+        ("OSULeaf", 200, 242, 1, (427, 427), 6),
+    ],
+)
+def test_the_archives_sets_come_with_the_extra(name, n_train, n_test, n_channels, lengths, n_classes, monkeypatch):
+    monkeypatch.delenv("SKDIM_DATA_HOME", raising=False)
+    found = datasets.load_time_series(name)
+    assert found.X_train.shape[:2] == (n_train, n_channels)
+    assert found.X_test.shape[:2] == (n_test, n_channels)
+    both = np.concatenate([found.lengths_train, found.lengths_test])
+    assert (both.min(), both.max()) == lengths
+    assert len(np.unique(np.concatenate([found.y_train, found.y_test]))) == n_classes
+
+
+def test_missing_sequences_say_how_to_get_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Two_TRAIN.ts.*SKDIM_DATA_HOME.*aeon"):
+        datasets.load_time_series("Two", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1,2:a\n", "no line says @data"),
+        ("@data\n", "same number of channels"),
+        ("@data\n1,2:3,4:a\n1,2:b\n", "same number of channels"),
+        ("@data\n1,2:3:a\n", "Line 4 of"),
+        ("@data\n1,?:a\n", "Line 4 of"),
+        ("@data\n:a\n", "Line 4 of"),
+    ],
+)
+def test_what_is_not_ts_is_refused(tmp_path, text, says):
+    write_series(tmp_path, train=text)
+    with pytest.raises(ValueError, match=says):
+        datasets.read_ts(tmp_path / "Two" / "Two_TRAIN.ts")

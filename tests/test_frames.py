@@ -1,0 +1,39 @@
+"""A fit is a short way: from ``fit`` to the loss of a batch at most seven functions of ours."""
+
+import inspect
+
+import numpy as np
+import pytest
+from helpers import images, table, tiny, tiny_mi
+
+import skdim
+from skdim import CPCTransformer, MultiViewInfoMaxTransformer
+from skdim.bounds import Criterion
+
+ROOT = skdim.__file__.removesuffix("__init__.py")
+MOST = 7
+
+FITS = {
+    "Deep InfoMax": lambda: tiny(max_iter=1).fit(images(64)),
+    "multi-view": lambda: MultiViewInfoMaxTransformer(4, max_iter=1, batch_size=64).fit(images(64)),
+    "predictive coding": lambda: CPCTransformer(4, max_iter=1).fit(np.cumsum(table(64, 20), axis=1)),
+    "mutual information": lambda: tiny_mi().fit(table(200), table(200, 2, seed=1)),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_the_loss_is_few_frames_below_fit(name, monkeypatch):
+    stacks = []
+    original = Criterion.loss
+
+    def recorded(self, *args):
+        frames = [frame for frame in inspect.stack(context=0)[1:] if frame.filename.startswith(ROOT)]
+        stacks.append([frame.function for frame in frames][::-1])
+        return original(self, *args)
+
+    monkeypatch.setattr(Criterion, "loss", recorded)
+    FITS[name]()
+    in_steps = [stack for stack in stacks if "run_single_epoch" in stack]
+    assert in_steps
+    for stack in in_steps:
+        assert len(stack) + 1 <= MOST, " > ".join([*stack, "loss"])

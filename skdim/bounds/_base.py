@@ -1,4 +1,4 @@
-"""What every bound is built on: views of a score tensor, and the class that tells what a bound is."""
+"""The base class of all bounds, the criteria that train critics, and the parts of a score tensor that bounds are made of."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def check_auxiliary(name: str, auxiliary: Tensor | None, scores: Tensor) -> Tens
     """Return the values of the second learned function, or raise a ``ValueError`` unless they are (K, ...)."""
     expected = check_scores(scores).shape[1:]
     if auxiliary is None or auxiliary.shape != expected:
-        came = None if auxiliary is None else tuple(auxiliary.shape)
-        raise ValueError(f"{name} must have shape (K, ...) = {tuple(expected)}, as the scores have, got {came}.")
+        given = None if auxiliary is None else tuple(auxiliary.shape)
+        raise ValueError(f"{name} must have shape (K, ...) = {tuple(expected)}, as the scores have, got {given}.")
     return auxiliary
 
 
@@ -47,11 +47,27 @@ def log_mean_exp_marginal(scores: Tensor) -> Tensor:
     return torch.logsumexp(off_diagonal, dim=(0, 1)) - math.log(k * (k - 1))
 
 
-class Bound(Configured):
-    """An MI estimator: the function of a score tensor, and what a reader must know of it.
+#: What each method computes from others by the general rule of :class:`Bound`.
+RESTS_ON = {
+    "symmetric_value": ("value",),
+    "symmetric_loss": ("loss", "symmetric_value"),
+    "criterion": ("value", "loss", "symmetric_value", "symmetric_loss"),
+    "contributions": ("value", "symmetric_value"),
+    "contributions_by_parts": ("contributions",),
+}
 
-    Nothing outside this package compares a bound's ``name``: the attributes below say how a bound is used. A subclass with
-    another :meth:`value` is reported, and trained, by that value.
+
+def _depth(cls: type, name: str) -> int:
+    """Return how many bases up the class lies that defines an attribute."""
+    return next(depth for depth, base in enumerate(cls.__mro__) if name in vars(base))
+
+
+class Bound(Configured):
+    """An MI estimator: a function of a score tensor, and the traits that say how it is used.
+
+    A subclass defines :meth:`value`, and :meth:`loss` if it is trained by anything else. The other methods follow from these
+    two; a subclass may replace them by faster ones. If a class changes :meth:`value` or :meth:`loss`, it does not inherit
+    faster methods that were written for another value.
 
     Attributes
     ----------
@@ -79,7 +95,7 @@ class Bound(Configured):
     symmetric : bool
         Whether exchanging x and y leaves the value unchanged.
     loss_is_value : bool
-        Whether :meth:`loss` is the negative of :meth:`value`.
+        Whether :meth:`loss` is the negative of :meth:`value`: False for a class that defines its own loss.
     averages_exponentials : bool
         Whether the value rests on a mean of e^f that a few pairs can dominate.
     takes_reference : bool
@@ -103,12 +119,9 @@ class Bound(Configured):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "value" not in vars(cls):
-            return
-        # A shortcut of the parent computes the parent's value: a class with another value uses the general rule.
-        derived = ("symmetric_value", "contributions", "contributions_by_parts", "criterion")
-        for method in (*derived, "loss") if cls.loss_is_value else derived:
-            if method not in vars(cls):
+        cls.loss_is_value = cls.loss is Bound.loss
+        for method, sources in RESTS_ON.items():
+            if _depth(cls, method) > min(_depth(cls, source) for source in sources):
                 setattr(cls, method, vars(Bound)[method])
 
     def check(self) -> None:
@@ -165,10 +178,12 @@ class Bound(Configured):
         return AuxiliaryCriterion(self, x_features, y_features)
 
     def contributions(self, scores: Tensor, value: Callable[[Tensor], Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        r"""Return the bound and each row's contribution to it, to first order.
+        r"""Return the bound and the contribution of each row to it.
 
         A row i enters through its joint score and through the marginal pairs in its row and column. With the gradient D of
         the value, the influence of weighing row i is :math:`f_{ii} + K \sum_{j \ne i} (D_{ij} + D_{ji})`, up to a constant.
+        This is exact to first order where the value is the mean joint score and a function of one exponential mean over all
+        marginal pairs, and an approximation for the other bounds.
 
         Parameters
         ----------
@@ -192,7 +207,7 @@ class Bound(Configured):
         return result.detach(), (influence + (result.detach() - influence.mean())).double()
 
     def contributions_by_parts(self, scores_of: Callable[[slice], Tensor], k: int) -> tuple[Tensor, Tensor] | None:
-        """Return :meth:`contributions` of ``k`` joint samples whose scores are never held at once, or None.
+        """Return :meth:`contributions` without holding the scores of all pairs at once, or None where that is impossible.
 
         Parameters
         ----------
@@ -275,10 +290,15 @@ class AuxiliaryCriterion(Criterion):
         self.auxiliary = mlp(n_inputs, (64, 64), 1, start=0.0)
 
     def loss(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
-        return -self.value(scores, x, y)
+        if self.bound.loss_is_value:
+            return -self.value(scores, x, y)
+        return self.bound.loss(scores, **self._auxiliary(x, y))
 
     def value(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        return self.bound.value(scores, **self._auxiliary(x, y))
+
+    def _auxiliary(self, x: Tensor | None, y: Tensor | None) -> dict[str, Tensor]:
         assert x is not None
         assert y is not None
         inputs = y if self.of_y_only else torch.cat([x, y], dim=1)
-        return self.bound.value(scores, **{self.bound.auxiliary: self.auxiliary(inputs).squeeze(1)})
+        return {self.bound.auxiliary: self.auxiliary(inputs).squeeze(1)}

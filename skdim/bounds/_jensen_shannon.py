@@ -175,7 +175,6 @@ class JSD(Bound):
 
     name: ClassVar[str] = "jsd"
     optimal_critic: ClassVar[str] = "r"
-    loss_is_value: ClassVar[bool] = False
     averages_exponentials: ClassVar[bool] = True
     takes_reference: ClassVar[bool] = True  # softplus is linear in a large score; only the report averages e^f
 
@@ -206,7 +205,6 @@ class SMILE(Bound):
     name: ClassVar[str] = "smile"
     kind: ClassVar[str] = "estimate"
     optimal_critic: ClassVar[str] = "r"
-    loss_is_value: ClassVar[bool] = False
     averages_exponentials: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -233,7 +231,6 @@ class DIME(Bound):
     name: ClassVar[str] = "dime"
     kind: ClassVar[str] = "estimate"
     optimal_critic: ClassVar[str] = "r + c, for any constant c"
-    loss_is_value: ClassVar[bool] = False
     takes_reference: ClassVar[bool] = True  # softplus is linear in a large score, and the report bounded in it
 
     def value(self, scores: Tensor) -> Tensor:

@@ -133,7 +133,6 @@ class _MetricLoss(Bound):
     optimal_critic: ClassVar[str] = "not MI: any critic that ranks the joint sample first"
     measures_information: ClassVar[bool] = False
     symmetric: ClassVar[bool] = False
-    loss_is_value: ClassVar[bool] = False
 
     def cap(self, k: int) -> float:
         return math.log(k)

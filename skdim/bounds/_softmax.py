@@ -55,12 +55,14 @@ def infonce(scores: Tensor) -> Tensor:
 
 
 def _in_order_of_memory(scores: Tensor) -> tuple[Tensor, int, int]:
-    """Return the scores and which dimensions anchors and candidates are then.
+    """Return the scores with their dimensions in the order of memory, and the places of anchors and candidates.
 
-    Transposed scores, and a map's, would else be copied at each softmax, and back.
+    A softmax copies scores that are transposed, or come from a map, and its gradient copies them back.
     """
     strides = check_scores(scores).stride()
-    order = sorted(range(len(strides)), key=strides.__getitem__, reverse=True)
+    order: list[int] = []
+    for dim, stride in enumerate(strides):  # sorted() cannot be traced where the batch size is symbolic
+        order.insert(sum(strides[other] >= stride for other in order), dim)
     ordered = scores if order == sorted(order) else scores.permute(order)
     return ordered, order.index(0), order.index(1)
 
@@ -127,7 +129,7 @@ def _log_mean_exp_leave_one_out(scores: Tensor) -> Tensor:
     The log-sum without j is lse + log(1 - e^(scores - lse)), which cancels where j dominates its row; that entry, the
     row's largest, is summed anew. Every other entry has at most half of its row's mass.
     """
-    largest = F.one_hot(scores.movedim(1, -1).argmax(-1), scores.shape[1]).movedim(-1, 1).bool()
+    largest = torch.zeros_like(scores, dtype=torch.bool).scatter(1, scores.argmax(1, keepdim=True), True)
     without_largest = torch.logsumexp(scores.masked_fill(largest, -math.inf), dim=1, keepdim=True)
     row = torch.logsumexp(scores, dim=1, keepdim=True)
     share = torch.exp(scores - row).masked_fill(largest, 0.5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from skdim.exceptions import (
     SaturationWarning,
     SmallSampleWarning,
 )
-from skdim.information.model import Array, Rows
+from skdim.information.model import Rows
 
 if TYPE_CHECKING:
     from skdim.information.result import MIResult
@@ -61,11 +61,12 @@ def diagnose(
     return diagnostics
 
 
-def duplicated_rows(rows: Array, train: Rows, test: Rows) -> float:
-    """Return the share of test rows that are copies of training rows, by their continuous columns (n, d)."""
-    if not rows.shape[1]:
+def duplicated_rows(sides: Sequence[Any], discrete: Sequence[npt.NDArray[np.bool_]], train: Rows, test: Rows) -> float:
+    """Return the share of test rows that are copies of training rows, by the continuous columns of both sides."""
+    columns = np.hstack([side[:, ~of_labels] for side, of_labels in zip(sides, discrete, strict=True)])
+    if not columns.shape[1]:
         return 0.0
-    rows = np.ascontiguousarray(rows) + 0.0  # -0.0 becomes 0.0
+    rows = np.ascontiguousarray(columns.astype(np.float64)) + 0.0  # -0.0 becomes 0.0
     keys = rows.view([("", rows.dtype)] * rows.shape[1]).ravel()
     # Rounded columns repeat by chance: a copy has some value that only its copies share.
     n_equal = _counts(keys)

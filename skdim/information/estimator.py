@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
-from skdim.information.diagnostics import caveats
+from skdim.information.diagnostics import caveats, duplicated_rows
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.result import MIResult, Split, measured, measured_anew
@@ -235,9 +235,10 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             model = self._unfitted_model(columns)
             model.watch(root, self, (X, y))
-            sides, rows = self._prepared(columns), Split.draw(model, len(columns[0]))
-            model.fit(*sides, rows.train, rows.valid)
-            result = measured(model, *sides, rows, self._continuous(columns))
+            (x, target), rows = self._prepared(columns), Split.draw(model, len(columns[0]))
+            model.fit(x, target, rows.train, rows.valid)
+            copies = duplicated_rows(columns, self.discrete_, rows.train, rows.test) if rows.is_disjoint else 0.0
+            result = measured(model, x, target, rows, copies)
             model.callbacks, self._model = (), model
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.diagnostics_, self.history_, self.n_iter_ = result.diagnostics, model.history, len(model.history)
@@ -266,10 +267,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             return columns
         x, y = (side(part) for side, part in zip(self._sides, columns, strict=True))
         return x, y
-
-    def _continuous(self, columns: tuple[Columns, Columns]) -> Any:
-        parts = [part[:, ~discrete] for part, discrete in zip(columns, self.discrete_, strict=True)]
-        return np.hstack(parts).astype(np.float64)
 
     def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
         check_is_fitted(self)

@@ -80,11 +80,10 @@ class LearnedRatio(Learned):
                 break
             if gain >= SMALLEST_GAIN:
                 relevance = trained[-1].relevance_of(x[valid], y[valid])
-            if self.networks.mixture is not None:
-                values = [
-                    worth(part, self.bound, self.reference) for part in (self.networks.from_mixture(x), trained[-1])
-                ]
-                from_mixture |= values[0] > values[1]
+            if self.mixture is not None:
+                networks = trained[-1], self.networks.from_mixture(x)
+                learned, closed_form = (worth(network, self.bound, self.reference) for network in networks)
+                from_mixture |= closed_form > learned
         self._stack(trained, x, y)
 
     @property

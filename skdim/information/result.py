@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skdim.information.diagnostics import N_REFERENCE, diagnose, duplicated_rows
+from skdim.information.diagnostics import N_REFERENCE, diagnose
 from skdim.information.intervals import control_variate, mean_and_error, normal_interval
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Model, Rows
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model, Rows
 
 __all__ = ["MIResult", "Split", "measured", "measured_anew"]
 
@@ -46,6 +46,11 @@ class Split(NamedTuple):
     valid: Rows
     test: Rows
 
+    @property
+    def is_disjoint(self) -> bool:
+        """Whether the test rows are held out; else all rows are in each part."""
+        return self.train is not self.test
+
     @classmethod
     def draw(cls, model: Model, n: int) -> Split:
         """Return a split of n rows; all rows in each part if the model learns nothing.
@@ -71,11 +76,8 @@ class Split(NamedTuple):
         return cls(np.sort(train), np.sort(valid), np.sort(test))
 
 
-def measured(model: Model, x: Any, y: Any, rows: Split, continuous: Array) -> MIResult:
-    """Return the estimate from the test rows, with diagnostics; the model keeps held-out rows for later.
-
-    ``continuous`` (n, d) are the continuous columns of both sides, in which copies of rows are found.
-    """
+def measured(model: Model, x: Any, y: Any, rows: Split, duplicated: float) -> MIResult:
+    """Return the estimate from the test rows, with diagnostics; the model keeps held-out rows for later."""
     test = rows.test
     held_out = x[test], y[test]
     scores = model.scores(*held_out) if model.learns and len(test) <= BLOCK else None
@@ -89,9 +91,8 @@ def measured(model: Model, x: Any, y: Any, rows: Split, continuous: Array) -> MI
         per_row = model.evaluate(x[valid], y[valid]).per_row
         value, error = control_variate(evaluation.per_row, known, test, per_row, known[valid])
     result = _result(model, evaluation, value, error)
+    result.diagnostics["duplicated_rows"] = duplicated
     model.keep(*(side[:N_REFERENCE] for side in held_out))
-    is_split = model.learns and len(x) >= FEWEST_TO_SPLIT
-    result.diagnostics["duplicated_rows"] = duplicated_rows(continuous, rows.train, test) if is_split else 0.0
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
     if not model.is_known and n >= FEWEST_TO_SPLIT:
         scores = model.scores(x[test[:n]], y[test[:n]]) if scores is None else scores[:n, :n]

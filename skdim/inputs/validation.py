@@ -28,14 +28,14 @@ __all__ = [
 def validate_samples(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool | str = True, columns: Any = None
 ) -> Any:
-    """Return X as an array of real numbers, never copying one that is one; samples outside memory stay there.
+    """Return X as an array of real numbers, uncopied where it is one; samples outside memory stay there.
 
     Parameters
     ----------
     estimator : scikit-learn estimator
-        Learns the number and names of the columns of a 2-D X, or is held against them.
+        Learns the number and names of the columns of a 2-D X, or must have been fitted on the same.
     X : array-like of shape (n, ...), or samples outside memory
-        What the user gave.
+        The user's X.
     reset : bool
         Whether the columns are learned.
     min_samples : int, default=1
@@ -85,9 +85,9 @@ def checked_as_read(
     columns: Any = None,
     reset: bool | None = None,
 ) -> Stored:
-    """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains.
+    """Return samples outside memory that are checked as they are read, which a fit does once before it trains.
 
-    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves number and names of columns unchecked.
+    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves the number and names of columns unchecked.
     """
     check = functools.partial(
         check_array,
@@ -108,12 +108,12 @@ def checked_as_read(
 
 
 def resolve_input_shape(given: Sequence[int] | None, X_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of one sample, by the parameter ``input_shape`` where X is flat.
+    """Return the shape of one sample: of X, or the parameter ``input_shape`` where X is flat.
 
     Raises
     ------
     ValueError
-        If ``given`` is no shape, or does not match X.
+        If ``given`` is not a shape, or does not match X.
     """
     shape = X_shape[1:]
     if given is not None:
@@ -130,12 +130,12 @@ def resolve_input_shape(given: Sequence[int] | None, X_shape: tuple[int, ...]) -
 
 
 def is_list_of_arrays(X: Any) -> bool:
-    """Whether X is a list of arrays or data frames, which are then views; a list of lists is one array."""
+    """Whether X is a list of arrays or data frames, one for each view; a list of lists is one array."""
     return isinstance(X, (list, tuple)) and len(X) > 0 and all(len(getattr(part, "shape", ())) > 1 for part in X)
 
 
 def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list[tuple[Any, ...]]]:
-    """Return the views beside each other in one array (n, n_columns), and the groups of columns that they are in it.
+    """Return the views side by side in one array (n, n_columns), and their groups of columns.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list
 
 
 def check_names_of_view(X: Any, names: Any, view: View) -> None:
-    """Raise a ``ValueError`` if X, the columns of one view alone, names them otherwise than they were in fit."""
+    """Raise a ``ValueError`` if X, which holds the columns of one view, names them otherwise than in ``fit``."""
     given = feature_names(X)
     expected = None if names is None else [str(names[column]) for column in view[1]]
     if given is not None and expected is not None and given != expected:

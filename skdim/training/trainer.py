@@ -117,7 +117,7 @@ class Trainer:
     verbose : int, default=0
         Above 0, a line per epoch is printed.
     what : str, default="This"
-        What trains in one process only, for the error where several would each train the same.
+        What the user called, for the error where it trains in one process only and several were started.
     """
 
     optimizer: torch.optim.Optimizer
@@ -231,14 +231,14 @@ class _Net(NeuralNet):
         """Seed torch's global generator for a step where the user's network draws from it, as dropout does."""
         if not self.draws_globally:
             return nullcontext()
-        # What a layer draws for one row, it must not draw for another rank's.
+        # Layers draw other numbers for the rows of another rank.
         rank = 0 if self.trainer.ranks is None else self.trainer.ranks.rank
         entropy = [self.batches.seed or 0, self.batches.epoch, step, rank]
         return local_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]), batch.uniform.device)
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         super().on_train_begin(net, *args, **kwargs)
-        self.recorded_: dict[str, None] = {}  # names of all that was recorded, in order; some epochs may lack a part
+        self.recorded_: dict[str, None] = {}  # names of the parts in order of their first epoch; an epoch may lack some
 
     def on_epoch_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         if self.stops:
@@ -276,7 +276,7 @@ class _Net(NeuralNet):
 
 
 def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:
-    """Return the means of an objective's parts over batches of held-out rows; puts the objective into eval mode."""
+    """Put an objective into eval mode, and return the means of its parts over batches of held-out rows."""
     objective.eval()
     values: dict[str, list[Any]] = {}
     with torch.no_grad():

@@ -23,12 +23,12 @@ from helpers import (
     tiny_mi,
     tiny_table,
 )
-from skdim.nn.sequences import GRU, MaskedConv, StridedConv
 from torch import nn
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
 from skdim.bounds import DV, SMILE, TNCE, Alpha, Bound, InfoNCE, NPair, Triplet
 from skdim.inputs.partitions import PARTITIONS, Shift
+from skdim.nn.causal import GRU, MaskedConv, StridedConv
 from skdim.nn.critics import Concat, Cosine, Separable
 from skdim.nn.encoders import MLP, Conv, Conv1d, ResNet
 from skdim.training.callbacks import DivergenceGuard

@@ -1,4 +1,4 @@
-"""Samples outside memory, read as they are needed: zarr, HDF5, Dask, a torch Dataset, whatever has shape, dtype and slicing."""
+"""Samples outside memory, read as they are needed: zarr, HDF5, Dask, torch Datasets, whatever has shape, dtype and slicing."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ __all__ = ["Beside", "Stored", "StoredArray", "StoredSamples", "as_stored", "eac
 Array = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64]
 
-#: Bytes that are read at once, and bytes of the blocks among which rows are shuffled. A disk gives its full rate from a few
-#: hundred kilobytes on, and 64 blocks to a buffer mix rows that are sorted by class.
+#: Bytes that are read at once, and bytes of the buffer within which rows are shuffled. Disks reach their full rate at a few
+#: hundred kilobytes, and 64 blocks to a buffer mix rows that are sorted by class.
 BLOCK_BYTES, BUFFER_BYTES = 2**20, 2**26
-#: Rows that are read at once where a whole array is passed over; bounds the memory of everything but the result.
+#: Rows that are read at once in a pass over a whole array.
 ROWS_AT_ONCE = 1024
 #: Blocks of a buffer, where the source's own chunks are large.
 LEAST_BLOCKS = 2
 
 
 class Stored:
-    """Samples outside memory, with the shape, the dtype and the indexing of rows of an array.
+    """Samples outside memory that are indexed by rows as an array is.
 
     Parameters
     ----------
     source : object
-        Where they are.
+        Holds the samples.
     empty : ndarray of shape (0, ...)
         No sample of the source, with the shape and dtype of all.
     n : int
@@ -60,7 +60,7 @@ class Stored:
         return self._take(np.asarray(rows))
 
     def then(self, step: Callable[[Array], Array]) -> Any:
-        """Return the same samples with every array that is read passed through ``step``, which keeps the number of rows."""
+        """Return the samples with ``step`` applied to every array that is read; it must keep the number of rows."""
         changed = copy.copy(self)
         changed.steps = (*self.steps, step)
         changed._describe(step(np.empty((0, *self.shape[1:]), self.dtype)))
@@ -75,7 +75,7 @@ class Stored:
         raise NotImplementedError
 
     def shuffled(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        """Return rows in a random order that the source can be read in."""
+        """Return rows in a random order that suits the source."""
         raise NotImplementedError
 
 
@@ -116,7 +116,7 @@ class StoredArray(Stored):
         return changed
 
     def _forget(self) -> None:
-        """Start without blocks: room for two buffers, since a batch may lie across both, filled as they are read."""
+        """Make room for the blocks of two buffers, since a batch may lie in both; blocks are read as they are needed."""
         self.n_blocks = -(-self.n // self.block_rows)
         n_slots = min(2 * self.buffer_blocks, self.n_blocks)
         self.kept = np.empty((n_slots, min(self.block_rows, max(1, self.n)), *self.shape[1:]), self.dtype)
@@ -139,7 +139,7 @@ class StoredArray(Stored):
         return taken
 
     def _keep(self, needed: Rows) -> None:
-        """Read the blocks that are not there, in place of those that were used longest ago."""
+        """Read the blocks that are not kept yet, in place of those that were used longest ago."""
         self.clock += 1
         slots = self.slot_of[needed]
         self.last_use[slots[slots >= 0]] = self.clock
@@ -161,7 +161,7 @@ class StoredArray(Stored):
 
 
 class StoredSamples(Stored):
-    """The samples of a map-style torch Dataset, each read by itself; of a tuple the first entry, the others being labels.
+    """The samples of a map-style torch Dataset, read one by one; of tuples, the first entry is the sample.
 
     Parameters
     ----------
@@ -202,12 +202,12 @@ class StoredSamples(Stored):
         return self._finish(np.stack(samples))
 
     def shuffled(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        """Return rows in random order: a sample is read by itself wherever it is."""
+        """Return rows in any random order, since samples are read one by one."""
         return rng.permutation(rows)
 
 
 class Beside:
-    """Arrays beside each other, each sample flattened: a source of one array whose parts stay where they are.
+    """Arrays side by side, each sample flattened: the source of one wide array, whose parts are read where they are.
 
     Parameters
     ----------
@@ -245,12 +245,11 @@ def _chunk_rows(source: Any) -> int:
 def is_stored(X: Any) -> bool:
     """Whether X holds samples outside memory: a torch Dataset, or what has shape, dtype and slicing but is not in memory.
 
-    NumPy's memory maps are arrays: the operating system reads their rows in any order, so they give the bits that arrays in
-    memory do.
+    NumPy's memory maps count as arrays: the operating system reads their rows in any order, so that they give the same bits.
     """
     if isinstance(X, (Stored, Dataset)):
         return True
-    # What has one of these is memory, or a sparse matrix, or the name of a class.
+    # Arrays of other libraries, which are in memory, sparse matrices, and classes.
     if isinstance(X, (np.ndarray, Tensor, type)) or any(
         hasattr(X, name) for name in ("__array_interface__", "__dlpack__", "toarray")
     ):
@@ -280,10 +279,10 @@ def as_stored(X: Any) -> Stored:
 
 
 def each(X: Any, step: Callable[[Array], Array]) -> Any:
-    """Return ``step(X)``, of what is outside memory as it is read."""
+    """Return ``step(X)``; samples outside memory pass through ``step`` as they are read."""
     return X.then(step) if isinstance(X, Stored) else step(X)
 
 
 def shuffled(X: Any, rows: Rows, rng: np.random.Generator) -> Rows:
-    """Return rows of X in a random order: any, or where X is outside memory one that it can be read in."""
+    """Return rows in a random order; for samples outside memory, in one that reads each block once."""
     return X.shuffled(rows, rng) if isinstance(X, Stored) else rng.permutation(rows)

@@ -22,7 +22,7 @@ NUMBERS_AT_ONCE = 2**18
 
 
 class Rows(NamedTuple):
-    """The rows of a batch, as far as what a step draws depends on them.
+    """What a step's draws may depend on: the rows of a batch, without their values.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
     shape : tuple of int
         Shape of one sample.
     extras : mapping of str to ndarray of shape (n, ...)
-        What else is known of each row, such as the length of a padded sequence.
+        Further values of each row, such as the length of a padded sequence.
     """
 
     n: int
@@ -43,7 +43,7 @@ class Rows(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a step takes, before the objective draws the rest.
+    """What a step takes, before the objective adds its own draws.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class TensorSamples:
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches an epoch has: equal parts of at most ``batch_size``, and never a row without negatives.
+    """Return how many batches an epoch has: equal parts of at most ``batch_size`` rows, and of two at least.
 
     Examples
     --------
@@ -135,8 +135,8 @@ class Batches:
     Parameters
     ----------
     samples : Source
-        Read a batch at a time. Rows of one of the "groups", where there are such extras, come side by side, the groups in
-        random order: negatives of the own group are then in the same batch.
+        Read a batch at a time. Where ``extras`` has "groups", the rows of a group come side by side, and the groups in random
+        order, so that a batch holds negatives of a row's own group.
     rows : ndarray of int
         The rows to use.
     batch_size : int

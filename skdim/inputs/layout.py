@@ -1,4 +1,4 @@
-"""How the rows of an array hold the views of samples: which columns, which are missing, which share a scale."""
+"""How the rows of an array hold views: which columns each has, which views are missing, and which columns share a scale."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Layout:
     sample_shape : tuple of int or None, default=None
         Shape of the whole sample with its channels; None where columns were named one by one.
     may_lack : bool, default=False
-        Whether samples may lack views in training.
+        Whether training samples may lack views.
     used : ndarray of int or None, default=None
-        The columns of X that some view has, which are the only ones that are read; None for all.
+        The columns of X that views have, where others are not read; None for all.
     """
 
     views: list[View]
@@ -54,11 +54,11 @@ class Layout:
 
     @property
     def mixing(self) -> npt.NDArray[np.float64] | None:
-        """The matrix that mixes the channels of the samples first."""
+        """The matrix that mixes the channels before they are standardised."""
         return LUMINANCE_CHROMINANCE if self.kind == "luminance_chrominance" else None
 
     def scales(self, n_columns: int) -> npt.NDArray[np.int64]:
-        """Return, for every column, the number of the mean and scale that it shares: a channel's, or its own in a table."""
+        """Return a number for every column; columns of one number share mean and scale, as a channel's do."""
         if self.sample_shape is not None:
             return np.repeat(np.arange(self.sample_shape[0]), math.prod(self.sample_shape[1:]))
         scales = np.arange(n_columns)
@@ -122,7 +122,7 @@ class Layout:
         return views
 
     def lift(self, X: Any, view: int, n_columns: int) -> npt.NDArray[np.float64]:
-        """Return whole rows (n, n_columns) that lack all but one view, from that view alone."""
+        """Return rows (n, n_columns) that hold the given view and lack all others."""
         rows = np.full((len(X), n_columns), np.nan)
         columns = self.views[view][1]
         rows[:, columns] = np.asarray(X, dtype=np.float64).reshape(len(X), len(columns))

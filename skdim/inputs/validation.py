@@ -20,14 +20,14 @@ __all__ = ["checked_as_read", "validate_samples", "validate_shape"]
 def validate_samples(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool | str = True, columns: Any = None
 ) -> Any:
-    """Return X as an array of real numbers, never copying one that is one; samples outside memory stay there.
+    """Return X as an array of real numbers, uncopied where it is one; samples outside memory stay there.
 
     Parameters
     ----------
     estimator : scikit-learn estimator
-        Learns the number and names of the columns of a 2-D X, or is held against them.
+        Learns the number and names of the columns of a 2-D X, or must have been fitted on the same.
     X : array-like of shape (n, ...), or samples outside memory
-        What the user gave.
+        The user's X.
     reset : bool
         Whether the columns are learned.
     min_samples : int, default=1
@@ -77,9 +77,9 @@ def checked_as_read(
     columns: Any = None,
     reset: bool | None = None,
 ) -> Stored:
-    """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains.
+    """Return samples outside memory that are checked as they are read, which a fit does once before it trains.
 
-    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves number and names of columns unchecked.
+    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves the number and names of columns unchecked.
     """
     check = functools.partial(
         check_array,

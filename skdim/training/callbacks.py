@@ -66,14 +66,15 @@ class BestEpoch(Callback):
     judge : callable (objective) -> dict of str to float
         Values of an objective in eval mode on held-out rows; the least "loss" is best.
     patience : int
-        Epochs without improvement that are waited for.
+        Epochs without improvement after which training stops.
     tol : float, default=0.0
         Smallest improvement of the loss that starts the waiting anew.
     every : int, default=1
         Epochs between two judgements.
     decay : float or None, default=None
-        Share of an exponential average of the weights that is kept at each step. The average is judged and kept in place of
-        the weights, and its start is judged too: nothing learned is a candidate. None judges the weights themselves.
+        Weight of the past in an exponential average of the weights over the steps. The average is judged and kept in place of
+        the weights, and so is its start: training that only made things worse leaves the network untrained. None judges the
+        weights themselves.
     """
 
     def __init__(
@@ -148,9 +149,9 @@ class EpochTasks(Callback):
     data : tuple of (X, y)
         What it is fitted on.
     fitted : callable (net) -> dict
-        Attributes of the estimator as it would be fitted now.
+        Attributes of the estimator, were training to end now.
     any_rank : callable (bool) -> bool, default=bool
-        Whether any of the processes that train together says so.
+        Whether the argument is true in any of the processes that train together.
     """
 
     def __init__(
@@ -175,14 +176,14 @@ class EpochTasks(Callback):
 
 
 class EpochLog(PrintLog):
-    """A line per epoch: the loss and, where a line of 100 columns has room for them, the bounds.
+    """A line per epoch with the loss and, where 100 columns have room for them, the bounds.
 
     Parameters
     ----------
     bounds : sequence of str
         Names of the parts that are bounds in nats.
     judged : bool
-        Whether epochs are judged on held-out rows. Not every epoch needs to be.
+        Whether epochs are judged on held-out rows; an epoch that is not leaves its place empty.
     """
 
     def __init__(self, bounds: Sequence[str], judged: bool) -> None:

@@ -59,7 +59,7 @@ def resolve_device(device: str) -> torch.device:
         ) from error
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, False):
-        usable = ["auto", *(name for name, is_there in available.items() if is_there)]
+        usable = ["auto", *(name for name, present in available.items() if present)]
         raise ValueError(f"device={device!r} is not available on this machine. Available are: {usable}.")
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ValueError(
@@ -88,8 +88,8 @@ def place(module: Module, device: torch.device) -> Module:
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """Return what encoders compute in during training, for the parameter ``precision``.
 
-    "auto" is bfloat16 on CUDA devices that multiply in it, from compute capability 8.0 on, and float32 elsewhere: on CPUs a
-    default may not depend on the model, and there two processes must give what one gives.
+    "auto" is bfloat16 on CUDA devices that multiply in it, from compute capability 8.0 on, and float32 elsewhere. On CPUs the
+    default does not depend on the model of the CPU, so that results do not.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def computing(networks: Iterable[nn.Module], precision: torch.dtype, compiled: bool) -> Iterator[None]:
-    """Let networks compute in a precision, and compiled, for a block; weights, and what they return, stay in float32.
+    """Let networks compute in a precision, and compiled, within a block; weights and outputs stay in float32.
 
     Parameters
     ----------

@@ -43,7 +43,7 @@ TRAINING_CONSTRAINTS: dict[str, Any] = {
 
 
 def n_epochs(estimator: Any, n_rows: int) -> int:
-    """Return the epochs that ``max_iter`` stands for with so many training rows."""
+    """Return the epochs that ``max_iter`` stands for with ``n_rows`` training rows."""
     if estimator.max_iter != "auto":
         return int(estimator.max_iter)
     return int(np.clip(round(AUTO_STEPS * estimator.batch_size / n_rows), *AUTO_EPOCHS))
@@ -130,7 +130,7 @@ class Fitting(NamedTuple):
             )
         callbacks = []
         if root._callbacks:
-            # A transformer has no y, but a monitor scores only where there is one.
+            # A transformer has no y, but scikit-learn's monitor scores only if there is one.
             data = X, np.zeros(len(samples)) if y is None else y
             any_rank = bool if self.ranks is None else self.ranks.any
             built_with = estimator._built_with

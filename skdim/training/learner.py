@@ -48,9 +48,9 @@ class Learner:
     epoch : int, default=0
         Epochs trained so far; with the seed it fixes the next epoch's order and views.
     optimizer : torch.optim.Optimizer or None
-        None once training is over for good.
+        None after a fit that is not to be continued.
     generator : torch.Generator or None
-        Likewise.
+        Source of what a step draws; None likewise.
     """
 
     objective: Objective
@@ -70,7 +70,7 @@ class Learner:
         return cls(objective, samples.standardize, samples.device, seed, 0, make_optimizer(objective), generator)
 
     def resumed(self, build: Build, make_optimizer: MakeOptimizer) -> Learner:
-        """Return a copy that can train; what the last fit dropped starts anew."""
+        """Return a copy that can train; optimizer, generator and adversary start anew where the last fit dropped them."""
         learner = self.from_state(self.state(), build, make_optimizer)
         if learner.generator is None:
             seed = learner.seed + learner.epoch
@@ -85,7 +85,7 @@ class Learner:
         self.optimizer = self.generator = self.objective.adversary = None
 
     def facts(self, samples: Samples) -> dict[str, float]:
-        """Return what processes that train together must have in common."""
+        """Return what must be equal in all processes that train together."""
         return {
             "the number of rows of X": len(samples),
             "the number of values of a sample": math.prod(samples.X.shape[1:]),

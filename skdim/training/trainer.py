@@ -116,7 +116,7 @@ class Trainer:
     verbose : int, default=0
         Above 0, a line per epoch is printed.
     what : str, default="This"
-        What trains in one process only, for the error where several would each train the same.
+        What the user called, for the error where it trains in one process only and several were started.
     """
 
     optimizer: torch.optim.Optimizer
@@ -232,7 +232,7 @@ class _Net(NeuralNet):
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         super().on_train_begin(net, *args, **kwargs)
-        self.recorded_: dict[str, None] = {}  # names of all that was recorded, in order; some epochs may lack a part
+        self.recorded_: dict[str, None] = {}  # names of the parts in order of their first epoch; an epoch may lack some
 
     def on_epoch_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         if self.stops:
@@ -270,7 +270,7 @@ class _Net(NeuralNet):
 
 
 def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:
-    """Return the means of an objective's parts over batches of held-out rows; puts the objective into eval mode."""
+    """Put an objective into eval mode, and return the means of its parts over batches of held-out rows."""
     objective.eval()
     values: dict[str, list[Any]] = {}
     with torch.no_grad():

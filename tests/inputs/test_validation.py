@@ -67,12 +67,6 @@ def test_the_same_numbers_give_the_same_features_and_are_never_written_to(kind, 
     np.testing.assert_array_equal(np.array(other), before)
 
 
-def test_booleans_are_numbers():
-    for make, X in [(tiny, images(80) > 8), (tiny_table, table(80) > 0)]:
-        expected = make().fit(X.astype(float)).transform(X.astype(float))
-        assert relative_difference(expected, make().fit(X).transform(X)) < 1e-5
-
-
 @pytest.mark.parametrize("mode", ["r", "c"])
 def test_memory_maps_give_the_same_bits(tmp_path, mode):
     make, X, expected = of_kind("images")

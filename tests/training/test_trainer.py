@@ -14,9 +14,9 @@ from skdim.bounds import DV, JSD, NWJ, InfoNCE
 from skdim.exceptions import DivergenceError
 from skdim.information.canonical import log_ratio
 from skdim.inputs.batches import Batches, TensorSamples
+from skdim.nn.gaussian import GaussianReference
 from skdim.nn.objectives.ratio import RatioObjective
-from skdim.nn.ratio import GaussianReference, JointRatio, RadialInputs, SeparableRatio
-from skdim.synthetic import gaussian, gaussian_mutual_information, paired_covariance
+from skdim.nn.ratio import JointRatio, RadialInputs, SeparableRatio
 from skdim.training.callbacks import BestEpoch
 from skdim.training.trainer import Trainer, make_optimizer
 
@@ -31,7 +31,7 @@ def seeded(build, seed=0):
 
 
 def pairs(n=N, rho=0.8, seed=0):
-    return tuple(torch.from_numpy(side).float() for side in gaussian(n, rho, random_state=seed))
+    return tuple(torch.from_numpy(side).float() for side in GaussianPairs(rho).sample(n, random_state=seed))
 
 
 def objective_of(x, y, bound=None, correlations=(), hidden=(16,), kind=RatioObjective):
@@ -190,7 +190,7 @@ def test_correlated_gaussians_are_learned_to_the_closed_form_without_a_reference
     assert len(history.epochs) == 12
     value = bound.symmetric_value(objective.critic(*fresh)).item()
     truth = log_ratio(*(side.double().numpy() for side in fresh), np.array([0.8]))
-    assert truth.mean() == pytest.approx(gaussian_mutual_information(paired_covariance([0.8], 1, 1), 1), abs=0.05)
+    assert truth.mean() == pytest.approx(GaussianPairs(0.8).mutual_information, abs=0.05)
     assert value == pytest.approx(truth.mean(), abs=0.04)
 
 

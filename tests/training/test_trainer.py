@@ -17,6 +17,7 @@ from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.gaussian import GaussianReference
 from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import JointRatio, RadialInputs, SeparableRatio
+from skdim.synthetic import GaussianPairs
 from skdim.training.callbacks import BestEpoch
 from skdim.training.trainer import Trainer, make_optimizer
 

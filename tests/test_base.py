@@ -23,6 +23,7 @@ from helpers import (
     table,
     tiny,
     tiny_table,
+    without_address,
 )
 from sklearn.base import clone
 
@@ -295,7 +296,7 @@ def test_partial_fit_after_fit_and_fit_after_partial_fit():
     assert estimator.n_iter_ == 3
 
 
-@pytest.mark.parametrize("encoder", ["conv", FlatEncoder, Factory(), MapEncoder], ids=str)
+@pytest.mark.parametrize("encoder", ["conv", FlatEncoder, Factory(), MapEncoder], ids=without_address)
 def test_warm_start_goes_on(encoder):
     a, b = (tiny(warm_start=True, encoder=encoder).fit(X) for _ in range(2))
     first = a.transform(X)

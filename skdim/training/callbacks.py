@@ -121,7 +121,8 @@ class BestEpoch(Callback):
         if self.decay is not None:  # buffers, such as running means, are no weights to average
             for kept, present in zip(self.judged_module_.buffers(), net.module_.buffers(), strict=True):
                 kept.copy_(present)
-        with local_seed(EVALUATION_SEED):  # a network may draw in eval mode as well
+        device = next((parameter.device for parameter in net.module_.parameters()), None)
+        with local_seed(EVALUATION_SEED, device):  # a network may draw in eval mode as well
             return self.judge(self.judged_module_)
 
     def _keep(self, loss: float, epoch: int) -> None:

@@ -395,6 +395,7 @@ MULTIVIEW = [
     ({"views": QUADRANTS}, [FLAT, FLAT], "views='auto'"),
     ({"views": QUADRANTS, "input_shape": (8, 8)}, FLAT, "input_shape=.* has no effect"),
     ({}, [FLAT], "1 array"),
+    ({}, [FLAT[:9], np.ones((9, 2, 1, 1, 2))], "at most 4 dimensions"),
     ({}, [FLAT, FLAT[:9]], "inconsistent numbers of samples"),
     ({"graph": "ring"}, IMAGES, "'graph' parameter"),
     ({"output": "left"}, IMAGES, "Unknown output 'left'. Allowed values are: .*'top', 'bottom'"),

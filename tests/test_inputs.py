@@ -337,7 +337,7 @@ DEEP_INFOMAX = [
     *[(sizes(name, (8, 0)), IMAGES, r"positive & \(8, 0\)") for name in ("conv", "conv1d", "resnet")],
     (sizes(Conv(), (8,)), IMAGES, "hidden_layer_sizes & no effect & Conv"),
     (sizes(FlatEncoder, (8,)), IMAGES, "hidden_layer_sizes & no effect"),
-    *[({"encoder": name}, SMALL, r"at least 8 & \(7, 9\) & mlp") for name in ("auto", "conv", ResNet())],
+    *[({"encoder": name}, SMALL, r"at least 8 & \(7, 9\) & mlp") for name in ("conv", ResNet())],
     *[({"encoder": name}, SHORT, r"at least 8 & \(7,\)") for name in ("conv1d", Conv1d())],
     *[({"encoder": name}, FLAT, rf"{name} & \(n, H, W\) & input_shape & 64 features") for name in ("conv", "resnet")],
     ({"prior": "gamma"}, IMAGES, "prior & 'gamma' & uniform & normal"),

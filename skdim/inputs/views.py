@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
 from skdim.inputs.arrays import Beside, Stored, StoredArray, as_stored, is_stored
 from skdim.inputs.layout import Layout, find_layout
@@ -84,9 +84,12 @@ def samples_of_views(
     else:
         if fitted is not None and fitted.layout is not None and estimator.views == "auto":
             _check_widths(columns, fitted.layout)
-        if np.ndim(given) < 2:
+        shape = np.shape(given)
+        if len(shape) < 2:
             check_array(given, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
-        layout = layout_of(np.shape(given))
+        if not reset:
+            validate_data(estimator, given, reset=False, skip_check_array=True)
+        layout = layout_of(shape)
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
     standardize = fitted or Standardizer.learn_views(X, layout)

@@ -73,7 +73,7 @@ def samples_of_views(
             fitted_widths = [len(part) for _, part, _ in fitted.layout.views]
             if widths != fitted_widths:
                 raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted_widths} in fit.")
-        if np.ndim(given) < 2:
+        if len(np.shape(given)) < 2:
             check_array(given, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
         layout = layout_of(np.shape(given))
         X = validated(layout.used)

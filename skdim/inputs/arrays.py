@@ -12,7 +12,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-__all__ = ["Beside", "Stored", "StoredArray", "StoredSamples", "as_stored", "each", "is_stored", "shuffled"]
+__all__ = ["Beside", "Stored", "StoredArray", "StoredSamples", "as_stored", "each", "is_stored"]
 
 Array = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64]
@@ -27,17 +27,7 @@ LEAST_BLOCKS = 2
 
 
 class Stored:
-    """Samples outside memory that are indexed by rows as an array is.
-
-    Parameters
-    ----------
-    source : object
-        Holds the samples.
-    empty : ndarray of shape (0, ...)
-        No sample of the source, with the shape and dtype of all.
-    n : int
-        Number of samples.
-    """
+    """Samples outside memory that are indexed by rows as an array is; ``empty`` (0, ...) has the shape and dtype of all."""
 
     def __init__(self, source: Any, empty: Array, n: int) -> None:
         self.source = source
@@ -54,7 +44,6 @@ class Stored:
         return self.n
 
     def __getitem__(self, rows: slice | Rows) -> Array:
-        """Return some rows as an array in memory."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(self.n))
         return self._take(np.asarray(rows))
@@ -161,21 +150,7 @@ class StoredArray(Stored):
 
 
 class StoredSamples(Stored):
-    """The samples of a map-style torch Dataset, read one by one; of tuples, the first entry is the sample.
-
-    Parameters
-    ----------
-    source : torch.utils.data.Dataset
-        Gives tensors or arrays of one shape, or tuples that begin with one.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.inputs.arrays import StoredSamples
-    >>> from torch.utils.data import TensorDataset
-    >>> StoredSamples(TensorDataset(torch.arange(6).reshape(3, 2), torch.zeros(3)))[1:].tolist()
-    [[2, 3], [4, 5]]
-    """
+    """The samples of a map-style torch Dataset, read one by one; of tuples, the first entry is the sample."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
@@ -202,25 +177,11 @@ class StoredSamples(Stored):
         return self._finish(np.stack(samples))
 
     def shuffled(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        """Return rows in any random order, since samples are read one by one."""
         return rng.permutation(rows)
 
 
 class Beside:
-    """Arrays side by side, each sample flattened: the source of one wide array, whose parts are read where they are.
-
-    Parameters
-    ----------
-    parts : sequence of objects with ``shape``, ``dtype`` and slicing
-        Of one length.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim.inputs.arrays import Beside
-    >>> Beside([np.zeros((4, 2, 2)), np.ones((4, 1))])[1:2].tolist()
-    [[0.0, 0.0, 0.0, 0.0, 1.0]]
-    """
+    """Arrays side by side, each sample flattened: the source of one wide array, whose parts are read where they are."""
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.parts = parts
@@ -259,15 +220,7 @@ def is_stored(X: Any) -> bool:
 
 
 def as_stored(X: Any) -> Stored:
-    """Return samples outside memory as rows that can be indexed.
-
-    Raises
-    ------
-    TypeError
-        If X is an IterableDataset, whose samples cannot be read in another order.
-    ValueError
-        If the number of rows is unknown.
-    """
+    """Return samples outside memory as rows that can be indexed."""
     if isinstance(X, Stored):
         return X
     if isinstance(X, IterableDataset):
@@ -281,8 +234,3 @@ def as_stored(X: Any) -> Stored:
 def each(X: Any, step: Callable[[Array], Array]) -> Any:
     """Return ``step(X)``; samples outside memory pass through ``step`` as they are read."""
     return X.then(step) if isinstance(X, Stored) else step(X)
-
-
-def shuffled(X: Any, rows: Rows, rng: np.random.Generator) -> Rows:
-    """Return rows in a random order; for samples outside memory, in one that reads each block once."""
-    return X.shuffled(rows, rng) if isinstance(X, Stored) else rng.permutation(rows)

@@ -21,35 +21,22 @@ __all__ = ["Layout", "find_layout"]
 class Layout:
     """The views of flattened samples.
 
-    Parameters
-    ----------
-    views : list of (name, columns, shape)
-        As :mod:`skdim.inputs.partitions` makes them.
-    kind : str
-        "columns" where views are separate columns, which may be missing; else the name of the partition that makes views of
-        one signal: "luminance_chrominance", "shift", "layers", "augment".
-    sample_shape : tuple of int or None, default=None
-        Shape of the whole sample with its channels; None where columns were named one by one.
-    may_lack : bool, default=False
-        Whether training samples may lack views.
-    used : ndarray of int or None, default=None
-        The columns of X that views have, where others are not read; None for all.
+    ``kind`` is "columns" where views are separate columns, which may be missing; else the name of the partition that makes
+    views of one signal: "luminance_chrominance", "shift", "layers", "augment".
     """
 
-    views: list[View]
+    views: list[View]  # as skdim.inputs.partitions makes them
     kind: str
-    sample_shape: tuple[int, ...] | None = None
-    may_lack: bool = False
-    used: npt.NDArray[np.int64] | None = None
+    sample_shape: tuple[int, ...] | None = None  # of the whole sample with its channels; None for named columns
+    may_lack: bool = False  # whether training samples may lack views
+    used: npt.NDArray[np.int64] | None = None  # the columns of X that views have, if others are not read
 
     @property
     def names(self) -> list[str]:
-        """The views' names."""
         return [name for name, _, _ in self.views]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """The views' shapes, as encoders take them."""
         return [shape for _, _, shape in self.views]
 
     @property
@@ -68,13 +55,7 @@ class Layout:
         return np.unique(scales, return_inverse=True)[1]
 
     def presence(self, X: Any) -> npt.NDArray[np.bool_] | None:
-        """Return which views each row has, (n, n_views), or None where all rows have all.
-
-        Raises
-        ------
-        ValueError
-            If a view is missing in part, or a row has no view at all.
-        """
+        """Return which views each row has, (n, n_views), or None where all have all; raise if a view is missing in part."""
         if X.dtype.kind != "f":
             return None
         present = np.ones((len(X), len(self.views)), dtype=bool)
@@ -105,7 +86,7 @@ class Layout:
                 )
 
     def check_output(self, output: str) -> str:
-        """Return the parameter ``output``, or raise a ``ValueError`` if no view has that name."""
+        """Return the parameter ``output`` if it is valid."""
         allowed = ["concat", "mean", *self.names]
         if output not in allowed:
             raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
@@ -158,26 +139,9 @@ def find_layout(
 ) -> Layout:
     """Return the layout that the parameter ``views`` asks for.
 
-    Parameters
-    ----------
-    views : str, Shift, list or callable
-        The parameter.
-    given : array or data frame
-        X as the user gave it, for names and callables of column groups.
-    input_shape : tuple of int
-        Shape of one sample.
-    sequences : sequence of bool
-        Which views are to be sequences.
-    groups : list or None
-        Column groups, where views are such.
-    graph : {"core", "full"}
-        With "full", samples may lack views that the user has named. What "auto" cuts is one table or image, and NaN in it
-        is a missing value.
-
-    Raises
-    ------
-    ValueError
-        If the samples have no such views.
+    ``given`` is the user's X, for names and callables of the column groups. ``groups`` are those, where views are such. With
+    ``graph="full"``, samples may lack views that the user has named. What "auto" cuts is one table or image, and NaN in it is
+    a missing value.
     """
     if groups is not None:
         found = column_groups(groups, given, math.prod(input_shape), sequences)

@@ -13,7 +13,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from skdim.inputs.arrays import ROWS_AT_ONCE, shuffled
+from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.layout import Layout
 
 __all__ = ["Samples", "Standardizer", "to_device"]
@@ -23,22 +23,12 @@ Array = npt.NDArray[np.generic]
 
 @dataclass
 class Standardizer:
-    """Rows of an array -> float tensors of mean 0 and variance 1 per channel (per column of a table).
+    """Rows of an array -> float tensors of mean 0 and variance 1 per channel (per column of a table)."""
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,).
-    mean, scale : ndarray of float64 of shape (C,)
-        Learned by :meth:`learn` or :meth:`learn_views`.
-    layout : Layout or None, default=None
-        The views that flat samples hold. Its ``mixing`` is applied to the channels first.
-    """
-
-    shape: tuple[int, ...]
-    mean: npt.NDArray[np.float64]
-    scale: npt.NDArray[np.float64]
-    layout: Layout | None = None
+    shape: tuple[int, ...]  # of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)
+    mean: npt.NDArray[np.float64]  # (C,)
+    scale: npt.NDArray[np.float64]  # (C,)
+    layout: Layout | None = None  # the views that flat samples hold
 
     @classmethod
     def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
@@ -108,24 +98,12 @@ def to_device(X: Tensor, device: torch.device) -> Tensor:
 
 @dataclass
 class Samples:
-    """Validated rows -> standardised tensors on the device.
+    """Validated rows -> standardised tensors on the device, a batch at a time."""
 
-    Parameters
-    ----------
-    X : array of shape (n, ...) or Stored
-        Read a batch at a time; may be memory-mapped. Samples outside memory are shuffled by blocks.
-    standardize : Standardizer
-        Turns rows into tensors.
-    device : torch.device
-        Where the tensors go.
-    extras : mapping of str to ndarray of shape (n, ...)
-        Further values of each row, such as the lengths of sequences.
-    """
-
-    X: Any
+    X: Any  # array of shape (n, ...), or Stored
     standardize: Standardizer
     device: torch.device
-    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # further values of each row, such as lengths
 
     def __len__(self) -> int:
         return len(self.X)
@@ -138,4 +116,4 @@ class Samples:
         return shape if self.X.ndim != len(shape) + 1 else tuple(self.X.shape[1:])
 
     def shuffled(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        return shuffled(self.X, rows, rng)
+        return self.X.shuffled(rows, rng) if isinstance(self.X, Stored) else rng.permutation(rows)

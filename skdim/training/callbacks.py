@@ -72,9 +72,8 @@ class BestEpoch(Callback):
     every : int, default=1
         Epochs between two judgements.
     decay : float or None, default=None
-        Weight of the past in an exponential average of the weights over the steps. The average is judged and kept in place of
-        the weights, and so is its start: training that only made things worse leaves the network untrained. None judges the
-        weights themselves.
+        Weight of the past in an average of the weights over the steps, which is judged and kept in their place, and so is its
+        start: training that only made things worse leaves the network untrained. None judges the weights themselves.
     """
 
     def __init__(
@@ -126,8 +125,7 @@ class BestEpoch(Callback):
             return self.judge(self.judged_module_)
 
     def _keep(self, loss: float, epoch: int) -> None:
-        is_start = epoch == 0
-        if loss < self.best_loss_ or is_start:
+        if loss < self.best_loss_ or epoch == 0:
             self.best_loss_, self.best_epoch_ = math.inf if math.isnan(loss) else loss, epoch
             self.best_state_ = {name: value.clone() for name, value in self.judged_module_.state_dict().items()}
 
@@ -141,18 +139,8 @@ class BestEpoch(Callback):
 class EpochTasks(Callback):
     """Epochs as tasks of scikit-learn's callbacks; a callback that returns True ends training after that epoch.
 
-    Parameters
-    ----------
-    root : object
-        The callback context of the fit.
-    estimator : scikit-learn estimator
-        What is fitted.
-    data : tuple of (X, y)
-        What it is fitted on.
-    fitted : callable (net) -> dict
-        Attributes of the estimator, were training to end now.
-    any_rank : callable (bool) -> bool, default=bool
-        Whether the argument is true in any of the processes that train together.
+    ``root`` is the callback context of the fit on ``data``, X and y. ``fitted(net)`` returns the attributes of the estimator,
+    were training to end now. ``any_rank`` tells whether its argument is true in any process that trains together.
     """
 
     def __init__(
@@ -179,12 +167,7 @@ class EpochTasks(Callback):
 class EpochLog(PrintLog):
     """A line per epoch with the loss and, where 100 columns have room for them, the bounds.
 
-    Parameters
-    ----------
-    bounds : sequence of str
-        Names of the parts that are bounds in nats.
-    judged : bool
-        Whether epochs are judged on held-out rows; an epoch that is not leaves its place empty.
+    Where epochs are ``judged`` on held-out rows, an epoch that is not leaves its place empty.
     """
 
     def __init__(self, bounds: Sequence[str], judged: bool) -> None:

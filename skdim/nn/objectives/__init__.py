@@ -15,7 +15,7 @@ from skdim.nn.objectives.posterior import (
     total_correlation,
 )
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching, UniformPrior
-from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
+from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax
 
 __all__ = [
     "PRIORS",
@@ -38,7 +38,6 @@ __all__ = [
     "Prior",
     "PriorMatching",
     "StochasticCode",
-    "Term",
     "UniformPrior",
     "build_terms",
     "drawn",

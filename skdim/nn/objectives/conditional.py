@@ -11,13 +11,7 @@ from skdim.nn.objectives.objective import Draws, Objective
 
 
 class ConditionalObjective(Objective):
-    """The mean negative log-likelihood of a batch (x, y), in nats.
-
-    Parameters
-    ----------
-    critic : GaussianConditional or CategoricalConditional
-        The conditional.
-    """
+    """The mean negative log-likelihood of a batch (x, y), in nats."""
 
     def __init__(self, critic: GaussianConditional | CategoricalConditional) -> None:
         super().__init__()

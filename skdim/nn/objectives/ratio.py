@@ -14,17 +14,10 @@ from skdim.nn.objectives.objective import Draws, Objective
 
 
 class RatioObjective(Objective):
-    """The loss of the bound on a batch's scores, over both anchors if they differ.
+    """The loss of a bound on the scores ``critic(x, y)`` of a batch, over both anchors if they differ.
 
-    Parameters
-    ----------
-    critic : nn.Module
-        (x, y) -> scores.
-    criterion : Criterion
-        Of the MI estimator.
-    n_shifts : int or None, default=None
-        A number trains a :class:`~skdim.nn.ratio.JointRatio` by the Jensen-Shannon objective on so many shuffles of the
-        batch: all pairs of a joint network cost too much.
+    With ``n_shifts``, a :class:`~skdim.nn.ratio.JointRatio` is trained by the Jensen-Shannon objective on so many shuffles of
+    the batch: all pairs of a joint network cost too much.
     """
 
     def __init__(self, critic: nn.Module, criterion: Criterion, n_shifts: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Models in which no network is trained: a constant side, Gaussian variables, and two sides of labels."""
+"""Models that train no network: a constant side, Gaussian variables, and two sides of labels."""
 
 from __future__ import annotations
 
@@ -42,8 +42,7 @@ class Gaussian(Model):
         return torch.from_numpy(self.axes.log_ratio(x, y, all_pairs=True))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        value = float(gaussian(self.axes.correlations))
-        per_row = self.axes.log_ratio(x, y)
+        value, per_row = float(gaussian(self.axes.correlations)), self.axes.log_ratio(x, y)
         return Evaluation(value, per_row + (value - per_row.mean()), math.inf)
 
     def pointwise(self, x: Any, y: Any) -> Array:

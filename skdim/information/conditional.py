@@ -1,4 +1,4 @@
-"""Conditional densities: of numbers and of labels, learned, and known."""
+"""Conditional densities, learned or known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from skdim._random import local_seed
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import entropy
 from skdim.information.learned import Learned, hidden_layers, is_learnable
-from skdim.information.mixture import fit_mixture
 from skdim.information.model import Array, Evaluation, Model, Rows, normalised, over_blocks
+from skdim.information.networks import fit_mixture
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.conditional import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
@@ -82,8 +82,7 @@ class LearnedConditional(Learned):
         for name, array in density.items():
             setattr(self.density, name, np.array(array))
 
-    def _build(self, state: dict[str, Any]) -> GaussianConditional:
-        x, y = self._placeholders()
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> GaussianConditional:
         return self._network(x, y.shape[1])
 
 
@@ -126,7 +125,7 @@ class LearnedLabels(Learned):
         return CategoricalConditional(inputs, frequencies, hidden_layers(self.options))
 
     def _variates(self, x: Any, y: Any) -> tuple[Tensor, Tensor]:
-        """Return the numbers on their canonical axes, and the labels."""
+        """Return the numbers on their canonical axes and the labels, whichever side has them."""
         numbers, labels = (y, x) if self.exchanged else (x, y)
         return self._tensor(self.axes.x(numbers)), torch.from_numpy(labels).to(self.device)
 
@@ -155,9 +154,8 @@ class LearnedLabels(Learned):
         self.exchanged, self.entropy = state["exchanged"], state["entropy"]
         super().load(state)
 
-    def _build(self, state: dict[str, Any]) -> CategoricalConditional:
-        n_labels = len(state["critic/log_frequencies"])
-        return self._network(self._placeholders()[0], torch.ones(n_labels))
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> CategoricalConditional:
+        return self._network(x, torch.ones(len(state["critic/log_frequencies"])))
 
 
 class KnownConditional(Model):

@@ -24,8 +24,6 @@ from skdim.information.model import Rows
 if TYPE_CHECKING:
     from skdim.information.result import MIResult
 
-__all__ = ["N_REFERENCE", "caveats", "diagnose", "duplicated_rows"]
-
 #: Permutations of the rows in the test of independence.
 N_PERMUTATIONS = 199
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
@@ -39,10 +37,9 @@ DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5
 def diagnose(
     scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor], float], rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return diagnostics of the scores (n, n) of all pairs of held-out rows, at least four; see :class:`skdim.MIEstimator`.
+    """Return diagnostics of the scores (n, n) of all pairs of held-out rows, at least four.
 
-    ``of_trained`` are the scores of a quarter as many training rows, ``bound`` is the bound that may saturate, and ``rng``
-    draws the permutations.
+    ``of_trained`` are the scores of a quarter as many training rows, and ``bound`` is the one that may saturate.
     """
     scores = scores.double()
     n, quarter = len(scores), len(scores) // 4

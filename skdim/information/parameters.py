@@ -50,7 +50,7 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def model_of(options: MIEstimator, sides: Sequence[Side] = (), is_constant: bool = False) -> type[Model]:
-    """Return the model that the parameters ask for, by default between sides of numbers."""
+    """Return the model that the parameters ask for; without ``sides``, that of sides of numbers."""
     bound = bound_of(options.estimator)
     if bound is None:
         model = MODELS[OTHER_ESTIMATORS[str(options.estimator)]]

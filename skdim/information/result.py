@@ -1,4 +1,4 @@
-"""The result of an estimate of mutual information, and how it is taken from a fitted model and rows."""
+"""The estimate of mutual information that a fitted model gives from rows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from skdim.information.diagnostics import N_REFERENCE, diagnose
 from skdim.information.intervals import control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model, Rows
 
-__all__ = ["MIResult", "Split", "measured", "measured_anew"]
-
 
 @dataclass(frozen=True)
 class MIResult:
@@ -23,13 +21,13 @@ class MIResult:
     value : float
         In nats.
     interval : tuple of float
-        Lower and upper end of the confidence interval of the estimator's expectation, in nats.
+        Confidence interval of the estimator's expectation, in nats.
     kind : {"lower", "upper", "estimate"}
         What the expectation is to the mutual information.
     cap : float
         The largest value that the estimator can take, in nats.
-    diagnostics : dict
-        See :class:`MIEstimator`.
+    diagnostics : dict of float
+        Those of :class:`MIEstimator`.
     """
 
     value: float
@@ -53,19 +51,12 @@ class Split(NamedTuple):
 
     @classmethod
     def draw(cls, model: Model, n: int) -> Split:
-        """Return a split of n rows; all rows in each part if the model learns nothing.
-
-        Raises
-        ------
-        ValueError
-            If fewer than 2 rows are left to train on.
-        """
-        if not model.learns:
-            return cls(*(np.arange(n),) * 3)
-        options = model.options
-        order = np.random.default_rng([model.seed, 1]).permutation(n)
-        if n < FEWEST_TO_SPLIT:
-            return cls(order, order, order)  # nothing is learned from so few rows
+        """Return a split of n rows, at random; all rows in each part if nothing is learned."""
+        options, order = model.options, np.arange(n)
+        if model.learns:
+            order = np.random.default_rng([model.seed, 1]).permutation(n)
+        if not model.learns or n < FEWEST_TO_SPLIT:
+            return cls(order, order, order)
         n_test, n_valid = (max(2, round(part * n)) for part in (options.test_fraction, options.validation_fraction))
         if n_test + n_valid > n - 2:
             raise ValueError(
@@ -77,7 +68,7 @@ class Split(NamedTuple):
 
 
 def measured(model: Model, x: Any, y: Any, rows: Split, duplicated: float) -> MIResult:
-    """Return the estimate from the test rows, with diagnostics; the model keeps held-out rows for later."""
+    """Return the estimate from the test rows, with diagnostics; the model keeps some of them to normalise log ratios."""
     test = rows.test
     held_out = x[test], y[test]
     scores = model.scores(*held_out) if model.learns and len(test) <= BLOCK else None

@@ -1,7 +1,7 @@
 """One side of a pair (x, y): columns of any kind -> labels, or the numbers that a critic takes.
 
-Continuous columns become normal scores, are standardised, or stay as they are. Discrete columns become indicators of their
-categories. A side of discrete columns with few combinations of values has labels: the number of each row's combination.
+Discrete columns become indicators of their categories. If a side has only discrete columns, with few combinations of values,
+the number of each row's combination is its label.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from skdim.information.canonical import NormalScores, Standardize
 from skdim.information.discrete import Codebook
 from skdim.training.state import part
 
-__all__ = ["MARGINALS", "Side", "load_sides", "state_of_sides"]
-
 Array = npt.NDArray[np.float64]
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
@@ -33,17 +31,7 @@ MARGINALS: dict[str | None, type[NormalScores] | type[Standardize] | None] = {
 
 @dataclass
 class Side:
-    """The columns of one side, as learned from rows.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim.information.sides import Side
-    >>> X = np.array([[1.5, "a"], [0.5, "b"], [2.5, "a"]], dtype=object)
-    >>> side = Side.learn(X, np.array([False, True]), "normal_scores")
-    >>> side.numbers(X).round(2).tolist()
-    [[0.0, 1.0, 0.0], [0.97, 0.0, 1.0], [-0.97, 1.0, 0.0]]
-    """
+    """The columns of one side, as learned from rows."""
 
     discrete: npt.NDArray[np.bool_]  # (n_columns,)
     book: Codebook | None  # categories of the discrete columns
@@ -52,11 +40,10 @@ class Side:
 
     @classmethod
     def learn(cls, X: npt.NDArray[Any], discrete: npt.NDArray[np.bool_], marginals: str | None) -> Side:
-        """Learn the columns of ``X`` (n, n_columns)."""
         book = Codebook.fit(X[:, discrete]) if discrete.any() else None
         codes = book.encode(X[:, discrete]) if book is not None and discrete.all() else np.zeros((0, 0), dtype=np.int64)
         kind = MARGINALS[marginals]
-        learned = None if kind is None or discrete.all() else kind.learn(_numbers(X[:, ~discrete]))
+        learned = None if kind is None or discrete.all() else kind.learn(X[:, ~discrete].astype(np.float64))
         symbols = np.unique(codes, axis=0)
         is_few = len(discrete) == 1 or len(symbols) * ROWS_PER_LABEL <= len(X)
         return cls(discrete, book, learned, symbols if is_few else symbols[:0])
@@ -71,10 +58,9 @@ class Side:
         return self.labels(X) if self.has_labels else self.numbers(X)
 
     def numbers(self, X: npt.NDArray[Any]) -> Array:
-        """Return the numbers of rows, (n, n_columns) -> (n, n_numbers)."""
         parts = []
         if not self.discrete.all():
-            continuous = _numbers(X[:, ~self.discrete])
+            continuous = X[:, ~self.discrete].astype(np.float64)
             parts.append(continuous if self.marginals is None else self.marginals(continuous))
         if self.book is not None:
             codes = self.book.encode(X[:, self.discrete])
@@ -82,7 +68,7 @@ class Side:
         return np.hstack(parts)
 
     def labels(self, X: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Return the number of each row's combination of values, (n,), if all columns are discrete."""
+        """Return the number of each row's combination of values; all columns must be discrete."""
         assert self.book is not None
         codes = self.book.encode(X)
         number = {tuple(symbol): label for label, symbol in enumerate(self.symbols.tolist())}
@@ -92,7 +78,6 @@ class Side:
         return labels
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the side as named arrays."""
         state: dict[str, npt.NDArray[Any]] = {"discrete": self.discrete, "symbols": self.symbols}
         if self.book is not None:
             state |= {f"book/{name}": array for name, array in self.book.to_state().items()}
@@ -105,7 +90,6 @@ class Side:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Side:
-        """Return the side that :meth:`state` described."""
         book, values, scores = (part(state, f"{name}/") for name in ("book", "values", "scores"))
         marginals: NormalScores | Standardize | None = None
         if "mean" in state:
@@ -113,10 +97,6 @@ class Side:
         elif values:
             marginals = NormalScores(*([columns[str(j)] for j in range(len(columns))] for columns in (values, scores)))
         return cls(state["discrete"], Codebook.from_state(book) if book else None, marginals, state["symbols"])
-
-
-def _numbers(columns: npt.NDArray[Any]) -> Array:
-    return np.asarray(columns, dtype=np.float64)
 
 
 def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
@@ -127,5 +107,5 @@ def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
 
 
 def load_sides(state: Mapping[str, npt.NDArray[Any]]) -> tuple[Side, ...]:
-    """Return the sides that :func:`state_of_sides` described."""
+    """Return the sides of a state."""
     return tuple(Side.from_state(part(state, f"{name}/")) for name in "xy" if f"{name}/discrete" in state)

@@ -17,13 +17,7 @@ Columns = npt.NDArray[Any]
 def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int = 2) -> tuple[Columns, Columns]:
     """Return X and y as 2-D arrays, float64 if every column is a number.
 
-    ``reset=True`` learns the estimator's columns (``n_features_in_``, ``feature_names_in_``, ``discrete_``); False compares
-    with them.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If X or y is invalid, or has other columns than those of fit.
+    ``reset=True`` learns the estimator's ``n_features_in_``, ``feature_names_in_`` and ``discrete_``; False compares with them.
     """
     name = type(estimator).__name__
     if y is None:

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from skdim.bounds import gaussian
-from skdim.information.canonical import CanonicalAxes, canonical_axes
+from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import discrete_mutual_information
 from skdim.information.model import Array, Evaluation, Model, Rows
-from skdim.training.state import part
 
 
 class Independent(Model):
@@ -33,7 +32,6 @@ class Gaussian(Model):
     """The information of Gaussian variables, from de-biased canonical correlations."""
 
     dependence = "gaussian"
-    axes: CanonicalAxes
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.axes = canonical_axes(x, y)
@@ -48,17 +46,12 @@ class Gaussian(Model):
     def pointwise(self, x: Any, y: Any) -> Array:
         return self.axes.log_ratio(x, y)
 
-    def state(self) -> dict[str, Any]:
-        return {f"axes/{name}": array for name, array in vars(self.axes).items()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.axes = CanonicalAxes(**{name: np.array(array) for name, array in part(state, "axes/").items()})
-
 
 class Counts(Model):
     """Both sides have labels: the information of their contingency table, with the Miller-Madow correction."""
 
     dependence = "counts"
+    saved = ("table",)
     kind = "estimate"
     table: Array  # rows of each combination (n_labels_x, n_labels_y)
 
@@ -75,9 +68,3 @@ class Counts(Model):
         result = discrete_mutual_information(x, y, confidence_level=self.options.confidence_level)
         per_row = result.pointwise + (result.value - result.plug_in)
         return Evaluation(result.value, per_row, math.log(min(self.table.shape)), result.interval)
-
-    def state(self) -> dict[str, Any]:
-        return {"table": self.table}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.table = np.array(state["table"])

@@ -100,6 +100,7 @@ class LearnedLabels(Learned):
     r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
 
     dependence = "labels"
+    saved = ("exchanged", "entropy")
     kind = "lower"
     critic: CategoricalConditional
     entropy: float  # H(y) in nats, with the correction of Miller and Madow
@@ -147,13 +148,6 @@ class LearnedLabels(Learned):
         _, labels = self._variates(x, y)
         return -self.critic.log_frequencies[labels].double().cpu().numpy()
 
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"exchanged": self.exchanged, "entropy": self.entropy}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.exchanged, self.entropy = state["exchanged"], state["entropy"]
-        super().load(state)
-
     def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> CategoricalConditional:
         return self._network(x, torch.ones(len(state["critic/log_frequencies"])))
 
@@ -162,6 +156,7 @@ class KnownConditional(Model):
     """A bound from the known log p(y | x): nothing is learned, and the value comes from all rows."""
 
     dependence = "known conditional"
+    saved = ("reference",)
     is_known = True
     anchors = ("y",)
     reference: Any
@@ -201,9 +196,3 @@ class KnownConditional(Model):
 
     def pointwise(self, x: Any, y: Any) -> Array:
         return normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
-
-    def state(self) -> dict[str, Any]:
-        return {"reference": self.reference}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.reference = np.array(state["reference"])

@@ -13,12 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
-from skdim.information.diagnostics import caveats, duplicated_rows
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult, Split, measured, measured_anew
-from skdim.information.sides import Side, load_sides, state_of_sides
-from skdim.information.validation import Columns, is_constant, validated
+from skdim.information.result import MIResult, Split, caveats, duplicated_rows, measured, measured_anew
+from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version
 
@@ -76,12 +74,11 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Largest batch, at least 2.
     max_iter : int or "auto", default="auto"
         Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs; a third if another network follows.
-    learning_rate : float, default=3e-3
-        Highest learning rate. It rises over the first 5 % of the steps and falls along a cosine.
+    learning_rate, weight_decay : float, default=3e-3, 1e-3
+        Highest learning rate, which rises over the first 5 % of the steps and falls along a cosine, and the decay of weight
+        matrices.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
         Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
-    weight_decay : float, default=1e-3
-        Weight decay of weight matrices.
     validation_fraction, test_fraction : float, default=0.15, 0.2
         Shares of the rows that choose among networks, and that the value comes from.
     n_iter_no_change : int, default=20
@@ -97,12 +94,11 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     Attributes
     ----------
-    mi_ : float
-        The estimate, in nats.
-    mi_interval_ : tuple of float
-        Confidence interval of the estimator's expectation. Of a lower bound, only the lower end bounds the mutual information.
+    mi_, mi_interval_ : float, tuple of float
+        The estimate in nats, and the confidence interval of its expectation. Of a lower bound, only the lower end bounds the
+        mutual information.
     kind_ : {"lower", "upper", "estimate"}
-        What that expectation is to the mutual information.
+        What the expectation is to the mutual information.
     cap_ : float
         The largest value that the estimator can take.
     diagnostics_ : dict of float
@@ -117,15 +113,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Epochs of all networks together.
     device_ : str
         Where the networks are.
-    n_features_in_ : int
-        Columns of X.
-    feature_names_in_ : ndarray of str
-        Column names, if X has them.
-
-    Raises
-    ------
-    ValueError, TypeError
-        From ``fit``, before training, if a parameter, X or y is invalid, or if an option has no effect together with others.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Number of columns of X, and their names if it has any.
 
     References
     ----------
@@ -217,7 +206,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError, DivergenceError
-            If a parameter, X or y is invalid, or training leaves the range of float32; the estimator is left unchanged.
+            If a parameter, X or y is invalid, an option has no effect together with others, or training leaves the range of
+            float32; the estimator is left unchanged.
         """
         with unchanged_on_error(self):
             check_parameters(self)
@@ -253,9 +243,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return model
 
     def _prepared(self, columns: tuple[Columns, Columns]) -> tuple[Any, Any]:
-        if not self._sides:
-            return columns
-        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True))
+        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
         return x, y
 
     def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
@@ -288,12 +276,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return float(np.mean([anchored_infonce(model.scores(x[rows], y[rows]), model.anchors) for rows in blocks]))
 
     def estimate(self, X: Any, y: Any) -> MIResult:
-        """Estimate the mutual information with the fitted critic from rows that were not fitted.
+        """Estimate the mutual information from other rows than those of ``fit``, on which the value is too large.
 
         Parameters
         ----------
         X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Joint samples, at least two, that ``fit`` has not seen: on fitted rows the value is too large.
+            Joint samples, at least two.
 
         Returns
         -------
@@ -318,7 +306,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Pairs.
 
         Returns
         -------

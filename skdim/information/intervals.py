@@ -37,7 +37,7 @@ def control_variate(
         \hat I = \bar t + \beta (\bar g - \bar g_{test}), \qquad
         se^2 = \frac{\mathrm{Var}(t - \beta g)}{n_{test}} + \beta^2 \frac{\mathrm{Var}(g)}{n}
 
-    The slope comes from other rows than the values, so the mean of the correction is zero. See Owen 2013 [1]_.
+    The slope comes from other rows than the values, so the correction has mean 0 [1]_.
 
     Parameters
     ----------

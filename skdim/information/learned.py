@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from skdim._random import local_seed
-from skdim.information.canonical import CanonicalAxes
 from skdim.information.model import Array, Model, Rows
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
@@ -33,10 +32,10 @@ FEWEST_TRAINING_ROWS = 50
 EVERY, EVERY_OF_FEW_BATCHES = 2, 5
 
 
-def hidden_layers(options: MIEstimator, default: tuple[int, ...] = HIDDEN) -> tuple[int, ...]:
-    """Return the layers of a network, which "auto" leaves to the package."""
+def hidden_layers(options: MIEstimator) -> tuple[int, ...]:
+    """Return the hidden layers of a side's network."""
     sizes = options.hidden_layer_sizes
-    return default if isinstance(sizes, str) else tuple(sizes)
+    return HIDDEN if isinstance(sizes, str) else tuple(sizes)
 
 
 def is_learnable(train: Rows, *sides: Tensor) -> bool:
@@ -48,7 +47,6 @@ class Learned(Model):
     """A model whose network ``critic`` takes the canonical variates of both sides."""
 
     learns = True
-    axes: CanonicalAxes
     critic: nn.Module
     stopped = False  # whether a callback has ended training
 
@@ -65,7 +63,7 @@ class Learned(Model):
             self.callbacks = [EpochTasks(root, estimator, data, fitted, self._stop)]
 
     def in_training(self, critic: nn.Module) -> Learned:
-        """Return a copy that scores by a network still in training, for callbacks."""
+        """Return a copy that scores by a network in training, for callbacks."""
         now = copy.copy(self)
         now.critic = copy.deepcopy(critic).eval().requires_grad_(False)
         return now
@@ -128,11 +126,10 @@ class Learned(Model):
         return scores
 
     def state(self) -> dict[str, Any]:
-        axes = {f"axes/{name}": array for name, array in vars(self.axes).items()}
-        return axes | {f"critic/{name}": array for name, array in module_state(self.critic).items()}
+        return super().state() | {f"critic/{name}": array for name, array in module_state(self.critic).items()}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.axes = CanonicalAxes(**{name: np.array(array) for name, array in part(state, "axes/").items()})
+        super().load(state)
         x, y = (torch.zeros(2, weights.shape[1]) for weights in (self.axes.weights_x, self.axes.weights_y))
         with local_seed(0):  # the saved weights replace those drawn here
             self.critic = self._build(state, x, y).to(self.device)

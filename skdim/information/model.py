@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from skdim.bounds import MI_BOUNDS, Bound, infonce
+from skdim.information.canonical import CanonicalAxes
+from skdim.training.state import part
 
 if TYPE_CHECKING:
     from skdim.information.estimator import MIEstimator
@@ -44,6 +46,8 @@ class Model:
     dependence: ClassVar[str]  # name of the model in a saved state
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
+    saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
+    axes: CanonicalAxes  # of both sides, if the model has them
     callbacks: Sequence[Any] = ()  # called in training
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
@@ -95,10 +99,15 @@ class Model:
 
     def state(self) -> dict[str, Any]:
         """Return what was learned, as named arrays and JSON values."""
-        return {}
+        axes = vars(self.axes) if hasattr(self, "axes") else {}
+        return {name: getattr(self, name) for name in self.saved} | {f"axes/{name}": axes[name] for name in axes}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore a state."""
+        for name in self.saved:
+            setattr(self, name, np.array(state[name]) if isinstance(state[name], np.ndarray) else state[name])
+        if axes := part(state, "axes/"):
+            self.axes = CanonicalAxes(**{name: np.array(array) for name, array in axes.items()})
 
 
 def bound_of(estimator: str | Bound) -> Bound | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
@@ -13,9 +13,9 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 from skdim.bounds import Bound
-from skdim.information.learned import hidden_layers
+from skdim.information.learned import HIDDEN, hidden_layers
 from skdim.information.model import Array
-from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
+from skdim.nn.critics import CRITICS, Concat, Separable, build_critic, choose_critic
 from skdim.nn.gaussian import GaussianReference, MixtureReference
 from skdim.nn.ratio import JointRatio, RadialInputs, ReferencedCritic, SeparableRatio
 
@@ -28,6 +28,8 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 HIDDEN_JOINT = (64, 64, 64)
 #: Width of the separable networks' embeddings.
 WIDTH = 64
+#: Critics by name.
+NAMED = CRITICS | {"separable": Separable(WIDTH, HIDDEN, temperature=None), "concat": Concat(HIDDEN_JOINT[:2])}
 #: Kinds of networks that score all pairs one by one.
 ONE_BY_ONE = ("joint", "named")
 #: Numbers of components that are tried. Networks start from the first two only: every component costs time in every step.
@@ -120,18 +122,9 @@ class Networks:
         inputs = RadialInputs(x, radial), RadialInputs(y, radial)
         if kind == "joint":
             return JointRatio(*inputs, HIDDEN_JOINT)
-        if kind == "named":
-            critic = build_critic(self._critic(), inputs[0].n_inputs, inputs[1].n_inputs, self.bound.offset)
-            return ReferencedCritic(*inputs, critic, reference)
-        hidden = hidden_layers(self.options)
-        return SeparableRatio(*inputs, reference, hidden, WIDTH, self.bound.offset, relevance)
-
-    def _critic(self) -> Any:
-        critic, options = self.options.critic, self.options
-        if not isinstance(critic, str):
-            return critic
-        if critic == "separable":
-            return Separable(width=WIDTH, hidden_layer_sizes=hidden_layers(options), temperature=None)
-        if critic == "concat":
-            return Concat(hidden_layer_sizes=hidden_layers(options, HIDDEN_JOINT[:2]))
-        return CRITICS[critic]()
+        if kind != "named":
+            hidden = hidden_layers(self.options)
+            return SeparableRatio(*inputs, reference, hidden, WIDTH, self.bound.offset, relevance)
+        factory = choose_critic(self.options.critic, self.options.hidden_layer_sizes, NAMED)
+        critic = build_critic(factory, inputs[0].n_inputs, inputs[1].n_inputs, self.bound.offset)
+        return ReferencedCritic(*inputs, critic, reference)

@@ -46,9 +46,10 @@ class LearnedRatio(Learned):
     """
 
     dependence = "critic"
+    saved = ("members",)
     bound: Bound
     critic: StackedRatio
-    members: tuple[str, ...] = ()  # kinds of the stacked networks
+    members: list[str]  # kinds of the stacked networks
     mixture: Mixture | None = None  # of Gaussians, if it says more than one Gaussian
     criterion: Criterion | None = None  # of the last trained network
     reference: Pair  # variates of held-out rows, which normalise log ratios
@@ -65,6 +66,7 @@ class LearnedRatio(Learned):
         kinds = self.networks.kinds(is_narrow) if is_learnable(train, x, y) else []
         if kinds and self.networks.may_use_mixture:
             self._learn_mixture(x[train], y[train], SIZES if is_narrow else SIZES[:2], len(valid))
+        self.members = []
         trained: list[Any] = []
         from_mixture, relevance = False, None
         for stage, kind in enumerate(kinds):
@@ -96,7 +98,7 @@ class LearnedRatio(Learned):
         with local_seed(self.seed + stage):
             network = self.networks.build(kind, x, y, relevance)
             self.criterion = self.bound.criterion(x.shape[1], y.shape[1])
-        self.members = (*self.members, kind)
+        self.members.append(kind)
         objective = RatioObjective(network, self.criterion, N_SHIFTS if kind == "joint" else None)
         return objective.to(self.device).eval()
 
@@ -114,7 +116,7 @@ class LearnedRatio(Learned):
         """Weigh the networks and the references by the loss of the rows that judged each network."""
         if not self.bound.auxiliary and len(x) >= FEWEST_TO_SPLIT:
             kinds = ["reference"] * self.networks.has_reference + ["mixture"] * (self.mixture is not None)
-            self.members = (*self.members, *kinds)
+            self.members += kinds
             trained = trained + [self.networks.build(kind, x, y) for kind in kinds]
         self.critic = StackedRatio(trained).to(self.device)
         if self.bound.auxiliary:
@@ -176,7 +178,7 @@ class LearnedRatio(Learned):
         return cross_fitted(len(x), N_FOLDS, np.random.default_rng(self.seed), log_ratio)
 
     def state(self) -> dict[str, Any]:
-        state = super().state() | {"members": list(self.members)}
+        state = super().state()
         state |= {f"reference/{name}": side.cpu().numpy() for name, side in zip("xy", self.reference, strict=True)}
         if self.mixture is not None:
             state |= {f"mixture/{name}": array for name, array in self.mixture._asdict().items()}
@@ -185,7 +187,6 @@ class LearnedRatio(Learned):
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        self.members = tuple(state["members"])
         super().load(state)
         x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(self.device) for name in "xy")
         self.reference = x, y

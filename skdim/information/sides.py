@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
 
 from skdim.information.canonical import NormalScores, Standardize
-from skdim.information.discrete import Codebook
+from skdim.information.discrete import Codebook, which_discrete
 from skdim.training.state import part
 
 Array = npt.NDArray[np.float64]
+Columns = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
@@ -33,13 +37,13 @@ MARGINALS: dict[str | None, type[NormalScores] | type[Standardize] | None] = {
 class Side:
     """The columns of one side, as learned from rows."""
 
-    discrete: npt.NDArray[np.bool_]  # (n_columns,)
+    discrete: Mask  # (n_columns,)
     book: Codebook | None  # categories of the discrete columns
     marginals: NormalScores | Standardize | None  # of the continuous columns
     symbols: npt.NDArray[np.int64]  # combinations of categories (n_labels, n_discrete), if few enough to be labels
 
     @classmethod
-    def learn(cls, X: npt.NDArray[Any], discrete: npt.NDArray[np.bool_], marginals: str | None) -> Side:
+    def learn(cls, X: npt.NDArray[Any], discrete: Mask, marginals: str | None) -> Side:
         book = Codebook.fit(X[:, discrete]) if discrete.any() else None
         codes = book.encode(X[:, discrete]) if book is not None and discrete.all() else np.zeros((0, 0), dtype=np.int64)
         kind = MARGINALS[marginals]
@@ -109,3 +113,61 @@ def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
 def load_sides(state: Mapping[str, npt.NDArray[Any]]) -> tuple[Side, ...]:
     """Return the sides of a state."""
     return tuple(Side.from_state(part(state, f"{name}/")) for name in "xy" if f"{name}/discrete" in state)
+
+
+def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int = 2) -> tuple[Columns, Columns]:
+    """Return X and y as 2-D arrays, float64 if every column is a number.
+
+    ``reset=True`` learns the estimator's ``n_features_in_``, ``feature_names_in_`` and ``discrete_``; False compares with them.
+    """
+    name = type(estimator).__name__
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    checked = validate_data(estimator, X, reset=reset, dtype=None, ensure_min_samples=min_samples)
+    target = check_array(
+        y, dtype=None, ensure_2d=False, input_name="y", ensure_min_samples=min_samples, estimator=estimator
+    )
+    check_consistent_length(checked, target)
+    target = target.reshape(len(target), -1)
+    if reset:
+        discrete_X = _discrete(X, checked, estimator.discrete_X, "X")
+        estimator.discrete_ = discrete_X, _discrete(y, target, estimator.discrete_y, "y")
+    discrete_X, discrete_y = estimator.discrete_
+    if target.shape[1] != len(discrete_y):
+        raise ValueError(f"y has {target.shape[1]} column(s), but {name} was fitted on {len(discrete_y)}.")
+    return _with_numbers(checked, discrete_X, "X"), _with_numbers(target, discrete_y, "y")
+
+
+def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
+    """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes."""
+    table = given if any(hasattr(given, kind) for kind in ("dtypes", "dtype", "schema")) else array
+    return which_discrete(table, discrete, name, f"discrete_{name}")
+
+
+def _with_numbers(array: Columns, discrete: Mask, name: str) -> Columns:
+    """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
+    if array.dtype.kind in "fiub":
+        return array.astype(np.float64, copy=False)
+    if discrete.all():
+        return array.astype(object)
+    try:
+        if array.dtype.kind in "mM":
+            raise TypeError
+        if not discrete.any():
+            return array.astype(np.float64)
+        array = array.astype(object)
+        for column in np.flatnonzero(~discrete):
+            array[:, column] = array[:, column].astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} has dtype {array.dtype} and holds values that are no real numbers in a continuous column. Give real "
+            f"numbers, or name the column in discrete_{name}."
+        ) from None
+    return array
+
+
+def is_constant(columns: Columns) -> bool:
+    """Whether all rows are equal."""
+    if columns.dtype.kind == "O":
+        return all(len({str(value) for value in column}) == 1 for column in columns.T)
+    return bool((columns == columns[:1]).all())

@@ -1,9 +1,8 @@
 """Mutual information: MIEstimator, its results, and scores of features.
 
-``estimator`` checks, prepares and reports. ``sides`` turns columns of any kind into numbers or labels. A model holds the
-dependence of two sides; each kind of dependence is one class: a critic under a bound (``ratio``), a conditional density
-(``conditional``), and what needs no training (``closed_form``). ``result`` takes the value from held-out rows, with its
-interval (``intervals``) and ``diagnostics``. ``canonical`` holds the Gaussian part in closed form, ``discrete`` counts.
+``sides`` turns columns of any kind into numbers or labels. A model holds the dependence of two sides: a critic under a bound
+(``ratio``), a conditional density (``conditional``), or what needs no training (``closed_form``). ``result`` takes the value
+from held-out rows, with its interval and diagnostics.
 """
 
 from __future__ import annotations
@@ -24,17 +23,14 @@ def mutual_information(X: Any, y: Any, **params: Any) -> MIResult:
 
     Parameters
     ----------
-    X : array-like of shape (n_samples,) or (n_samples, n_features)
-        Samples, at least two, independent of each other.
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        What each was drawn with.
+    X, y : array-like of shape (n_samples,) or (n_samples, n_columns)
+        Joint samples, at least two, independent of each other.
     **params
         Parameters of :class:`MIEstimator`, which has the formula and the references.
 
     Returns
     -------
     MIResult
-        Value, interval, kind, cap and diagnostics.
 
     Raises
     ------

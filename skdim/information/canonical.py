@@ -1,8 +1,7 @@
 r"""The Gaussian part of a dependence in closed form: normal scores, canonical axes, and the log density ratio on them.
 
-Mutual information does not change under invertible maps of either variable. So each column can become the normal scores of
-its ranks, and each side can be rotated to its canonical axes. There the log density ratio of jointly Gaussian data is a sum
-over pairs of axes. A network learns what is left.
+Mutual information does not change under invertible maps of either variable, so each column can become normal scores, and each
+side can be rotated to its canonical axes. There the log density ratio of Gaussian data is a sum over pairs of axes.
 
 References
 ----------
@@ -35,14 +34,14 @@ SMALLEST_VARIANCE = 1e-12
 class NormalScores:
     r"""Columns -> normal scores :math:`\Phi^{-1}((r - 1/2) / n)` of their ranks r among the fitted rows.
 
-    Tied values share the mean of their ranks [1]_. The score of a new value is interpolated linearly between its neighbours;
-    beyond them all it is the outermost score, because a line through the nearest two can be very steep. Each column has the
-    sign that makes its first score positive, so a monotone map of a column, rising or falling, changes nothing.
+    Tied values share the mean of their ranks [1]_. The score of a new value is interpolated linearly, and beyond all fitted
+    values it is the outermost score. Each column has the sign that makes its first score positive, so a monotone map of a
+    column, rising or falling, changes nothing.
 
     Parameters
     ----------
     values, scores : list of ndarray of shape (n_distinct,)
-        Per column the distinct fitted values, sorted, and their scores.
+        Distinct fitted values of each column, sorted, and their scores.
 
     Examples
     --------
@@ -94,7 +93,7 @@ class Standardize:
     Parameters
     ----------
     mean, scale : ndarray of shape (d,)
-        Learned by :meth:`learn`.
+        Mean and standard deviation of each column.
 
     Examples
     --------
@@ -122,9 +121,8 @@ class Standardize:
 def debias_correlations(correlations: Array, share_x: float, share_y: float) -> Array:
     r"""Return population canonical correlations from those of a sample; 0 if the sample's can be noise.
 
-    Let :math:`c_1 = d_x / n, c_2 = d_y / n` be the ratios of the dimensions to the sample size. A population correlation
-    :math:`\rho` appears as :math:`\lambda` in the sample, and those of independent data lie below the edge
-    :math:`\lambda_+`,
+    A population correlation :math:`\rho` appears as :math:`\lambda` in the sample, and those of independent data lie below the
+    edge :math:`\lambda_+`,
 
     .. math::
 
@@ -138,7 +136,7 @@ def debias_correlations(correlations: Array, share_x: float, share_y: float) -> 
     correlations : ndarray of shape (k,)
         Canonical correlations of the sample.
     share_x, share_y : float
-        c_1 and c_2, both below 1.
+        Ratios c_1 = d_x / n and c_2 = d_y / n of the dimensions to the sample size, both below 1.
 
     Returns
     -------
@@ -187,7 +185,7 @@ class CanonicalAxes:
         return (Y - self.mean_y) @ self.weights_y
 
     def log_ratio(self, X: Array, Y: Array, all_pairs: bool = False) -> Array:
-        """Return the closed-form log density ratio of rows, see :func:`log_ratio`; (n, d_x), (n, d_y) -> (n,)."""
+        """Return :func:`log_ratio` of rows, (n, d_x), (n, d_y) -> (n,), or (n, n) of all pairs."""
         k = len(self.correlations)
         return log_ratio(self.x(X)[:, :k], self.y(Y)[:, :k], self.correlations, all_pairs)
 
@@ -203,12 +201,10 @@ def _whitening(X: Array) -> tuple[Array, Array]:
 def canonical_axes(X: Array, Y: Array) -> CanonicalAxes:
     """Return the canonical axes of joint samples, with de-biased correlations.
 
-    The correlations are 0 if both sides together have as many dimensions as there are rows: those of the sample are then 1.
-
     Parameters
     ----------
     X, Y : ndarray of shape (n, d_x), (n, d_y)
-        Rows of joint samples.
+        If d_x + d_y reaches n, all correlations of the sample are 1, and 0 is returned.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Models in which no network is trained: a constant side, Gaussian variables, and two sides of labels."""
+"""Models that train no network: a constant side, Gaussian variables, and two sides of labels."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from skdim.bounds import gaussian
-from skdim.information.canonical import CanonicalAxes, canonical_axes
+from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import discrete_mutual_information
 from skdim.information.model import Array, Evaluation, Model, Rows
-from skdim.training.state import part
 
 
 class Independent(Model):
@@ -33,7 +32,6 @@ class Gaussian(Model):
     """The information of Gaussian variables, from de-biased canonical correlations."""
 
     dependence = "gaussian"
-    axes: CanonicalAxes
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.axes = canonical_axes(x, y)
@@ -42,24 +40,18 @@ class Gaussian(Model):
         return torch.from_numpy(self.axes.log_ratio(x, y, all_pairs=True))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        value = float(gaussian(self.axes.correlations))
-        per_row = self.axes.log_ratio(x, y)
+        value, per_row = float(gaussian(self.axes.correlations)), self.axes.log_ratio(x, y)
         return Evaluation(value, per_row + (value - per_row.mean()), math.inf)
 
     def pointwise(self, x: Any, y: Any) -> Array:
         return self.axes.log_ratio(x, y)
-
-    def state(self) -> dict[str, Any]:
-        return {f"axes/{name}": array for name, array in vars(self.axes).items()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.axes = CanonicalAxes(**{name: np.array(array) for name, array in part(state, "axes/").items()})
 
 
 class Counts(Model):
     """Both sides have labels: the information of their contingency table, with the Miller-Madow correction."""
 
     dependence = "counts"
+    saved = ("table",)
     kind = "estimate"
     table: Array  # rows of each combination (n_labels_x, n_labels_y)
 
@@ -76,9 +68,3 @@ class Counts(Model):
         result = discrete_mutual_information(x, y, confidence_level=self.options.confidence_level)
         per_row = result.pointwise + (result.value - result.plug_in)
         return Evaluation(result.value, per_row, math.log(min(self.table.shape)), result.interval)
-
-    def state(self) -> dict[str, Any]:
-        return {"table": self.table}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.table = np.array(state["table"])

@@ -1,4 +1,4 @@
-"""Conditional densities: of numbers and of labels, learned, and known."""
+"""Conditional densities, learned or known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from skdim._random import local_seed
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import entropy
 from skdim.information.learned import Learned, hidden_layers, is_learnable
-from skdim.information.mixture import fit_mixture
 from skdim.information.model import Array, Evaluation, Model, Rows, normalised, over_blocks
+from skdim.information.networks import fit_mixture
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.conditional import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
@@ -82,8 +82,7 @@ class LearnedConditional(Learned):
         for name, array in density.items():
             setattr(self.density, name, np.array(array))
 
-    def _build(self, state: dict[str, Any]) -> GaussianConditional:
-        x, y = self._placeholders()
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> GaussianConditional:
         return self._network(x, y.shape[1])
 
 
@@ -101,6 +100,7 @@ class LearnedLabels(Learned):
     r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
 
     dependence = "labels"
+    saved = ("exchanged", "entropy")
     kind = "lower"
     critic: CategoricalConditional
     entropy: float  # H(y) in nats, with the correction of Miller and Madow
@@ -126,7 +126,7 @@ class LearnedLabels(Learned):
         return CategoricalConditional(inputs, frequencies, hidden_layers(self.options))
 
     def _variates(self, x: Any, y: Any) -> tuple[Tensor, Tensor]:
-        """Return the numbers on their canonical axes, and the labels."""
+        """Return the numbers on their canonical axes and the labels, whichever side has them."""
         numbers, labels = (y, x) if self.exchanged else (x, y)
         return self._tensor(self.axes.x(numbers)), torch.from_numpy(labels).to(self.device)
 
@@ -148,22 +148,15 @@ class LearnedLabels(Learned):
         _, labels = self._variates(x, y)
         return -self.critic.log_frequencies[labels].double().cpu().numpy()
 
-    def state(self) -> dict[str, Any]:
-        return super().state() | {"exchanged": self.exchanged, "entropy": self.entropy}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.exchanged, self.entropy = state["exchanged"], state["entropy"]
-        super().load(state)
-
-    def _build(self, state: dict[str, Any]) -> CategoricalConditional:
-        n_labels = len(state["critic/log_frequencies"])
-        return self._network(self._placeholders()[0], torch.ones(n_labels))
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> CategoricalConditional:
+        return self._network(x, torch.ones(len(state["critic/log_frequencies"])))
 
 
 class KnownConditional(Model):
     """A bound from the known log p(y | x): nothing is learned, and the value comes from all rows."""
 
     dependence = "known conditional"
+    saved = ("reference",)
     is_known = True
     anchors = ("y",)
     reference: Any
@@ -203,9 +196,3 @@ class KnownConditional(Model):
 
     def pointwise(self, x: Any, y: Any) -> Array:
         return normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
-
-    def state(self) -> dict[str, Any]:
-        return {"reference": self.reference}
-
-    def load(self, state: dict[str, Any]) -> None:
-        self.reference = np.array(state["reference"])

@@ -1,4 +1,4 @@
-"""MIEstimator: its parameters, and how it is fitted, asked and saved."""
+"""The estimator of mutual information."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
-from skdim.information.diagnostics import caveats, duplicated_rows
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult, Split, measured, measured_anew
-from skdim.information.sides import Side, load_sides, state_of_sides
-from skdim.information.validation import Columns, is_constant, validated
+from skdim.information.result import MIResult, Split, caveats, duplicated_rows, measured, measured_anew
+from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version
-
-__all__ = ["MIEstimator"]
 
 #: Candidates of ``score``.
 N_SCORED = 256
@@ -33,29 +29,27 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     .. math:: I(X; Y) = E_{p(x,y)}\left[ \log \frac{p(x, y)}{p(x)\, p(y)} \right]
 
-    A critic f(x, y) is trained under a variational bound [1]_. The value comes from rows that the critic was neither trained
-    nor chosen on. Each column becomes normal scores, which changes no information. The critic starts from the closed-form log
-    ratio of Gaussian variables, and networks learn what is left. Rows must be independent of each other: dependent rows void
-    every bound.
+    A critic f(x, y) is trained under a variational bound [1]_, and evaluated on other rows. Each column becomes normal scores,
+    which changes no information. The critic starts from the closed-form log ratio of Gaussian variables. Rows must be
+    independent of each other: dependent rows void every bound.
 
     If a side has only discrete columns, a classifier replaces the critic, and :math:`I = H(y) - E[-\log q(y \mid x)]`. If both
-    sides have only discrete columns, their combinations are counted. ``estimator`` and ``critic`` then have no effect.
-
-    Read more in the :doc:`user guide </user_guide>`.
+    sides have only discrete columns, their combinations are counted. ``estimator`` and ``critic`` then have no effect. Read
+    more in the :doc:`user guide </user_guide>`.
 
     Parameters
     ----------
     estimator : str or Bound, default="infonce"
-        "infonce", "mlcpc", "alpha", "jsd", "dv", "nwj", "tuba", "uba", "smile", "dime", "flo" train a critic. "ba" learns a
-        Gaussian conditional and a density of y. "gaussian" is the closed form of canonical correlations. "tnce" and "l1out"
-        need ``conditional``; "club" learns one if none is given. Or a configured bound, such as ``SMILE(tau=1.0)``; see
-        :mod:`skdim.bounds`.
+        A bound of :mod:`skdim.bounds`, by name or configured, such as ``SMILE(tau=1.0)``. "infonce", "mlcpc", "alpha", "jsd",
+        "dv", "nwj", "tuba", "uba", "smile", "dime", "flo" train a critic. "ba" learns a Gaussian conditional and a density of
+        y. "gaussian" is the closed form of canonical correlations. "tnce" and "l1out" need ``conditional``; "club" learns one
+        if none is given.
     critic : "auto", str, object or callable, default="auto"
-        "auto": separable networks on inputs scaled by their relevance, and for narrow sides a joint network, weighed on
-        validation rows. Or one critic of :mod:`skdim.nn.critics`: "inner", "cosine", "bilinear", "separable", "concat",
-        configured, or a class or function ``(x_features, y_features) -> nn.Module``.
+        "auto": separable networks, and for narrow sides a joint network, weighed on validation rows. Or one critic of
+        :mod:`skdim.nn.critics`: "inner", "cosine", "bilinear", "separable", "concat", configured, or a class or function
+        ``(x_features, y_features) -> nn.Module``.
     marginals : {"normal_scores", "standardize"} or None, default="normal_scores"
-        What continuous columns become: the normal scores of their ranks, or mean 0 and variance 1. None leaves them.
+        What continuous columns become: the normal scores of their ranks, or mean 0 and variance 1. None leaves them as is.
     reference : {"auto", "gaussian"} or None, default="auto"
         The closed-form log ratio that critics start from. "auto": that of correlated Gaussians, or of a mixture of Gaussians
         if it is better on validation rows; none for an estimator whose e^f its tails make explode. "gaussian" allows no
@@ -66,27 +60,25 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Whether networks also take the log norm of the variates and its products with the leading ones, if the estimator
         allows a reference.
     n_refits : int, default=2
-        How often ``critic="auto"`` trains a new network on inputs scaled by their relevance to the last one. It does not if
-        both sides together have at most four variates, for which it trains a joint network.
+        How often ``critic="auto"`` trains a new network on inputs scaled by their relevance to the last one, unless both sides
+        together have at most four variates.
     weight_averaging : float in [0, 1), default=0.98
-        Share of the averaged weights that is kept at each step; 0 uses the weights themselves.
+        Share of the averaged weights that each step keeps; 0 uses the weights themselves.
     control_variate : bool, default=True
         Whether the value is corrected by the Gaussian log ratio, whose mean is known on all rows.
     conditional : callable, default=None
         ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
     discrete_X, discrete_y : "auto", bool or array-like, default="auto"
-        Which columns are discrete; see :func:`~skdim.information.discrete.discrete_columns`.
+        Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
     batch_size : int, default=256
         Largest batch, at least 2.
     max_iter : int or "auto", default="auto"
-        Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs, and a third of them for networks
-        that others follow.
-    learning_rate : float, default=3e-3
-        Highest learning rate. It rises over the first 5 % of the steps and falls along a cosine.
+        Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs; a third if another network follows.
+    learning_rate, weight_decay : float, default=3e-3, 1e-3
+        Highest learning rate, which rises over the first 5 % of the steps and falls along a cosine, and the decay of weight
+        matrices.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
         Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
-    weight_decay : float, default=1e-3
-        Weight decay of weight matrices.
     validation_fraction, test_fraction : float, default=0.15, 0.2
         Shares of the rows that choose among networks, and that the value comes from.
     n_iter_no_change : int, default=20
@@ -102,19 +94,17 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     Attributes
     ----------
-    mi_ : float
-        The estimate, in nats.
-    mi_interval_ : tuple of float
-        Its confidence interval. It covers the expectation of the estimator. Of a lower bound, only the lower end bounds the
+    mi_, mi_interval_ : float, tuple of float
+        The estimate in nats, and the confidence interval of its expectation. Of a lower bound, only the lower end bounds the
         mutual information.
     kind_ : {"lower", "upper", "estimate"}
-        What the estimator's expectation is to the mutual information.
+        What the expectation is to the mutual information.
     cap_ : float
         The largest value that the estimator can take.
     diagnostics_ : dict of float
         "standard_error"; "saturation", what the bound (InfoNCE for an estimator without cap) loses with a quarter of the test
         rows; "train_test_gap"; "effective_pairs", the share of marginal pairs that the mean of e^f rests on; "p_value" of a
-        permutation test of independence; "duplicated_rows", the share of test rows that are copies of training rows.
+        permutation test of independence; "duplicated_rows", the share of test rows that copy training rows.
     discrete_ : tuple of ndarray of bool
         Which columns of X, and of y, are discrete.
     history_ : list of dict
@@ -123,15 +113,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Epochs of all networks together.
     device_ : str
         Where the networks are.
-    n_features_in_ : int
-        Columns of X.
-    feature_names_in_ : ndarray of str
-        Column names, if X has them.
-
-    Raises
-    ------
-    ValueError, TypeError
-        From ``fit``, before training, if a parameter, X or y is invalid, or if an option has no effect together with others.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Number of columns of X, and their names if it has any.
 
     References
     ----------
@@ -141,8 +124,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     Examples
     --------
     >>> from skdim import MIEstimator
-    >>> from skdim.synthetic import gaussian
-    >>> X, y = gaussian(4000, rho=0.8, random_state=0)               # I = -log(1 - 0.8^2) / 2 = 0.511
+    >>> from skdim.synthetic import GaussianPairs
+    >>> X, y = GaussianPairs(rho=0.8).sample(4000, random_state=0)  # I = -log(1 - 0.8^2) / 2 = 0.511
     >>> mi = MIEstimator(random_state=0).fit(X, y)
     >>> round(mi.mi_, 1), mi.kind_
     (0.5, 'lower')
@@ -219,14 +202,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Returns
         -------
         self : MIEstimator
-            The fitted estimator.
 
         Raises
         ------
-        ValueError, TypeError
-            If a parameter, X or y is invalid; the estimator is left unchanged.
-        DivergenceError
-            If training leaves the range of float32; the estimator is left unchanged.
+        ValueError, TypeError, DivergenceError
+            If a parameter, X or y is invalid, an option has no effect together with others, or training leaves the range of
+            float32; the estimator is left unchanged.
         """
         with unchanged_on_error(self):
             check_parameters(self)
@@ -248,7 +229,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return self
 
     def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
-        """Learn what the columns of both sides become, and return the model of their dependence."""
+        """Learn what the columns of both sides become, and return a model of their dependence."""
         sides = tuple(
             Side.learn(part, discrete, self.marginals) for part, discrete in zip(columns, self.discrete_, strict=True)
         )
@@ -262,10 +243,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return model
 
     def _prepared(self, columns: tuple[Columns, Columns]) -> tuple[Any, Any]:
-        """Return both sides as the model takes them."""
-        if not self._sides:
-            return columns
-        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True))
+        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
         return x, y
 
     def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
@@ -275,7 +253,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     def score(self, X: Any, y: Any) -> float:
         """Return the InfoNCE lower bound of the fitted critic on these rows, in nats, at K = min(n_samples, 256).
 
-        It is the mean over both anchors, whatever ``estimator`` is, so that a search does not prefer an upper bound.
+        It is the same whatever ``estimator`` is, so that a search does not prefer an upper bound.
 
         Parameters
         ----------
@@ -289,10 +267,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError, TypeError
-            If X or y is invalid.
-        NotFittedError
-            If called before ``fit``.
+        ValueError, TypeError, NotFittedError
+            If X or y is invalid, or the estimator is not fitted.
         """
         (x, y), model = self._new_rows(X, y), self._model
         n, k = len(x), min(len(x), N_SCORED)
@@ -300,24 +276,22 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return float(np.mean([anchored_infonce(model.scores(x[rows], y[rows]), model.anchors) for rows in blocks]))
 
     def estimate(self, X: Any, y: Any) -> MIResult:
-        """Estimate the mutual information with the fitted critic from rows that were not fitted.
+        """Estimate the mutual information from other rows than those of ``fit``, on which the value is too large.
 
         Parameters
         ----------
         X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Joint samples, at least two, that ``fit`` has not seen: on fitted rows the value is too large.
+            Joint samples, at least two.
 
         Returns
         -------
         MIResult
-            Value, interval, kind and cap of the estimator on these rows, without the control variate.
+            Without the control variate; of the diagnostics it has "standard_error" only.
 
         Raises
         ------
-        ValueError, TypeError
-            If X or y is invalid.
-        NotFittedError
-            If called before ``fit``.
+        ValueError, TypeError, NotFittedError
+            If X or y is invalid, or the estimator is not fitted.
         """
         x, y = self._new_rows(X, y)
         return measured_anew(self._model, x, y)
@@ -332,7 +306,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Parameters
         ----------
         X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Pairs.
 
         Returns
         -------
@@ -340,10 +313,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError, TypeError
-            If X or y is invalid.
-        NotFittedError
-            If called before ``fit``.
+        ValueError, TypeError, NotFittedError
+            If X or y is invalid, or the estimator is not fitted.
         """
         x, y = self._new_rows(X, y, min_samples=1)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]

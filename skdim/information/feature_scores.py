@@ -1,4 +1,4 @@
-"""Mutual information of every column of a table with a target: scores by which features are selected."""
+"""Mutual information of each column of a table with a target: scores that select features."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from skdim._sklearn import Interval, StrOptions, safe_indexing, validate_params
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning, warn
 from skdim.information.discrete import Codebook, information_gain, which_discrete
-
-__all__ = ["mutual_info_features"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,15 +49,12 @@ def mutual_info_features(
         \hat I(X_j; Y) = \sum_A w_A \sum_{c \in A} \frac{n_c}{n} \log \frac{n_c}{n_A q_c}
 
     The rows are counted in boxes A of ranks. Each box is cut at the middle of its ranks into parts c: into quarters if the
-    column and y are continuous, else into halves for each label apart. Part c holds n_c of the box's n_A rows, and would hold
-    the share q_c of them if the column and y were independent. The inner sum is what the cut adds to the mutual information;
+    column and y are continuous, else into halves for each label apart. Part c holds n_c of the box's n_A rows, and the share
+    q_c of them is expected if the column and y are independent. The inner sum is what the cut adds to the mutual information;
     by the chain rule, all cuts together give that of the finest table [1]_. The weight w_A is the posterior probability that
-    A and all boxes around it are cut. The prior is that of context-tree weighting [2]_ and of the optional Pólya tree [3]_: a
-    box is cut with probability 1/2, and its p parts have p / 2 pseudo-counts, spread as q_c.
-
-    So the table is fine where the rows show that the column and y depend on each other, and coarse elsewhere. Independent
-    columns score about 0, and a narrow ridge is resolved down to single bins. If the column and y are discrete, the score
-    comes from their table of counts, with the correction of Miller and Madow
+    A and all boxes around it are cut, by the prior of context-tree weighting [2]_ and of the optional Pólya tree [3]_: a box
+    is cut with probability 1/2, and its p parts have p / 2 pseudo-counts, spread as q_c. So the table is fine where the rows
+    show a dependence, and coarse elsewhere. Two discrete variables are counted, with the correction of Miller and Madow
     (:func:`~skdim.information.discrete.information_gain`).
 
     Each column is scored by itself: two copies score the same, and two columns that inform only together score 0.
@@ -70,11 +65,9 @@ def mutual_info_features(
         Features. Rows must be independent of each other.
     y : array-like of shape (n_samples,)
         Target.
-    discrete_X : "auto", bool or array-like, default="auto"
-        Which columns are discrete; see :func:`~skdim.information.discrete.discrete_columns`. A selector passes one array: if
-        it holds floats, name the discrete columns here.
-    discrete_y : "auto" or bool, default="auto"
-        Whether y is discrete, by the same rule. Labels stored as floats need True.
+    discrete_X, discrete_y : "auto", bool or array-like, default="auto"
+        Which columns of X, and whether y, are discrete, as in :func:`~skdim.information.discrete.discrete_columns`. Labels
+        stored as floats, also in the one array that a selector passes, must be named here. No array for y.
     max_bins : int, default=128
         Most bins of a continuous variable, rounded down to a power of 2. Bins are equal in rank. No score of a continuous
         column exceeds the log of their number.
@@ -83,28 +76,20 @@ def mutual_info_features(
     -------
     ndarray of shape (n_features,)
         Scores in nats. With a continuous variable they lie between 0 and the entropy of the bins or labels, and are mostly a
-        little too low. With two discrete ones they are Miller-Madow estimates, and may be negative. A monotone map of a
-        continuous variable does not change a score.
+        little too low; a monotone map of it does not change them. Between two discrete ones they may be negative.
 
     Raises
     ------
     ValueError, TypeError
-        If a parameter is invalid, X or y has a missing value, X is sparse or not two-dimensional, y is not one-dimensional,
-        their lengths differ, or a discrete column mixes strings with numbers.
+        If a parameter is invalid, X or y has a missing value or a wrong shape, X is sparse, their lengths differ, or a discrete
+        column mixes strings with numbers.
 
     Warns
     -----
     ConstantInputWarning
         If columns, or y, are constant: their scores are 0.
-    SmallSampleWarning
-        If a score with a continuous variable is taken from fewer than 100 rows.
-    SaturationWarning
-        If a score is so near the log of the number of bins that the mutual information may be much larger.
-
-    See Also
-    --------
-    skdim.MIEstimator : Several columns at once, with interval and diagnostics; slower.
-    sklearn.feature_selection.mutual_info_classif : By nearest neighbours.
+    SmallSampleWarning, SaturationWarning
+        If a score with a continuous variable is taken from fewer than 100 rows, or is near the log of the number of bins.
 
     References
     ----------
@@ -134,11 +119,18 @@ def mutual_info_features(
     y = column_or_1d(y, warn=True) if np.ndim(y) != 1 else y
     n_bins = 2 ** (min(int(max_bins), len(y)).bit_length() - 1)
     y_discrete = bool(which_discrete(y, discrete_y, "y", "discrete_y")[0])
-    target = _target_codes(y, y_discrete, n_bins)
+    if y_discrete:
+        target = Codebook.fit(y, "y").encode(y)[:, 0]
+    else:
+        target = _bins(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), n_bins)
     columns = _column_codes(X, discrete, n_bins)
     varies = (columns != columns[0]).any(0) & (target != target[0]).any()
-    _warn_of_constants(varies, target)
-
+    if not varies.any() and (target == target[0]).all():
+        warn("y is constant: every score is 0.", ConstantInputWarning)
+    elif not varies.all():
+        places = np.flatnonzero(~varies)
+        message = f"{len(places)} column(s) of X, the first at position {places[0]}, are constant: their scores are 0."
+        warn(message, ConstantInputWarning)
     scores = np.zeros(len(discrete))
     counted = varies & discrete & y_discrete
     binned = varies & ~counted
@@ -151,14 +143,14 @@ def mutual_info_features(
         labels = bool(discrete[j]) or y_discrete
         scores[j] = _tree_information(_table(x, other, n_bins, labels), quarters=not labels)
     few_labels = (discrete & (columns.max(0) < n_bins)) | (y_discrete & (target.max() < n_bins))
-    _warn_of_bins(scores, binned & ~few_labels, n_bins)
+    places = np.flatnonzero(binned & ~few_labels & (scores > SATURATED * math.log(n_bins)))
+    if len(places):
+        warn(
+            f"{len(places)} column(s), the first at position {places[0]}, score more than {SATURATED} log({n_bins}): with "
+            f"{n_bins} bins no score exceeds {math.log(n_bins):.2f} nats, and their mutual information may be much larger.",
+            SaturationWarning,
+        )
     return scores
-
-
-def _target_codes(y: Any, discrete: bool, n_bins: int) -> Ints:
-    if discrete:
-        return Codebook.fit(y, "y").encode(y)[:, 0]
-    return _bins(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), n_bins)
 
 
 def _column_codes(X: Any, discrete: npt.NDArray[np.bool_], n_bins: int) -> Ints:
@@ -198,8 +190,8 @@ def _table(x: Ints, y: Ints, n_bins: int, labels: bool) -> Floats:
 def _tree_information(table: Floats, quarters: bool) -> float:
     """Return the mutual information of rows and columns, averaged over the posterior of the boxes that are cut.
 
-    Boxes are cut into quarters, or into halves for each column apart. From the finest cuts to the coarsest, each box passes
-    the log of its evidence, relative to no cut, and its expected information to the box around it.
+    From the finest cuts to the coarsest, each box passes the log of its evidence, relative to no cut, and its expected
+    information to the box around it.
     """
     n = table.sum()
     evidence = information = np.zeros((len(table), table.shape[1] if quarters else 1))
@@ -228,24 +220,3 @@ def _parts(cells: Floats, quarters: bool) -> Floats:
     width = 2 if quarters else 1
     boxes = cells.reshape(n_rows // 2, 2, n_columns // width, width).swapaxes(1, 2)
     return boxes.reshape(n_rows // 2, n_columns // width, 2 * width)
-
-
-def _warn_of_constants(varies: npt.NDArray[np.bool_], target: Ints) -> None:
-    if (target == target[0]).all():
-        message = "y is constant: every score is 0."
-    elif not varies.all():
-        places = np.flatnonzero(~varies)
-        message = f"{len(places)} column(s) of X, the first at position {places[0]}, are constant: their scores are 0."
-    else:
-        return
-    warn(message, ConstantInputWarning)
-
-
-def _warn_of_bins(scores: Floats, limited: npt.NDArray[np.bool_], n_bins: int) -> None:
-    places = np.flatnonzero(limited & (scores > SATURATED * math.log(n_bins)))
-    if len(places):
-        warn(
-            f"{len(places)} column(s), the first at position {places[0]}, score more than {SATURATED} log({n_bins}): with "
-            f"{n_bins} bins no score exceeds {math.log(n_bins):.2f} nats, and their mutual information may be much larger.",
-            SaturationWarning,
-        )

@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-__all__ = ["SMALLEST_SD", "control_variate", "cross_fitted", "mean_and_error", "normal_interval"]
-
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
@@ -39,23 +37,21 @@ def control_variate(
         \hat I = \bar t + \beta (\bar g - \bar g_{test}), \qquad
         se^2 = \frac{\mathrm{Var}(t - \beta g)}{n_{test}} + \beta^2 \frac{\mathrm{Var}(g)}{n}
 
-    The slope comes from other rows than the values, so the mean of the correction is zero. See Owen 2013 [1]_.
+    The slope comes from other rows than the values, so the correction has mean 0 [1]_.
 
     Parameters
     ----------
-    values : ndarray of shape (n_test,)
-        t, one value for each test row.
+    values, test : ndarray of shape (n_test,)
+        t of each test row, and the positions of these rows.
     known : ndarray of shape (n,)
         g on every row. Its value at a row must not depend on that row (:func:`cross_fitted`).
-    test : ndarray of int of shape (n_test,)
-        The test rows.
     values_valid, known_valid : ndarray of shape (n_valid,)
         t and g of other rows, which give the slope beta.
 
     Returns
     -------
     value, standard_error : float
-        In the unit of ``values``. The standard error is positive.
+        The standard error is positive.
 
     Examples
     --------
@@ -76,16 +72,15 @@ def control_variate(
 
 
 def cross_fitted(n: int, n_folds: int, rng: np.random.Generator, fit_predict: Callable[[Rows, Rows], Array]) -> Array:
-    """Return a value for each of n rows, from a fit to other rows.
+    """Return a value for each of n rows, shape (n,), from a fit to other rows.
 
     Parameters
     ----------
     n, n_folds : int
-        Number of rows, and of the parts that are held out in turn.
+        Number of rows, and of the random parts that are held out in turn.
     rng : numpy.random.Generator
-        Draws the parts.
     fit_predict : callable (train, held_out) -> ndarray of shape (n_held_out,)
-        Fits to rows ``train`` and returns the values of rows ``held_out``.
+        Fits to the rows ``train`` and returns values of the rows ``held_out``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Models with a network: both sides on their canonical axes, and how the network is trained."""
+"""Models with a network on the canonical axes of both sides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from skdim._random import local_seed
-from skdim.information.canonical import CanonicalAxes
 from skdim.information.model import Array, Model, Rows
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
@@ -33,10 +32,10 @@ FEWEST_TRAINING_ROWS = 50
 EVERY, EVERY_OF_FEW_BATCHES = 2, 5
 
 
-def hidden_layers(options: MIEstimator, default: tuple[int, ...] = HIDDEN) -> tuple[int, ...]:
-    """Return the hidden layers that ``hidden_layer_sizes`` stands for."""
+def hidden_layers(options: MIEstimator) -> tuple[int, ...]:
+    """Return the hidden layers of a side's network."""
     sizes = options.hidden_layer_sizes
-    return default if isinstance(sizes, str) else tuple(sizes)
+    return HIDDEN if isinstance(sizes, str) else tuple(sizes)
 
 
 def is_learnable(train: Rows, *sides: Tensor) -> bool:
@@ -48,12 +47,11 @@ class Learned(Model):
     """A model whose network ``critic`` takes the canonical variates of both sides."""
 
     learns = True
-    axes: CanonicalAxes
     critic: nn.Module
     stopped = False  # whether a callback has ended training
 
     def _stop(self, stops: bool) -> bool:
-        """Remember that a callback ends training: no further network is trained."""
+        """Remember that a callback ends training, so that no further network is trained."""
         self.stopped |= stops
         return stops
 
@@ -65,7 +63,7 @@ class Learned(Model):
             self.callbacks = [EpochTasks(root, estimator, data, fitted, self._stop)]
 
     def in_training(self, critic: nn.Module) -> Learned:
-        """Return a copy that scores by a network still in training, for callbacks."""
+        """Return a copy that scores by a network in training, for callbacks."""
         now = copy.copy(self)
         now.critic = copy.deepcopy(critic).eval().requires_grad_(False)
         return now
@@ -87,9 +85,9 @@ class Learned(Model):
         share: float = 1.0,
         every: int = EVERY,
     ) -> float:
-        """Train a network, write its history, and return what it gained on the judges, in nats.
+        """Train a network, extend the history, and return the gain on the rows that judge it, in nats.
 
-        ``share`` is that of the epochs of max_iter="auto", and of the patience.
+        ``share`` multiplies the patience and the epochs of max_iter="auto".
         """
         if self.stopped:
             return 0.0
@@ -100,13 +98,17 @@ class Learned(Model):
         def judge(module: Objective) -> dict[str, float]:
             return {"loss": float(module.evaluate(held_out, {})["loss"])}
 
+        max_epochs = options.max_iter
+        if isinstance(max_epochs, str):
+            full = np.clip(round(AUTO_STEPS * options.batch_size / len(train)), *AUTO_EPOCHS)
+            max_epochs = math.ceil(share * int(full))
         if len(train) <= 2 * options.batch_size:
             every = EVERY_OF_FEW_BATCHES
         patience = max(every, math.ceil(share * options.n_iter_no_change))
         before = judge(objective.eval())["loss"]
         trainer = Trainer(
             optimizer=make_optimizer(options.optimizer, objective, options.learning_rate, options.weight_decay),
-            max_epochs=self._epochs(len(train), share),
+            max_epochs=int(max_epochs),
             generator=torch.Generator().manual_seed(seed),
             best=BestEpoch(judge, patience, every=every, decay=options.weight_averaging),
             callbacks=self.callbacks,
@@ -118,32 +120,22 @@ class Learned(Model):
         self.history += [{"epoch": n_before + i, "network": stage, **row} for i, row in enumerate(epochs, 1)]
         return before - judge(objective)["loss"]
 
-    def _epochs(self, n: int, share: float) -> int:
-        max_iter, batch_size = self.options.max_iter, self.options.batch_size
-        if isinstance(max_iter, str):
-            return math.ceil(share * int(np.clip(round(AUTO_STEPS * batch_size / n), *AUTO_EPOCHS)))
-        return int(max_iter)
-
     @torch.no_grad()
     def scores(self, x: Any, y: Any) -> Tensor:
         scores: Tensor = self.critic(*self._variates(x, y))
         return scores
 
     def state(self) -> dict[str, Any]:
-        axes = {f"axes/{name}": array for name, array in vars(self.axes).items()}
-        return axes | {f"critic/{name}": array for name, array in module_state(self.critic).items()}
+        return super().state() | {f"critic/{name}": array for name, array in module_state(self.critic).items()}
 
     def load(self, state: dict[str, Any]) -> None:
-        self.axes = CanonicalAxes(**{name: np.array(array) for name, array in part(state, "axes/").items()})
+        super().load(state)
+        x, y = (torch.zeros(2, weights.shape[1]) for weights in (self.axes.weights_x, self.axes.weights_y))
         with local_seed(0):  # the saved weights replace those drawn here
-            self.critic = self._build(state).to(self.device)
+            self.critic = self._build(state, x, y).to(self.device)
         load_module(self.critic, part(state, "critic/"))
         self.critic.eval().requires_grad_(False)
 
-    def _build(self, state: dict[str, Any]) -> nn.Module:
-        """Return the network of a saved state, without its weights."""
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> nn.Module:
+        """Return the network of a saved state for variates as wide as x and y, without its weights."""
         raise NotImplementedError
-
-    def _placeholders(self) -> tuple[Tensor, Tensor]:
-        """Return variates of the right widths, from which a network is built whose weights are loaded."""
-        return torch.zeros(2, self.axes.weights_x.shape[1]), torch.zeros(2, self.axes.weights_y.shape[1])

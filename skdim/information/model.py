@@ -1,4 +1,4 @@
-"""What every model of a dependence does: learn from rows, score pairs, and estimate the information from rows."""
+"""The contract of the models: learn from rows, score pairs, and estimate the information from rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from skdim.bounds import MI_BOUNDS, Bound, infonce
+from skdim.information.canonical import CanonicalAxes
+from skdim.training.state import part
 
 if TYPE_CHECKING:
     from skdim.information.estimator import MIEstimator
@@ -38,19 +40,14 @@ class Evaluation(NamedTuple):
 class Model:
     """The dependence of two sides x and y, each an array of n rows: numbers (n, d), labels (n,), or columns as given.
 
-    Parameters
-    ----------
-    options : MIEstimator
-        The estimator, unfitted: its parameters.
-    device : torch.device
-        Where the networks are.
-    seed : int, default=0
-        Seed of what is drawn in ``fit``.
+    ``options`` is the unfitted estimator. A model that is loaded draws nothing, so it has no seed.
     """
 
     dependence: ClassVar[str]  # name of the model in a saved state
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
+    saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
+    axes: CanonicalAxes  # of both sides, if the model has them
     callbacks: Sequence[Any] = ()  # called in training
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
@@ -62,18 +59,17 @@ class Model:
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """Sides that the scores are normalised over: a critic is known up to a function of its anchors."""
+        """The sides that scores are normalised over: a critic is known up to a function of its anchors."""
         return "x", "y"
 
     @property
     def kind(self) -> str:
-        """What the value is to the mutual information: "lower", "upper" or "estimate"."""
         if self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
             return "estimate"
         return self.bound.kind
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
-        """Let scikit-learn's callbacks see every epoch of the fit; ``root`` is its context, ``data`` its X and y."""
+        """Let scikit-learn's callbacks see every epoch; ``root`` is the context of the fit, ``data`` its X and y."""
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
@@ -83,15 +79,15 @@ class Model:
         raise NotImplementedError
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        """Return the estimate from joint samples; ``scores`` are those of all pairs, if they are already computed."""
+        """Return the estimate from joint samples; ``scores`` are those of all pairs, if they are known already."""
         raise NotImplementedError
 
     def bounded(self, scores: Tensor) -> float:
-        """Return the bound that may saturate: the estimator's own if that has a cap, else InfoNCE."""
+        """Return the bound that may saturate: the estimator's own if it has a cap, else InfoNCE."""
         return anchored_infonce(scores, self.anchors)
 
     def known(self, x: Any, y: Any) -> Array | None:
-        """Return a cross-fitted variable of every row whose mean is known better than the value's, or None."""
+        """Return the control variate of every row, cross-fitted, or None."""
         return None
 
     def keep(self, x: Any, y: Any) -> None:
@@ -102,11 +98,16 @@ class Model:
         return self.scores(x, y).diagonal().double().cpu().numpy()
 
     def state(self) -> dict[str, Any]:
-        """Return what was learned as named arrays and JSON values."""
-        return {}
+        """Return what was learned, as named arrays and JSON values."""
+        axes = vars(self.axes) if hasattr(self, "axes") else {}
+        return {name: getattr(self, name) for name in self.saved} | {f"axes/{name}": axes[name] for name in axes}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take over what :meth:`state` returned."""
+        """Restore a state."""
+        for name in self.saved:
+            setattr(self, name, np.array(state[name]) if isinstance(state[name], np.ndarray) else state[name])
+        if axes := part(state, "axes/"):
+            self.axes = CanonicalAxes(**{name: np.array(array) for name, array in axes.items()})
 
 
 def bound_of(estimator: str | Bound) -> Bound | None:
@@ -116,19 +117,13 @@ def bound_of(estimator: str | Bound) -> Bound | None:
     return MI_BOUNDS[estimator]() if estimator in MI_BOUNDS else None
 
 
-def blocks(n: int, largest: int = BLOCK) -> list[slice]:
-    """Return slices of nearly equal length, at most ``largest``, that cover n rows."""
-    ends = np.linspace(0, n, math.ceil(n / largest) + 1).round().astype(int)
-    return [slice(int(start), int(end)) for start, end in pairwise(ends)]
-
-
 def over_blocks(
     bound: Bound, n: int, contributions: Callable[[slice], tuple[Tensor, Tensor]], largest: int = BLOCK
 ) -> Evaluation:
-    """Return the mean of a bound over blocks of n rows, from its value and contributions in each block."""
-    slices = blocks(n, largest)
-    values, per_row = zip(*map(contributions, slices), strict=True)
-    sizes = [rows.stop - rows.start for rows in slices]
+    """Return the mean of a bound over nearly equal blocks of n rows, from its value and contributions in each block."""
+    ends = np.linspace(0, n, math.ceil(n / largest) + 1).round().astype(int).tolist()
+    values, per_row = zip(*(contributions(slice(*block)) for block in pairwise(ends)), strict=True)
+    sizes = np.diff(ends).tolist()
     value = np.average([float(value) for value in values], weights=sizes)
     return Evaluation(float(value), torch.cat(per_row).cpu().numpy(), bound.cap(min(sizes)))
 

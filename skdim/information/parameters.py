@@ -14,16 +14,16 @@ from skdim.information.conditional import KnownConditional, LearnedConditional, 
 from skdim.information.model import Model, bound_of
 from skdim.information.ratio import LearnedRatio
 from skdim.information.sides import MARGINALS, Side
-from skdim.nn.critics import CRITICS
+from skdim.nn.critics import CRITICS, choose_critic
 from skdim.training.fitting import TRAINING_CONSTRAINTS
 
 if TYPE_CHECKING:
     from skdim.information.estimator import MIEstimator
 
-OF_NUMBERS = (LearnedRatio, LearnedConditional, KnownConditional, Gaussian)
 #: Models by kind of dependence, as a saved state names them.
 MODELS: dict[str, type[Model]] = {
-    model.dependence: model for model in (*OF_NUMBERS, LearnedLabels, Counts, Independent)
+    model.dependence: model
+    for model in (LearnedRatio, LearnedConditional, KnownConditional, Gaussian, LearnedLabels, Counts, Independent)
 }
 #: Estimators that are no function of a critic's scores, and the kind of dependence that each models.
 OTHER_ESTIMATORS = {"ba": "conditional", "gaussian": "gaussian"}
@@ -50,7 +50,7 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def model_of(options: MIEstimator, sides: Sequence[Side] = (), is_constant: bool = False) -> type[Model]:
-    """Return the model that the parameters ask for, by default between sides of numbers."""
+    """Return the model that the parameters ask for; without ``sides``, that of sides of numbers."""
     bound = bound_of(options.estimator)
     if bound is None:
         model = MODELS[OTHER_ESTIMATORS[str(options.estimator)]]
@@ -84,15 +84,13 @@ def check_parameters(options: MIEstimator) -> None:
     if conditional is not None and not needs_conditional:
         raise ValueError(f"conditional has no effect on estimator={name!r}; it is for 'tnce', 'l1out' and 'club'.")
     model = model_of(options)
-    if model is not LearnedRatio and not (isinstance(critic, str) and critic == "auto"):
+    has_default_critic = isinstance(critic, str) and critic == "auto"
+    if model is not LearnedRatio and not has_default_critic:
         raise ValueError(f"critic={critic!r} has no effect on estimator={name!r}, which has no critic.")
     if not isinstance(options.hidden_layer_sizes, str):
         check_sizes("hidden_layer_sizes", options.hidden_layer_sizes, at_least=1)
-        # A critic of the user's, or a configured one, has its own layers.
-        if not isinstance(critic, str) or (
-            critic != "auto" and "hidden_layer_sizes" not in CRITICS[critic]().get_params()
-        ):
-            raise ValueError(f"hidden_layer_sizes has no effect on critic={critic!r}.")
+        if not has_default_critic:
+            choose_critic(critic, options.hidden_layer_sizes)  # refuses layers for a critic that has its own or none
         if not model.learns:
             raise ValueError(f"hidden_layer_sizes has no effect on estimator={name!r}, which has no network.")
     if options.reference == "gaussian" and not (bound is not None and bound.takes_reference):

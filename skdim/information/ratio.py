@@ -16,9 +16,8 @@ from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes
 from skdim.information.intervals import cross_fitted
 from skdim.information.learned import Learned, is_learnable
-from skdim.information.mixture import SIZES, Mixture, best_mixture
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Rows, blocks, normalised, over_blocks
-from skdim.information.networks import ONE_BY_ONE, Networks, Pair
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Rows, normalised, over_blocks
+from skdim.information.networks import ONE_BY_ONE, SIZES, Mixture, Networks, Pair, best_mixture
 from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import StackedRatio
 from skdim.training.state import load_module, module_state, part
@@ -42,14 +41,15 @@ N_FOLDS = 5
 class LearnedRatio(Learned):
     """A critic that is trained under a bound, which gives the value.
 
-    critic="auto" trains separable networks, each but the first on inputs scaled by their relevance to the one before, and
-    between narrow sides a joint network. The weights of the networks and of the references are chosen on validation rows.
+    critic="auto" trains separable networks, each on inputs scaled by their relevance to the one before, and between narrow
+    sides a joint network. Validation rows choose the weights of the networks and of the references.
     """
 
     dependence = "critic"
+    saved = ("members",)
     bound: Bound
     critic: StackedRatio
-    members: tuple[str, ...] = ()  # kinds of the stacked networks
+    members: list[str]  # kinds of the stacked networks
     mixture: Mixture | None = None  # of Gaussians, if it says more than one Gaussian
     criterion: Criterion | None = None  # of the last trained network
     reference: Pair  # variates of held-out rows, which normalise log ratios
@@ -66,6 +66,7 @@ class LearnedRatio(Learned):
         kinds = self.networks.kinds(is_narrow) if is_learnable(train, x, y) else []
         if kinds and self.networks.may_use_mixture:
             self._learn_mixture(x[train], y[train], SIZES if is_narrow else SIZES[:2], len(valid))
+        self.members = []
         trained: list[Any] = []
         from_mixture, relevance = False, None
         for stage, kind in enumerate(kinds):
@@ -81,24 +82,23 @@ class LearnedRatio(Learned):
             if gain >= SMALLEST_GAIN:
                 relevance = trained[-1].relevance_of(x[valid], y[valid])
             if self.mixture is not None:
-                networks = trained[-1], self.networks.from_mixture(x)
+                networks = trained[-1], self.networks.build("mixture", x, y)
                 learned, closed_form = (worth(network, self.bound, self.reference) for network in networks)
                 from_mixture |= closed_form > learned
         self._stack(trained, x, y)
 
     @property
     def networks(self) -> Networks:
-        """What builds the networks."""
         has_reference = self.bound.takes_reference and self.options.reference is not None
         correlations = self.axes.correlations if has_reference else np.zeros(0)
         return Networks(self.options, self.bound, correlations, self.mixture)
 
     def _objective(self, kind: str, x: Tensor, y: Tensor, stage: int, relevance: Pair | None) -> RatioObjective:
-        """Return a new network under the bound, ready to be trained."""
+        """Return a new network under the bound, to be trained."""
         with local_seed(self.seed + stage):
             network = self.networks.build(kind, x, y, relevance)
             self.criterion = self.bound.criterion(x.shape[1], y.shape[1])
-        self.members = (*self.members, kind)
+        self.members.append(kind)
         objective = RatioObjective(network, self.criterion, N_SHIFTS if kind == "joint" else None)
         return objective.to(self.device).eval()
 
@@ -109,14 +109,14 @@ class LearnedRatio(Learned):
         def gain(network: nn.Module) -> float:
             return worth(network, self.bound, self.reference)
 
-        least = gain(self.networks.gaussian()) + max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_valid)
+        least = gain(self.networks.build("reference", x, y)) + max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_valid)
         self.mixture = best_mixture(rows, sizes, lambda found: gain(found.log_ratio(x.shape[1])), least, self.seed)
 
     def _stack(self, trained: list[nn.Module], x: Tensor, y: Tensor) -> None:
         """Weigh the networks and the references by the loss of the rows that judged each network."""
         if not self.bound.auxiliary and len(x) >= FEWEST_TO_SPLIT:
             kinds = ["reference"] * self.networks.has_reference + ["mixture"] * (self.mixture is not None)
-            self.members = (*self.members, *kinds)
+            self.members += kinds
             trained = trained + [self.networks.build(kind, x, y) for kind in kinds]
         self.critic = StackedRatio(trained).to(self.device)
         if self.bound.auxiliary:
@@ -137,7 +137,7 @@ class LearnedRatio(Learned):
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
         bound, criterion, n = self.bound, self.criterion, len(x)
         if not self.members:  # nothing was learned
-            return Evaluation(0.0, np.zeros(n), bound.cap(min(rows.stop - rows.start for rows in blocks(n))))
+            return over_blocks(bound, n, lambda rows: (torch.zeros(()), torch.zeros(n, dtype=torch.float64)[rows]))
         x, y = self._variates(x, y)
         used = [kind for kind, weight in zip(self.members, self.critic.weights, strict=True) if weight != 0]
         if n > BLOCK and not any(kind in ONE_BY_ONE for kind in used):  # else all pairs of so many rows take long
@@ -178,7 +178,7 @@ class LearnedRatio(Learned):
         return cross_fitted(len(x), N_FOLDS, np.random.default_rng(self.seed), log_ratio)
 
     def state(self) -> dict[str, Any]:
-        state = super().state() | {"members": list(self.members)}
+        state = super().state()
         state |= {f"reference/{name}": side.cpu().numpy() for name, side in zip("xy", self.reference, strict=True)}
         if self.mixture is not None:
             state |= {f"mixture/{name}": array for name, array in self.mixture._asdict().items()}
@@ -187,7 +187,6 @@ class LearnedRatio(Learned):
         return state
 
     def load(self, state: dict[str, Any]) -> None:
-        self.members = tuple(state["members"])
         super().load(state)
         x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(self.device) for name in "xy")
         self.reference = x, y
@@ -196,10 +195,10 @@ class LearnedRatio(Learned):
                 self.criterion = self.bound.criterion(x.shape[1], y.shape[1]).to(self.device).eval()
             load_module(self.criterion, criterion)
 
-    def _build(self, state: dict[str, Any]) -> StackedRatio:
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> StackedRatio:
         if mixture := part(state, "mixture/"):
             self.mixture = Mixture(**{name: np.array(array) for name, array in mixture.items()})
-        return StackedRatio([self.networks.build(kind, *self._placeholders()) for kind in self.members])
+        return StackedRatio([self.networks.build(kind, x, y) for kind in self.members])
 
 
 def held_out_loss(bound: Bound) -> Callable[[Tensor], Tensor]:

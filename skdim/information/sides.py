@@ -1,7 +1,7 @@
 """One side of a pair (x, y): columns of any kind -> labels, or the numbers that a critic takes.
 
-Continuous columns become normal scores, are standardised, or stay as they are. Discrete columns become indicators of their
-categories. A side of discrete columns with few combinations of values has labels: the number of each row's combination.
+Discrete columns become indicators of their categories. If a side has only discrete columns, with few combinations of values,
+the number of each row's combination is its label.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils.validation import validate_data
 
 from skdim.information.canonical import NormalScores, Standardize
-from skdim.information.discrete import Codebook
+from skdim.information.discrete import Codebook, which_discrete
 from skdim.training.state import part
 
-__all__ = ["MARGINALS", "Side", "load_sides", "state_of_sides"]
-
 Array = npt.NDArray[np.float64]
+Columns = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
@@ -33,30 +35,19 @@ MARGINALS: dict[str | None, type[NormalScores] | type[Standardize] | None] = {
 
 @dataclass
 class Side:
-    """The columns of one side, as learned from rows.
+    """The columns of one side, as learned from rows."""
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim.information.sides import Side
-    >>> X = np.array([[1.5, "a"], [0.5, "b"], [2.5, "a"]], dtype=object)
-    >>> side = Side.learn(X, np.array([False, True]), "normal_scores")
-    >>> side.numbers(X).round(2).tolist()
-    [[0.0, 1.0, 0.0], [0.97, 0.0, 1.0], [-0.97, 1.0, 0.0]]
-    """
-
-    discrete: npt.NDArray[np.bool_]  # (n_columns,)
+    discrete: Mask  # (n_columns,)
     book: Codebook | None  # categories of the discrete columns
     marginals: NormalScores | Standardize | None  # of the continuous columns
     symbols: npt.NDArray[np.int64]  # combinations of categories (n_labels, n_discrete), if few enough to be labels
 
     @classmethod
-    def learn(cls, X: npt.NDArray[Any], discrete: npt.NDArray[np.bool_], marginals: str | None) -> Side:
-        """Learn the columns of ``X`` (n, n_columns)."""
+    def learn(cls, X: npt.NDArray[Any], discrete: Mask, marginals: str | None) -> Side:
         book = Codebook.fit(X[:, discrete]) if discrete.any() else None
         codes = book.encode(X[:, discrete]) if book is not None and discrete.all() else np.zeros((0, 0), dtype=np.int64)
         kind = MARGINALS[marginals]
-        learned = None if kind is None or discrete.all() else kind.learn(_numbers(X[:, ~discrete]))
+        learned = None if kind is None or discrete.all() else kind.learn(X[:, ~discrete].astype(np.float64))
         symbols = np.unique(codes, axis=0)
         is_few = len(discrete) == 1 or len(symbols) * ROWS_PER_LABEL <= len(X)
         return cls(discrete, book, learned, symbols if is_few else symbols[:0])
@@ -71,10 +62,9 @@ class Side:
         return self.labels(X) if self.has_labels else self.numbers(X)
 
     def numbers(self, X: npt.NDArray[Any]) -> Array:
-        """Return the numbers of rows, (n, n_columns) -> (n, n_numbers)."""
         parts = []
         if not self.discrete.all():
-            continuous = _numbers(X[:, ~self.discrete])
+            continuous = X[:, ~self.discrete].astype(np.float64)
             parts.append(continuous if self.marginals is None else self.marginals(continuous))
         if self.book is not None:
             codes = self.book.encode(X[:, self.discrete])
@@ -82,7 +72,7 @@ class Side:
         return np.hstack(parts)
 
     def labels(self, X: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Return the number of each row's combination of values, (n,), if all columns are discrete."""
+        """Return the number of each row's combination of values; all columns must be discrete."""
         assert self.book is not None
         codes = self.book.encode(X)
         number = {tuple(symbol): label for label, symbol in enumerate(self.symbols.tolist())}
@@ -92,7 +82,6 @@ class Side:
         return labels
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the side as named arrays."""
         state: dict[str, npt.NDArray[Any]] = {"discrete": self.discrete, "symbols": self.symbols}
         if self.book is not None:
             state |= {f"book/{name}": array for name, array in self.book.to_state().items()}
@@ -105,7 +94,6 @@ class Side:
 
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Side:
-        """Return the side that :meth:`state` described."""
         book, values, scores = (part(state, f"{name}/") for name in ("book", "values", "scores"))
         marginals: NormalScores | Standardize | None = None
         if "mean" in state:
@@ -113,10 +101,6 @@ class Side:
         elif values:
             marginals = NormalScores(*([columns[str(j)] for j in range(len(columns))] for columns in (values, scores)))
         return cls(state["discrete"], Codebook.from_state(book) if book else None, marginals, state["symbols"])
-
-
-def _numbers(columns: npt.NDArray[Any]) -> Array:
-    return np.asarray(columns, dtype=np.float64)
 
 
 def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
@@ -127,5 +111,63 @@ def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
 
 
 def load_sides(state: Mapping[str, npt.NDArray[Any]]) -> tuple[Side, ...]:
-    """Return the sides that :func:`state_of_sides` described."""
+    """Return the sides of a state."""
     return tuple(Side.from_state(part(state, f"{name}/")) for name in "xy" if f"{name}/discrete" in state)
+
+
+def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int = 2) -> tuple[Columns, Columns]:
+    """Return X and y as 2-D arrays, float64 if every column is a number.
+
+    ``reset=True`` learns the estimator's ``n_features_in_``, ``feature_names_in_`` and ``discrete_``; False compares with them.
+    """
+    name = type(estimator).__name__
+    if y is None:
+        raise ValueError(f"{name} requires y to be passed, but the target y is None.")
+    checked = validate_data(estimator, X, reset=reset, dtype=None, ensure_min_samples=min_samples)
+    target = check_array(
+        y, dtype=None, ensure_2d=False, input_name="y", ensure_min_samples=min_samples, estimator=estimator
+    )
+    check_consistent_length(checked, target)
+    target = target.reshape(len(target), -1)
+    if reset:
+        discrete_X = _discrete(X, checked, estimator.discrete_X, "X")
+        estimator.discrete_ = discrete_X, _discrete(y, target, estimator.discrete_y, "y")
+    discrete_X, discrete_y = estimator.discrete_
+    if target.shape[1] != len(discrete_y):
+        raise ValueError(f"y has {target.shape[1]} column(s), but {name} was fitted on {len(discrete_y)}.")
+    return _with_numbers(checked, discrete_X, "X"), _with_numbers(target, discrete_y, "y")
+
+
+def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
+    """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes."""
+    table = given if any(hasattr(given, kind) for kind in ("dtypes", "dtype", "schema")) else array
+    return which_discrete(table, discrete, name, f"discrete_{name}")
+
+
+def _with_numbers(array: Columns, discrete: Mask, name: str) -> Columns:
+    """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
+    if array.dtype.kind in "fiub":
+        return array.astype(np.float64, copy=False)
+    if discrete.all():
+        return array.astype(object)
+    try:
+        if array.dtype.kind in "mM":
+            raise TypeError
+        if not discrete.any():
+            return array.astype(np.float64)
+        array = array.astype(object)
+        for column in np.flatnonzero(~discrete):
+            array[:, column] = array[:, column].astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} has dtype {array.dtype} and holds values that are no real numbers in a continuous column. Give real "
+            f"numbers, or name the column in discrete_{name}."
+        ) from None
+    return array
+
+
+def is_constant(columns: Columns) -> bool:
+    """Whether all rows are equal."""
+    if columns.dtype.kind == "O":
+        return all(len({str(value) for value in column}) == 1 for column in columns.T)
+    return bool((columns == columns[:1]).all())

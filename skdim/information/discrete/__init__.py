@@ -1,8 +1,7 @@
 """Discrete variables: entropy and mutual information by counting, which columns are discrete, and their codes.
 
-If both variables take few values, no network is needed: the contingency table gives the mutual information. With n rows and m
-occupied cells the plug-in entropy is too small by about (m - 1) / (2n); the plug-in mutual information, a difference of
-entropies, is mostly too large.
+With n rows and m occupied cells the plug-in entropy is too small by about (m - 1) / (2n); the plug-in mutual information, a
+difference of entropies, is mostly too large.
 """
 
 from skdim.information.discrete._information import DiscreteMI, discrete_mutual_information, entropy, information_gain

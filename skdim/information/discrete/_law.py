@@ -1,9 +1,4 @@
-r"""The sampling distribution of the plug-in mutual information, and the interval that it gives.
-
-References
-----------
-.. [1] Good, "The population frequencies of species and the estimation of population parameters", Biometrika 1953.
-"""
+"""The sampling distribution of the plug-in mutual information, and the interval that it gives."""
 
 from __future__ import annotations
 
@@ -17,20 +12,21 @@ from scipy.optimize import brentq
 from scipy.special import gammainc, gammaincc, gammaln, ndtr
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
 
 
 class Table(NamedTuple):
     """A contingency table: the occupied cells, and the margins."""
 
-    counts: npt.NDArray[np.intp]
-    rows: npt.NDArray[np.intp]
-    columns: npt.NDArray[np.intp]
-    x_counts: npt.NDArray[np.intp]
-    y_counts: npt.NDArray[np.intp]
+    counts: Ints  # (n_cells,)
+    rows: Ints
+    columns: Ints
+    x_counts: Ints
+    y_counts: Ints
 
 
 class PlugInLaw:
-    r"""The distribution of the plug-in value around a hypothetical truth: three moments, and the Pearson III law with them.
+    r"""The distribution of the plug-in value around a hypothetical truth: the Pearson III law with the right three moments.
 
     To second order in the errors of the cell frequencies, with Z standard normal in the space of functions of a cell,
 
@@ -42,9 +38,9 @@ class PlugInLaw:
     bias; and tr A^2 = tr A + 2 phi^2, with phi^2 Pearson's mean square contingency. For independent variables s = 0 and A is
     a projection: the chi-square law.
 
-    The moments are those of a table whose empty cells have the Good-Turing share of the probability [1]_, and tr A is the
-    exact bias of Poisson counts. V belongs to the hypothetical value of I: it is carried there from the plug-in value along
-    tables p (1 + t s), in which I changes fastest. So V vanishes with I.
+    The empty cells have the Good-Turing share of the probability (Good, Biometrika 1953), and tr A is the exact bias of
+    Poisson counts. V is carried from the plug-in value to the hypothetical one along tables p (1 + t s), in which I changes
+    fastest. So V vanishes with I.
     """
 
     def __init__(self, table: Table, plug_in: float) -> None:
@@ -53,7 +49,6 @@ class PlugInLaw:
         self.largest = math.log(min(len(x_counts), len(y_counts)))
         unseen = np.count_nonzero(counts == 1) / self.n  # Good-Turing
         self.bias, self.bias_if_independent = _biases(table, unseen)
-
         px, py = x_counts / self.n, y_counts / self.n
         q = px[rows] * py[columns]
         p = (1 - unseen) * counts / self.n + unseen * q
@@ -63,7 +58,7 @@ class PlugInLaw:
         mean = p @ log_ratio + p_0 * log_ratio_0
         s, s_0 = log_ratio - mean, log_ratio_0 - mean
 
-        def variance_of_mean_given(margin: Floats, index: npt.NDArray[np.intp]) -> float:
+        def variance_of_mean_given(margin: Floats, index: Ints) -> float:
             total = np.bincount(index, p * s) + s_0 * unseen * (margin - np.bincount(index, q))
             return float(total**2 @ (1 / margin))
 
@@ -104,7 +99,7 @@ class PlugInLaw:
 
 
 def _pearson3_cdf(z: float, skewness: float) -> float:
-    """Distribution function, at ``z`` standard deviations from the mean, of a gamma variable shifted, scaled or mirrored."""
+    """Distribution function at ``z`` standard deviations from the mean."""
     if abs(skewness) < 1e-4:
         return float(ndtr(z))
     shape = 4 / skewness**2
@@ -121,7 +116,6 @@ def _biases(table: Table, unseen: float) -> tuple[float, float]:
     y_distinct, y_repeats = np.unique(y_counts, return_counts=True)
     independent = np.outer(x_distinct, y_distinct) / n
     of_margins = _cell_bias(x_counts).sum() + _cell_bias(y_counts).sum() - 1
-
     filled = unseen * x_counts[rows] * y_counts[columns] / n
     of_cells = x_repeats @ _cell_bias(unseen * independent) @ y_repeats
     of_cells += (_cell_bias((1 - unseen) * counts + filled) - _cell_bias(filled)).sum()

@@ -112,18 +112,17 @@ def _present(values: Any) -> npt.NDArray[Any]:
 def is_discrete(column: Any) -> bool:
     r"""Whether a column is discrete, by its type and, for integers, by how often values recur.
 
-    Strings, bools, categories and other objects are discrete. Floats are continuous, even if they are whole numbers: name
-    them in ``discrete`` of :func:`discrete_columns`, or cast them. Integers are discrete if they recur,
+    Strings, bools, categories and other objects are discrete, and floats are continuous, even whole numbers. Integers are
+    discrete if they recur,
 
     .. math:: m \le \max(20, \sqrt n) \quad \text{and} \quad n / m \ge 5,
 
-    with m distinct values in n rows: class labels, counts and ratings, but not identifiers, years of life or cents. Missing
-    values do not count. An object column of which every value is a real number is judged as those numbers.
+    with m distinct values in n rows: class labels, counts and ratings, but not identifiers, years of life or cents.
 
     Parameters
     ----------
     column : array-like or Series of shape (n,)
-        NumPy, pandas, polars, or a list.
+        Missing values do not count. Objects that are all real numbers are judged as numbers.
 
     Returns
     -------
@@ -160,9 +159,8 @@ def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:
     X : array-like or DataFrame of shape (n, n_columns) or (n,)
         The table; a vector is a table of one column.
     discrete : "auto", bool, or array-like, default="auto"
-        "auto": each column by the rule of :func:`is_discrete`. True or False: all of them, or none. Else a mask of bools of
-        shape (n_columns,), or the positions of the discrete columns, or their names if X is a DataFrame, like
-        ``discrete_features`` of :func:`sklearn.feature_selection.mutual_info_classif`.
+        "auto": each column by the rule of :func:`is_discrete`. True or False: all of them, or none. Else a mask of shape
+        (n_columns,), or the positions of the discrete columns, or their names if X is a DataFrame.
 
     Returns
     -------
@@ -171,8 +169,8 @@ def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:
     Raises
     ------
     ValueError, TypeError
-        If ``X`` is empty, sparse or has more than two dimensions, ``discrete`` is none of the above, a mask has the wrong
-        length, a position or a name does not exist, or a column that holds no real numbers would be continuous.
+        If ``X`` is empty, sparse or has more than two dimensions, ``discrete`` is none of the above or does not fit X, or a
+        column that holds no real numbers would be continuous.
 
     Examples
     --------
@@ -186,7 +184,7 @@ def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:
 
 
 def which_discrete(table: Any, discrete: Any, name: str, option: str) -> npt.NDArray[np.bool_]:
-    """Return :func:`discrete_columns` of a table; errors use the names of the table and of the option."""
+    """Return :func:`discrete_columns`; errors use the names of the table and of the option."""
     columns = table_columns(table, name)
     if isinstance(discrete, str) and discrete == "auto":
         mask = np.array([is_discrete(column.values) for column in columns])
@@ -234,42 +232,31 @@ def _named_columns(discrete: Any, n: int, labels: list[str], name: str, option: 
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
-    """The categories of discrete columns, and their numbers, which are the same for new rows as for those of ``fit``.
+    """The categories of discrete columns, which number the values of new rows too.
 
     Parameters
     ----------
-    categories : tuple of ndarray
-        For each column its distinct values in order: an array of str, int, float or bool, never of objects.
+    categories : tuple of ndarray of str, int, float or bool
+        Distinct values of each column, sorted.
 
     Examples
     --------
     >>> from skdim.information.discrete import Codebook
     >>> book = Codebook.fit([["red", 7], ["blue", 7], ["red", 9]])
-    >>> book.encode([["red", 9], ["blue", 9]]).tolist()
-    [[1, 1], [0, 1]]
-    >>> book.encode([["green", 7]], unknown=-1).tolist()
-    [[-1, 0]]
-    >>> {name: array.tolist() for name, array in book.to_state().items()}
-    {'categories_0': ['blue', 'red'], 'categories_1': [7, 9]}
+    >>> book.encode([["red", 9], ["green", 7]], unknown=-1).tolist()
+    [[1, 1], [-1, 0]]
     """
 
     categories: tuple[npt.NDArray[Any], ...]
 
     @classmethod
     def fit(cls, X: Any, name: str = "X") -> Codebook:
-        """Return the codebook of a table's columns, or of a vector.
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, n_columns) or (n,)
-            Strings, numbers or bools; each column of one kind.
-        name : str, default="X"
-            Name of the table in messages.
+        """Return the codebook of a table (n, n_columns) or (n,); messages call it ``name``.
 
         Raises
         ------
         ValueError, TypeError
-            If ``X`` is empty or holds a missing value, or a column mixes strings with numbers or holds anything else.
+            If ``X`` is empty or has a missing value, or a column holds other than only strings or only numbers and bools.
         """
         return cls(tuple(_categories(factorize(column)[1], column.label) for column in table_columns(X, name)))
 
@@ -279,7 +266,7 @@ class Codebook:
         return tuple(len(categories) for categories in self.categories)
 
     def encode(self, X: Any, unknown: int | Literal["error"] = "error") -> npt.NDArray[np.int64]:
-        """Return each value's position among its column's categories.
+        """Return each value's position among its column's categories, shape (n, n_columns).
 
         Parameters
         ----------
@@ -287,10 +274,6 @@ class Codebook:
             Values are compared as Python does: 1, 1.0 and True are equal.
         unknown : "error" or int, default="error"
             What a value that ``fit`` has not seen gives: an error, or this code.
-
-        Returns
-        -------
-        ndarray of int64 of shape (n, n_columns)
 
         Raises
         ------
@@ -316,7 +299,7 @@ class Codebook:
         return np.stack(encoded, axis=1)
 
     def to_state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the categories as named arrays, which :func:`numpy.savez` keeps without pickle."""
+        """Return the categories as named arrays, none of objects."""
         return {f"categories_{j}": categories for j, categories in enumerate(self.categories)}
 
     @classmethod

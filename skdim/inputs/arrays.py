@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,7 @@ class Stored:
             rows = np.arange(*rows.indices(self.n))
         return self._take(np.asarray(rows))
 
-    def then(self, step: Callable[[Array], Array]) -> Any:
+    def then(self, step: Callable[[Array], Array]) -> Self:
         """Return the samples with ``step`` applied to every array that is read; it must keep the number of rows."""
         changed = copy.copy(self)
         changed.steps = (*self.steps, step)
@@ -99,7 +99,7 @@ class StoredArray(Stored):
         self.buffer_blocks = max(LEAST_BLOCKS, BUFFER_BYTES // (self.block_rows * row_bytes))
         self._forget()
 
-    def then(self, step: Callable[[Array], Array]) -> Any:
+    def then(self, step: Callable[[Array], Array]) -> Self:
         changed = super().then(step)
         changed._forget()
         return changed

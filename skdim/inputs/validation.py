@@ -78,8 +78,7 @@ def checked_as_read(
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     if columns is not None:
         X = X.then(lambda block: block[:, columns])
-    checked: Stored = X.then(functools.partial(check, ensure_min_samples=0))
-    return checked
+    return X.then(functools.partial(check, ensure_min_samples=0))
 
 
 def validate_shape(

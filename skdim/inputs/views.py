@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from skdim.inputs.arrays import Beside, Stored, StoredArray, as_stored, is_stored
+from skdim.inputs.arrays import Beside, StoredArray, as_stored, is_stored
 from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import feature_names, is_group_list
 from skdim.inputs.samples import Samples, Standardizer
@@ -157,7 +157,7 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
     if found is not None and names is not None and found != list(names):
         raise ValueError(f"The columns of view {name!r} were {list(names)} in fit, got {found}.")
     if is_stored(X):
-        stored: Stored = checked_as_read(estimator, as_stored(X))
+        stored = checked_as_read(estimator, as_stored(X))
     else:
         stored = StoredArray(check_array(X, dtype="numeric", allow_nd=True, estimator=estimator, input_name="X"))
     n_columns = sum(len(columns) for _, columns, _ in layout.views)

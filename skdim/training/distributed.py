@@ -76,8 +76,13 @@ def join(device: torch.device) -> Ranks | None:
         # its threads the interpreter, which aborts the process once in twenty times.
         importlib.import_module("torch._dynamo")
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-        atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
+        atexit.register(_leave)
     return Ranks(device)
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def agreed(number: int, device: torch.device) -> int:

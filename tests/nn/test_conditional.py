@@ -74,7 +74,7 @@ def test_a_conditional_is_one_graph(model):
     build, y = MODELS[model]
     network = build()
     assert_one_graph(network, X, y)
-    assert_one_graph(ConditionalObjective(network), [X[:5], y])
+    assert_one_graph(ConditionalObjective(network), [X[:5], y], {})
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -41,7 +41,7 @@ LAYERS = {
     "plotting": 6,
     "__init__": 7,
 }
-SHARED = {"_params", "_random", "_sklearn", "exceptions"}  # imported by their own floor too
+SHARED = {"_params", "_random", "_sklearn", "exceptions", "nn.layers"}  # imported by their own floor too
 LIBRARIES = {
     0: {"numpy", "scipy", "torch"},
     1: {"numpy", "torch"},

@@ -1,10 +1,4 @@
-r"""Networks for a conditional density: Gaussian for a vector y, categorical for a label.
-
-References
-----------
-.. [1] Barber & Agakov, "The IM algorithm: a variational approach to information maximization", NeurIPS 2003.
-.. [2] Cheng et al., "CLUB: a contrastive log-ratio upper bound of mutual information", ICML 2020.
-"""
+"""Networks for a conditional density: Gaussian for a vector y, categorical for a label."""
 
 from __future__ import annotations
 
@@ -17,8 +11,6 @@ from torch import Tensor, nn
 from skdim.nn.gaussian import log_density, log_density_of_pairs
 from skdim.nn.layers import mlp
 from skdim.nn.ratio import RadialInputs
-
-__all__ = ["CategoricalConditional", "GaussianConditional"]
 
 #: Bound of the absolute log-variance: with a variance of 0 the density of a training row would be infinite.
 LARGEST_LOG_VARIANCE = 8.0

@@ -24,14 +24,6 @@ from torch import Tensor, nn
 from skdim.nn.gaussian import rows_at_once
 from skdim.nn.layers import constant, mlp
 
-__all__ = [
-    "JointRatio",
-    "RadialInputs",
-    "ReferencedCritic",
-    "SeparableRatio",
-    "StackedRatio",
-]
-
 #: Leading axes that the radius is multiplied with.
 N_RADIAL = 8
 #: Smallest scale of an input relative to the most relevant one, so that a network can still learn from it.
@@ -47,10 +39,8 @@ FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0
 class RadialInputs(nn.Module):
     """Variates (n, d) -> inputs (n, p): the variates, the log of their squared norm, and its products with the leading ones.
 
-    Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs, and not of the
-    variates alone.
-
-    The log radius is standardised by that of the training rows ``x``. With ``radial=False`` the inputs are the variates.
+    Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs. The log radius is
+    standardised by that of the training rows ``x``. With ``radial=False`` the inputs are the variates.
     """
 
     mean: Tensor

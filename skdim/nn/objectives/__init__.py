@@ -4,8 +4,6 @@ from skdim.nn.objectives.deep_infomax import DeepInfoMax, build_terms
 from skdim.nn.objectives.objective import Draws, Objective, drawn
 from skdim.nn.objectives.posterior import (
     PRIOR_METHODS,
-    VARIANCE_CEILING,
-    VARIANCE_FLOOR,
     AdditiveNoise,
     Gaussian,
     GaussianPosterior,
@@ -20,8 +18,6 @@ from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, 
 __all__ = [
     "PRIORS",
     "PRIOR_METHODS",
-    "VARIANCE_CEILING",
-    "VARIANCE_FLOOR",
     "AdditiveNoise",
     "CodeInfoMax",
     "DeepInfoMax",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.objective import Draws, Objective
@@ -16,10 +16,6 @@ class ConditionalObjective(Objective):
     def __init__(self, critic: GaussianConditional | CategoricalConditional) -> None:
         super().__init__()
         self.critic = critic
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        return []
 
     def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         loss = -self.critic.joint(*X).mean()

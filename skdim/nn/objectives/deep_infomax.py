@@ -18,6 +18,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
 from typing import cast
 
 import torch
@@ -118,11 +119,7 @@ class DeepInfoMax(Objective):
             x = codes
             if name in ("local", "global"):
                 x = _with_maps(codes, code.local, self.gather, draws.get("locations") if name == "local" else None)
-            losses, values = [], []
-            for pair in _directions(x, term):
-                loss, value = term(*pair)
-                losses.append(loss)
-                values.append(value)
+            losses, values = zip(*starmap(term, _directions(x, term)), strict=True)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
         penalty, further = _further_bounds(self.terms, codes)
@@ -143,7 +140,7 @@ class DeepInfoMax(Objective):
         codes = self._evaluated(self.views(X, draws), draws)
         parts: dict[str, Tensor] = {"loss": torch.zeros((), device=X.device)}
         for name, term in self.terms.items():
-            losses, values = zip(*(term.evaluate(a, b) for a, b in _directions(codes, term)), strict=True)
+            losses, values = zip(*starmap(term.evaluate, _directions(codes, term)), strict=True)
             parts[name] = _mean(values)
             parts["loss"] = parts["loss"] + term.weight * _mean(losses)
         penalty, further = _further_bounds(self.terms, codes)
@@ -184,11 +181,7 @@ class DeepInfoMax(Objective):
 
 
 def build_terms(
-    encoder: Encoder,
-    bound: Bound,
-    critics: Sequence[CriticFactory],
-    weights: Mapping[str, float],
-    known: Term | None = None,
+    encoder: Encoder, bound: Bound, critics: Sequence[CriticFactory], weights: Mapping[str, float], known: Term | None
 ) -> dict[str, Term]:
     """Return the terms of "local", "global" and "code" that have weight, by name.
 

@@ -221,10 +221,10 @@ class MultiView(Objective):
     def score(self, X: Tensor, draws: Draws) -> Tensor:
         """Return InfoNCE in nats, the mean over the pairs of views that two samples or more have."""
         codes = self.codes(X, draws)
-        of_pairs = [(pair, draws["pairs"].get(self.name(pair))) for pair in self.pairs]
-        scores = [
-            self._term(pair).infonce(*self._both(codes, pair, rows)) for pair, rows in of_pairs if rows is not None
-        ]
+        scores = []
+        for pair in self.pairs:
+            if (rows := draws["pairs"].get(self.name(pair))) is not None:
+                scores.append(self._term(pair).infonce(*self._both(codes, pair, rows)))
         if not scores:
             raise ValueError(f"No pair of views is present in two samples of the {len(X)} that are scored together.")
         return torch.stack(scores).mean()

@@ -26,12 +26,11 @@ from skdim.bounds import l1out, tnce
 from skdim.nn.adapt import Code, Encoder
 from skdim.nn.gaussian import LOG_2_PI, log_density_of_pairs
 
-#: Bounds of the variance. Information depends on the ratio of the means' spread to the noise, so a floor only limits how large
-#: the means must be; without one, gradients grow without end and (y - mean)^2 / variance leaves float32's exact range. Codes of
-#: the normal prior have variance 1 altogether, noise included; a component with more noise says nothing.
+#: Bounds of the variance. Without a floor, gradients grow without end and (y - mean)^2 / variance leaves float32's exact range.
+#: Codes of the normal prior have variance 1 altogether, noise included; a component with more noise says nothing.
 VARIANCE_FLOOR, VARIANCE_CEILING = 1e-4, 1.0
-#: First variance, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. A narrow one tells all
-#: samples of a batch apart at once: TNCE is at its cap, and has no gradient.
+#: First variance, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. With a narrow one TNCE
+#: is at its cap from the start, and has no gradient.
 START = 2.0
 
 
@@ -88,8 +87,7 @@ AnyCode: TypeAlias = Code | StochasticCode
 class GaussianPosterior(nn.Module):
     """p(y | x) with the encoder's code as mean and a variance that a linear layer reads from the hidden layer below it.
 
-    The logarithm of the variance moves between those of ``VARIANCE_FLOOR`` and ``VARIANCE_CEILING`` along a sigmoid, which has
-    a gradient everywhere.
+    The variance lies between ``VARIANCE_FLOOR`` and ``VARIANCE_CEILING``, and its logarithm is a sigmoid between theirs.
 
     Parameters
     ----------
@@ -135,12 +133,8 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     Returns
     -------
     Tensor, a scalar in nats
-        In expectation at least the total correlation, by more if the joint information exceeds log K, the cap of TNCE.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not (K, K) and (K, K, ...) with K of at least 2.
+        In expectation at least the total correlation, by more if the joint information exceeds log K, the cap of TNCE. Scores
+        of other shapes, or of K = 1, raise ValueError.
 
     Examples
     --------
@@ -156,7 +150,6 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     return components.shape[2] * l1out(components) - tnce(joint)
 
 
-# -------------------------------------------------------------------------------------------------------- noise as a prior
 @dataclass
 class Noise(Configured):
     r"""Prior matching by noise: each component of Y is brought to mean 0 and variance 1, and training adds noise to it.
@@ -169,8 +162,8 @@ class Noise(Configured):
     Parameters
     ----------
     sigma : float, default=0.3
-        Standard deviation of the noise, in those of the code. With small noise the information is far above the cap log K of
-        a batch, and nothing acts on the distribution.
+        Standard deviation of the noise, in those of the code. Small noise leaves the information far above the cap log K of a
+        batch, where nothing acts on the distribution; large noise hides the code.
 
     Examples
     --------

@@ -26,10 +26,6 @@ class RatioObjective(Objective):
         self.criterion = criterion
         self.n_shifts = n_shifts
 
-    @property
-    def networks(self) -> list[nn.Module]:
-        return []
-
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         if self.n_shifts is None:
             return {}

@@ -26,16 +26,7 @@ def mutual_information(X: Any, y: Any, **params: Any) -> MIResult:
     X, y : array-like of shape (n_samples,) or (n_samples, n_columns)
         Joint samples, at least two, independent of each other.
     **params
-        Parameters of :class:`MIEstimator`, which has the formula and the references.
-
-    Returns
-    -------
-    MIResult
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a parameter, X or y is invalid.
+        Parameters of :class:`MIEstimator`, which has the formula, the errors and the references.
 
     Examples
     --------

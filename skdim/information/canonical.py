@@ -34,9 +34,8 @@ SMALLEST_VARIANCE = 1e-12
 class NormalScores:
     r"""Columns -> normal scores :math:`\Phi^{-1}((r - 1/2) / n)` of their ranks r among the fitted rows.
 
-    Tied values share the mean of their ranks [1]_. The score of a new value is interpolated linearly, and beyond all fitted
-    values it is the outermost score. Each column has the sign that makes its first score positive, so a monotone map of a
-    column, rising or falling, changes nothing.
+    Tied values share the mean of their ranks [1]_. New values are interpolated linearly, and beyond all fitted values the
+    score is constant. The sign makes a column's first score positive, so a falling map changes nothing either.
 
     Parameters
     ----------
@@ -47,10 +46,9 @@ class NormalScores:
     --------
     >>> import numpy as np
     >>> from skdim.information.canonical import NormalScores
-    >>> X = np.array([[30.0], [10.0], [20.0]])
-    >>> scores = NormalScores.learn(X)
-    >>> scores(X).round(3).ravel().tolist(), scores(np.array([[25.0]])).round(3).item()
-    ([0.967, -0.967, 0.0], 0.484)
+    >>> scores = NormalScores.learn(np.array([[30.0], [10.0], [20.0]]))
+    >>> scores(np.array([[30.0], [25.0], [20.0]])).round(3).ravel().tolist()
+    [0.967, 0.484, 0.0]
     """
 
     values: list[Array]
@@ -99,9 +97,8 @@ class Standardize:
     --------
     >>> import numpy as np
     >>> from skdim.information.canonical import Standardize
-    >>> X = np.array([[1.0, 5.0], [3.0, 5.0]])
-    >>> Standardize.learn(X)(X).tolist()
-    [[-1.0, 0.0], [1.0, 0.0]]
+    >>> Standardize.learn(np.array([[1.0, 5.0], [3.0, 5.0]]))(np.array([[4.0, 5.0]])).tolist()
+    [[2.0, 0.0]]
     """
 
     mean: Array
@@ -121,15 +118,13 @@ class Standardize:
 def debias_correlations(correlations: Array, share_x: float, share_y: float) -> Array:
     r"""Return population canonical correlations from those of a sample; 0 if the sample's can be noise.
 
-    A population correlation :math:`\rho` appears as :math:`\lambda` in the sample, and those of independent data lie below the
-    edge :math:`\lambda_+`,
+    By Theorem 1.8 of Bao et al. 2019 [3]_, solved here for rho, a population correlation :math:`\rho` appears as
+    :math:`\lambda` in the sample, and those of independent data lie below the edge :math:`\lambda_+`:
 
     .. math::
 
         \lambda^2 = \frac{(\rho^2 (1 - c_1) + c_1)(\rho^2 (1 - c_2) + c_2)}{\rho^2}, \qquad
         \lambda_+^2 = c_1 + c_2 - 2 c_1 c_2 + 2 \sqrt{c_1 c_2 (1 - c_1)(1 - c_2)}
-
-    which is Theorem 1.8 of Bao et al. 2019 [3]_, solved here for rho.
 
     Parameters
     ----------
@@ -137,10 +132,6 @@ def debias_correlations(correlations: Array, share_x: float, share_y: float) -> 
         Canonical correlations of the sample.
     share_x, share_y : float
         Ratios c_1 = d_x / n and c_2 = d_y / n of the dimensions to the sample size, both below 1.
-
-    Returns
-    -------
-    ndarray of shape (k,)
 
     Examples
     --------
@@ -204,16 +195,14 @@ def canonical_axes(X: Array, Y: Array) -> CanonicalAxes:
     Parameters
     ----------
     X, Y : ndarray of shape (n, d_x), (n, d_y)
-        If d_x + d_y reaches n, all correlations of the sample are 1, and 0 is returned.
+        If their ranks together reach n, every correlation of the sample is 1, and none is returned.
 
     Examples
     --------
     >>> import numpy as np
     >>> from skdim.information.canonical import canonical_axes
-    >>> rng = np.random.default_rng(0)
-    >>> X = rng.normal(size=(4000, 3))
-    >>> Y = np.column_stack([0.6 * X[:, 0] + 0.8 * rng.normal(size=4000), rng.normal(size=4000)])
-    >>> canonical_axes(X, Y).correlations.round(1).tolist()
+    >>> X, noise = np.random.default_rng(0).normal(size=(2, 4000, 3))
+    >>> canonical_axes(X, 0.6 * X[:, :1] + 0.8 * noise[:, :1]).correlations.round(1).tolist()
     [0.6]
     """
     n = len(X)

@@ -13,8 +13,7 @@ from torch import Tensor
 from skdim._random import local_seed
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import entropy
-from skdim.information.learned import Learned, hidden_layers, is_learnable
-from skdim.information.model import Array, Evaluation, Model, Rows, normalised, over_blocks
+from skdim.information.model import Array, Evaluation, Learned, Model, Rows, hidden_layers
 from skdim.information.networks import fit_mixture
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.conditional import ConditionalObjective
@@ -41,7 +40,7 @@ class LearnedConditional(Learned):
         x, y = self._variates(x, y)
         with local_seed(self.seed):
             self.critic = self._network(x[train], y.shape[1]).to(self.device)
-        if is_learnable(train, x, y):
+        if self._is_learnable(train, x, y):
             self._train(ConditionalObjective(self.critic), [x, y], train, valid)
         self.density = _fit_density(y[train].double().cpu().numpy(), y[valid].double().cpu().numpy(), self.seed)
         self.critic.eval().requires_grad_(False)
@@ -68,7 +67,7 @@ class LearnedConditional(Learned):
         if bound is None:
             per_row = (self.critic.joint(x, y) - self._log_density(y)).double().cpu().numpy()
             return Evaluation(float(per_row.mean()), per_row, math.inf)
-        return over_blocks(bound, len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
+        return self._over_blocks(len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
 
     def state(self) -> dict[str, Any]:
         if self.density is None:
@@ -117,7 +116,7 @@ class LearnedLabels(Learned):
         frequencies = torch.bincount(labels).float() / len(labels)
         with local_seed(self.seed):
             self.critic = self._network(x[train], frequencies).to(self.device)
-        if is_learnable(train, x):
+        if self._is_learnable(train, x):
             self._train(ConditionalObjective(self.critic), [x, labels], train, valid)
         self.critic.eval().requires_grad_(False)
 
@@ -189,10 +188,10 @@ class KnownConditional(Model):
                 )
             return value, per_row
 
-        return over_blocks(bound, len(x), contributions, BLOCK_OF_KNOWN)
+        return self._over_blocks(len(x), contributions, BLOCK_OF_KNOWN)
 
     def keep(self, x: Any, y: Any) -> None:
         self.reference = x
 
     def pointwise(self, x: Any, y: Any) -> Array:
-        return normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
+        return self._normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))

@@ -45,9 +45,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         y. "gaussian" is the closed form of canonical correlations. "tnce" and "l1out" need ``conditional``; "club" learns one
         if none is given.
     critic : "auto", str, object or callable, default="auto"
-        "auto": separable networks, and for narrow sides a joint network, weighed on validation rows. Or one critic of
-        :mod:`skdim.nn.critics`: "inner", "cosine", "bilinear", "separable", "concat", configured, or a class or function
-        ``(x_features, y_features) -> nn.Module``.
+        "auto": separable networks, and for narrow sides a joint network, weighed on validation rows. Or a critic of
+        :mod:`skdim.nn.critics` by name or configured, or a callable ``(x_features, y_features) -> nn.Module``.
     marginals : {"normal_scores", "standardize"} or None, default="normal_scores"
         What continuous columns become: the normal scores of their ranks, or mean 0 and variance 1. None leaves them as is.
     reference : {"auto", "gaussian"} or None, default="auto"
@@ -115,6 +114,11 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Where the networks are.
     n_features_in_, feature_names_in_ : int, ndarray of str
         Number of columns of X, and their names if it has any.
+
+    Raises
+    ------
+    ValueError, TypeError, NotFittedError
+        From every method, if X or y is invalid, or ``fit`` was not called before.
 
     References
     ----------
@@ -194,10 +198,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples, at least two, independent of each other.
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            What each was drawn with.
+        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
+            Joint samples, at least two, independent of each other.
 
         Returns
         -------
@@ -251,24 +253,19 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return self._prepared(validated(self, X, y, reset=False, min_samples=min_samples))
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the InfoNCE lower bound of the fitted critic on these rows, in nats, at K = min(n_samples, 256).
+        """Return the InfoNCE lower bound of the fitted critic on these rows, in nats.
 
-        It is the same whatever ``estimator`` is, so that a search does not prefer an upper bound.
+        It is the same bound whatever ``estimator`` is, so that a search does not prefer an upper bound.
 
         Parameters
         ----------
-        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Joint samples, at least two.
+        X, y : array-like
+            Joint samples as for ``fit``.
 
         Returns
         -------
-        score : float
-            At most log K.
-
-        Raises
-        ------
-        ValueError, TypeError, NotFittedError
-            If X or y is invalid, or the estimator is not fitted.
+        float
+            At most log K, with K = min(n_samples, 256) candidates.
         """
         (x, y), model = self._new_rows(X, y), self._model
         n, k = len(x), min(len(x), N_SCORED)
@@ -276,22 +273,17 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return float(np.mean([anchored_infonce(model.scores(x[rows], y[rows]), model.anchors) for rows in blocks]))
 
     def estimate(self, X: Any, y: Any) -> MIResult:
-        """Estimate the mutual information from other rows than those of ``fit``, on which the value is too large.
+        """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
 
         Parameters
         ----------
-        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Joint samples, at least two.
+        X, y : array-like
+            Joint samples as for ``fit``.
 
         Returns
         -------
         MIResult
-            Without the control variate; of the diagnostics it has "standard_error" only.
-
-        Raises
-        ------
-        ValueError, TypeError, NotFittedError
-            If X or y is invalid, or the estimator is not fitted.
+            Without the control variate, and with no diagnostics but "standard_error".
         """
         x, y = self._new_rows(X, y)
         return measured_anew(self._model, x, y)
@@ -305,16 +297,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
+        X, y : array-like
+            Pairs of rows as for ``fit``, at least one.
 
         Returns
         -------
         ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        ValueError, TypeError, NotFittedError
-            If X or y is invalid, or the estimator is not fitted.
         """
         x, y = self._new_rows(X, y, min_samples=1)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]

@@ -30,7 +30,7 @@ def mean_and_error(values: Array) -> tuple[float, float]:
 def control_variate(
     values: Array, known: Array, test: Rows, values_valid: Array, known_valid: Array
 ) -> tuple[float, float]:
-    r"""Return the mean of ``values`` and its standard error, corrected by a variable that is known on all rows.
+    r"""Return a mean and its standard error, which is positive, corrected by a variable that is known on all rows.
 
     .. math::
 
@@ -47,11 +47,6 @@ def control_variate(
         g on every row. Its value at a row must not depend on that row (:func:`cross_fitted`).
     values_valid, known_valid : ndarray of shape (n_valid,)
         t and g of other rows, which give the slope beta.
-
-    Returns
-    -------
-    value, standard_error : float
-        The standard error is positive.
 
     Examples
     --------
@@ -74,13 +69,8 @@ def control_variate(
 def cross_fitted(n: int, n_folds: int, rng: np.random.Generator, fit_predict: Callable[[Rows, Rows], Array]) -> Array:
     """Return a value for each of n rows, shape (n,), from a fit to other rows.
 
-    Parameters
-    ----------
-    n, n_folds : int
-        Number of rows, and of the random parts that are held out in turn.
-    rng : numpy.random.Generator
-    fit_predict : callable (train, held_out) -> ndarray of shape (n_held_out,)
-        Fits to the rows ``train`` and returns values of the rows ``held_out``.
+    ``rng`` draws the ``n_folds`` parts that are held out in turn. ``fit_predict(train, held_out)`` fits to the rows ``train``
+    and returns values of the rows ``held_out``, both arrays of int.
 
     Examples
     --------

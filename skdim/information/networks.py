@@ -13,8 +13,7 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
 from skdim.bounds import Bound
-from skdim.information.learned import HIDDEN, hidden_layers
-from skdim.information.model import Array
+from skdim.information.model import HIDDEN, Array, hidden_layers
 from skdim.nn.critics import CRITICS, Concat, Separable, build_critic, choose_critic
 from skdim.nn.gaussian import GaussianReference, MixtureReference
 from skdim.nn.ratio import JointRatio, RadialInputs, ReferencedCritic, SeparableRatio

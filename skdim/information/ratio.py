@@ -15,8 +15,7 @@ from skdim._random import local_seed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes
 from skdim.information.intervals import cross_fitted
-from skdim.information.learned import Learned, is_learnable
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Rows, normalised, over_blocks
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Learned, Rows
 from skdim.information.networks import ONE_BY_ONE, SIZES, Mixture, Networks, Pair, best_mixture
 from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import StackedRatio
@@ -63,7 +62,7 @@ class LearnedRatio(Learned):
         x, y = self._variates(x, y)
         self.reference = x[valid[: JUDGING[0]]], y[valid[: JUDGING[0]]]  # judges networks, and in training normalises
         is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
-        kinds = self.networks.kinds(is_narrow) if is_learnable(train, x, y) else []
+        kinds = self.networks.kinds(is_narrow) if self._is_learnable(train, x, y) else []
         if kinds and self.networks.may_use_mixture:
             self._learn_mixture(x[train], y[train], SIZES if is_narrow else SIZES[:2], len(valid))
         self.members = []
@@ -137,7 +136,7 @@ class LearnedRatio(Learned):
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
         bound, criterion, n = self.bound, self.criterion, len(x)
         if not self.members:  # nothing was learned
-            return over_blocks(bound, n, lambda rows: (torch.zeros(()), torch.zeros(n, dtype=torch.float64)[rows]))
+            return self._over_blocks(n, lambda rows: (torch.zeros(()), torch.zeros(n, dtype=torch.float64)[rows]))
         x, y = self._variates(x, y)
         used = [kind for kind, weight in zip(self.members, self.critic.weights, strict=True) if weight != 0]
         if n > BLOCK and not any(kind in ONE_BY_ONE for kind in used):  # else all pairs of so many rows take long
@@ -151,7 +150,7 @@ class LearnedRatio(Learned):
                 return bound.contributions(block)
             return bound.contributions(block, lambda block: criterion.value(block, x[rows], y[rows]))
 
-        return over_blocks(bound, n, contributions)
+        return self._over_blocks(n, contributions)
 
     def keep(self, x: Any, y: Any) -> None:
         self.reference = self._variates(x, y)
@@ -162,7 +161,7 @@ class LearnedRatio(Learned):
         held_out_x, held_out_y = self.reference
         by_x = self.critic(x, held_out_y) if "x" in self.anchors else None
         by_y = self.critic(held_out_x, y) if "y" in self.anchors else None
-        return normalised(self.critic(x, y).diagonal(), by_x, by_y)
+        return self._normalised(self.critic(x, y).diagonal(), by_x, by_y)
 
     def bounded(self, scores: Tensor) -> float:
         is_capped = math.isfinite(self.bound.cap(2))

@@ -51,17 +51,14 @@ def table_columns(values: Any, name: str) -> list[Column]:
     return [Column(f"column {j} of {name}", column) for j, column in enumerate(as_array(values).T)]
 
 
-def _is_missing(value: object) -> bool:
-    # NaN and NaT differ from themselves; the NA of pandas answers no comparison, so its type tells it.
-    not_itself = isinstance(value, Number | np.generic) and bool(value != value)
-    return value is None or not_itself or type(value).__name__ in {"NAType", "NaTType"}
-
-
 def _missing_values(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Return which values are None, NaN, NaT or NA."""
-    if array.dtype.kind in "OT":
-        return np.fromiter(map(_is_missing, array), np.bool_, len(array))
-    return cast("npt.NDArray[np.bool_]", array != array)
+    if array.dtype.kind not in "OT":
+        return cast("npt.NDArray[np.bool_]", array != array)
+    # NaN and NaT differ from themselves; the NA of pandas answers no comparison, so its type tells it.
+    unequal = [isinstance(value, Number | np.generic) and bool(value != value) for value in array]
+    names = [type(value).__name__ in {"NoneType", "NAType", "NaTType"} for value in array]
+    return np.array(unequal, dtype=bool) | np.array(names, dtype=bool)
 
 
 def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
@@ -124,10 +121,6 @@ def is_discrete(column: Any) -> bool:
     column : array-like or Series of shape (n,)
         Missing values do not count. Objects that are all real numbers are judged as numbers.
 
-    Returns
-    -------
-    bool
-
     Raises
     ------
     ValueError
@@ -152,7 +145,7 @@ def is_discrete(column: Any) -> bool:
 
 
 def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:
-    """Return which columns of a table are discrete.
+    """Return which columns of a table are discrete, bools of shape (n_columns,).
 
     Parameters
     ----------
@@ -162,15 +155,11 @@ def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:
         "auto": each column by the rule of :func:`is_discrete`. True or False: all of them, or none. Else a mask of shape
         (n_columns,), or the positions of the discrete columns, or their names if X is a DataFrame.
 
-    Returns
-    -------
-    ndarray of bool of shape (n_columns,)
-
     Raises
     ------
     ValueError, TypeError
-        If ``X`` is empty, sparse or has more than two dimensions, ``discrete`` is none of the above or does not fit X, or a
-        column that holds no real numbers would be continuous.
+        If ``X`` is empty, sparse or has more than two dimensions, ``discrete`` does not fit it, or a column that holds no
+        real numbers would be continuous.
 
     Examples
     --------

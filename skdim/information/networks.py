@@ -12,9 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
+from skdim._params import choose
 from skdim.bounds import Bound
 from skdim.information.model import HIDDEN, Array, hidden_layers
-from skdim.nn.critics import CRITICS, Concat, Separable, build_critic, choose_critic
+from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
 from skdim.nn.gaussian import GaussianReference, MixtureReference
 from skdim.nn.ratio import JointRatio, RadialInputs, ReferencedCritic, SeparableRatio
 
@@ -124,6 +125,6 @@ class Networks:
         if kind != "named":
             hidden = hidden_layers(self.options)
             return SeparableRatio(*inputs, reference, hidden, WIDTH, self.bound.offset, relevance)
-        factory = choose_critic(self.options.critic, self.options.hidden_layer_sizes, NAMED)
+        factory = choose("critic", self.options.critic, NAMED, hidden_layer_sizes=self.options.hidden_layer_sizes)
         critic = build_critic(factory, inputs[0].n_inputs, inputs[1].n_inputs, self.bound.offset)
         return ReferencedCritic(*inputs, critic, reference)

@@ -115,7 +115,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     Raises
     ------
     ValueError, TypeError, NotFittedError
-        From every method, if X or y is invalid, or ``fit`` was not called before.
+        From every method, if X or y is invalid; from all but ``fit``, if it was not called before.
 
     References
     ----------

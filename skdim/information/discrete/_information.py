@@ -85,7 +85,7 @@ def information_gain(X: Any, y: Any, correction: Correction = None) -> np.float6
         Discrete target; rows as symbols in two dimensions.
     correction : {"miller-madow", None}, default=None
         None gives the gain on these rows, which favours columns of many values. "miller-madow" corrects the three entropies:
-        an irrelevant column then gains about 0, perhaps less. Identifiers gain everything by both.
+        an irrelevant column then gains about 0, or a little less. Identifiers gain everything under either.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class OwnPlaces(NamedTuple):
 
     Attributes
     ----------
-    step : Tensor of int, a scalar
+    step : Tensor of int of shape (1,)
         Step k, counted from 0.
     now, later : Tensor of int of shape (n_anchors,)
         Places of the contexts, and of the latents that they predict.
@@ -109,7 +109,7 @@ def own_places(k: int, inside: Tensor, grid: Grid) -> OwnPlaces:
     counts = reached.sum(0)
     by_count = [(count, (counts == count).nonzero().squeeze(1)) for count in counts.unique().tolist() if count >= 2]
     anchors, sequences = reached.nonzero(as_tuple=True)
-    return OwnPlaces(torch.tensor(k), now, later, by_count, anchors, sequences)
+    return OwnPlaces(torch.tensor([k]), now, later, by_count, anchors, sequences)
 
 
 def _anchors(n_places: int, inside: Tensor) -> Tensor:

@@ -59,9 +59,11 @@ def _in_order_of_memory(scores: Tensor) -> tuple[Tensor, int, int]:
 
     A softmax copies scores that are transposed, or come from a map, and its gradient copies them back.
     """
-    strides = check_scores(scores).stride()
+    check_scores(scores)
+    # A dimension of one place may have any stride: it comes first. sorted() cannot be traced if the batch size is symbolic.
+    strides = [stride if size > 1 else math.inf for size, stride in zip(scores.shape, scores.stride(), strict=True)]
     order: list[int] = []
-    for dim, stride in enumerate(strides):  # sorted() cannot be traced where the batch size is symbolic
+    for dim, stride in enumerate(strides):
         order.insert(sum(strides[other] >= stride for other in order), dim)
     ordered = scores if order == sorted(order) else scores.permute(order)
     return ordered, order.index(0), order.index(1)

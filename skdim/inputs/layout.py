@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from skdim.inputs.arrays import ROWS_AT_ONCE
@@ -92,15 +93,18 @@ class Layout:
             raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
         return output
 
-    def split(self, X: Tensor) -> list[Tensor]:
-        """Return the views (n, ...) of standardised samples (n, n_columns)."""
-        views = []
-        for _, columns, shape in self.views:
-            first, last = int(columns[0]), int(columns[-1])
-            is_range = last - first + 1 == len(columns) and bool((np.diff(columns) == 1).all())
-            part = X[:, first : last + 1] if is_range else X[:, columns]
-            views.append(part.reshape(-1, *shape))
-        return views
+    def selections(self) -> list[slice | Tensor]:
+        """Return the columns of each view: a slice if they are neighbours."""
+        found: list[slice | Tensor] = []
+        for _, columns, _ in self.views:
+            is_range = bool((np.diff(columns) == 1).all())
+            found.append(slice(int(columns[0]), int(columns[-1]) + 1) if is_range else torch.from_numpy(columns))
+        return found
+
+    def split(self, X: Tensor, selections: Sequence[slice | Tensor] | None = None) -> list[Tensor]:
+        """Return the views (n, ...) of standardised samples (n, n_columns); :meth:`selections` on the device of X are faster."""
+        selections = self.selections() if selections is None else selections
+        return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(selections, self.shapes, strict=True)]
 
     def lift(self, X: Any, view: int, n_columns: int) -> npt.NDArray[np.float64]:
         """Return rows (n, n_columns) that hold the given view and lack all others."""

@@ -36,7 +36,7 @@ class OwnPlaces(NamedTuple):
     Two neighbours are the same place, rarely, if the boundary of their parts of the sequence divides that place.
     """
 
-    step: Tensor  # step k, counted from 0, a scalar
+    step: Tensor  # step k, counted from 0, (1,)
     now: Tensor  # places of the contexts, (n_anchors,)
     later: Tensor  # places of the latents that they predict, (n_anchors,)
     by_count: list[tuple[int, Tensor]]  # a number of places, at least 2, and the sequences that reach so many
@@ -76,7 +76,7 @@ def own_places(k: int, inside: Tensor, grid: Grid) -> OwnPlaces:
     counts = reached.sum(0)
     by_count = [(count, (counts == count).nonzero().squeeze(1)) for count in counts.unique().tolist() if count >= 2]
     anchors, sequences = reached.nonzero(as_tuple=True)
-    return OwnPlaces(torch.tensor(k), now, later, by_count, anchors, sequences)
+    return OwnPlaces(torch.tensor([k]), now, later, by_count, anchors, sequences)
 
 
 def _anchors(n_places: int, inside: Tensor) -> Tensor:

@@ -44,17 +44,17 @@ class Predictors(NamedTuple):
 
     def own_offsets(self, codes: Contexts, places: OwnPlaces) -> Iterator[StepScores]:
         """Yield scores[a, b, i] = f_k(z at anchor b + k, c at anchor a), both of sequence i."""
-        p, z = _at(codes.c, places.now) @ self.W[places.step], _at(codes.z, places.later)
+        p, z = _at(codes.c, places.now) @ self.W[places.step].squeeze(0), _at(codes.z, places.later)
         for count, rows in places.by_count:  # places ascend: a sequence reaches the first few
             scores = torch.einsum("aid,bid->abi", p[:count, rows], z[:count, rows])
             yield StepScores(places.step.expand(len(rows)), self._scale(scores, places.step))
 
     def all_offsets(self, codes: Contexts, places: OwnPlaces) -> Iterator[StepScores]:
         """Yield scores[i, j, 0] = f_k(z of pair j, c of pair i), over the anchors of all sequences."""
-        p, z = _at(codes.c, places.now) @ self.W[places.step], _at(codes.z, places.later)
+        p, z = _at(codes.c, places.now) @ self.W[places.step].squeeze(0), _at(codes.z, places.later)
         if len(places.anchors) > 1:
             scores = p[places.anchors, places.sequences] @ z[places.anchors, places.sequences].T
-            yield StepScores(places.step.expand(1), self._scale(scores, places.step)[:, :, None])
+            yield StepScores(places.step, self._scale(scores, places.step)[:, :, None])
 
     def _scale(self, scores: Tensor, k: Tensor) -> Tensor:
         return scores * (self.log_scale[k].exp() / math.sqrt(self.W.shape[1])) + self.offset[k]

@@ -255,17 +255,9 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
-        """Train for one epoch on ``X``, continuing from the present weights, at a constant learning rate.
+        """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
-        Parameters
-        ----------
-        X, y, groups
-            As in :meth:`fit`. The first call learns the standardisation and builds the network.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
+        The first call learns the standardisation and builds the network.
         """
         return self._fit(X, y, partial=True, groups=groups)
 

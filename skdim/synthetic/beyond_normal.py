@@ -1,4 +1,4 @@
-"""The 40 tasks of Beyond Normal, with the names and the parameters of its authors' package ``benchmark-mi``.
+"""The 40 tasks of Beyond Normal, with the names and parameters of its authors' package ``benchmark-mi``.
 
 Czyż, Grabowski, Vogt, Beerenwinkel & Marx, "Beyond normal: on the evaluation of mutual information estimators", NeurIPS 2023.
 """

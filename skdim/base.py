@@ -70,17 +70,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None) -> Any:
-        """Train for one epoch on ``X``, continuing from the present weights, at a constant learning rate.
+        """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
-        Parameters
-        ----------
-        X, y
-            As in :meth:`fit`. The first call learns the standardisation and builds the network.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
+        The first call learns the standardisation and builds the network.
         """
         return self._fit(X, y, partial=True)
 
@@ -206,7 +198,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return encode(self._learner.objective, self._samples(X, self._learner.device, {}, reset=False), self._output())
 
     def _output(self) -> str:
-        """Return the name of the features that ``transform`` returns."""
+        """Return the checked name of the features that ``transform`` returns."""
         look_up("features", self.features, self._learner.objective.widths())
         return str(self.features)
 
@@ -276,8 +268,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     @property
     def encoder_(self) -> nn.Module:
         """The trained encoder, a copy in eval mode."""
-        check_is_fitted(self)
-        return copy.deepcopy(self._learner.objective.get_submodule("encoder")).eval()
+        return self.objective_.get_submodule("encoder")
 
     def standardized(self, X: Any) -> Tensor:
         """Return samples as the fitted encoder takes them.
@@ -304,8 +295,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         callable (Tensor) -> Tensor
             A copy of the network in eval mode, without gradients of its parameters.
         """
-        check_is_fitted(self)
-        objective, name = copy.deepcopy(self._learner.objective).eval().requires_grad_(False), self._output()
+        objective, name = self.objective_.requires_grad_(False), self._output()
         return lambda X: objective.features(X, Rows(len(X), slice(0, len(X)), tuple(X.shape[1:]), {}), name)
 
     def __sklearn_tags__(self) -> Any:

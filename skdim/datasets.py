@@ -108,11 +108,9 @@ def _load(source: _Source, data_home: str | os.PathLike[str] | None) -> Bunch:
     if source.package_folder is not None:
         places.append(source.package_folder)
     place = next((place for place in places if place.exists()), None)
-    if place is None:
-        arrays = _fetch_openml(source)
-    else:
-        arrays = _read_npz(place) if place.is_file() else _read_idx_folder(place)
     found = "OpenML" if place is None else str(place)
+    read = _read_npz if place is not None and place.is_file() else _read_idx_folder
+    arrays = _fetch_openml(source) if place is None else read(place)
     for part in ("train", "test"):
         X, y = arrays[f"X_{part}"], arrays[f"y_{part}"]
         if X.dtype != np.uint8 or X.shape[1:] != (28, 28) or y.shape != X.shape[:1]:

@@ -323,10 +323,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 
     def _noise(self) -> Noise | None:
         """Return the noise that replaces a discriminator, or None."""
-        if isinstance(self.prior_method, Noise):
-            return self.prior_method
-        method = PRIOR_METHODS[self.prior_method]
-        return None if method is None else method()
+        method = PRIOR_METHODS[self.prior_method] if isinstance(self.prior_method, str) else self.prior_method
+        return method() if isinstance(method, type) else method
 
     def _weights(self) -> dict[str, float]:
         """Return the weight of each bound, "auto" resolved."""
@@ -341,15 +339,14 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return (1, *input_shape) if len(input_shape) == n_axes else input_shape
 
     def _build(self, standardize: Standardizer, training: bool) -> Objective:
-        shape = standardize.shape
+        shape, weights = standardize.shape, self._weights()
         two_views = None if self.augment is None else TwoViews(self.augment, shape)
         factory = choose_encoder(self.encoder, shape, self.hidden_layer_sizes)
         encoder: Encoder | NormalizedCode = build_encoder(factory, shape, self.n_components)
         pair = self.critic if isinstance(self.critic, (tuple, list)) else (self.critic, self.critic)
-        known = PosteriorInfoMax(self._weights()["global"], self.total_correlation_weight) if self.posterior else None
-        terms = build_terms(
-            encoder, bound_for_codes(self.estimator), [choose_critic(c) for c in pair], self._weights(), known
-        )
+        critics, bound = [choose_critic(critic) for critic in pair], bound_for_codes(self.estimator)
+        known = PosteriorInfoMax(weights["global"], self.total_correlation_weight) if self.posterior else None
+        terms = build_terms(encoder, bound, critics, weights, known)
         prior = choose("prior", self.prior, PRIORS)
         matching = PriorMatching(prior, self.n_components) if training and self.prior_weight > 0 else None
         posterior: nn.Module | None = None

@@ -86,7 +86,6 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
-            The display, drawn.
 
         Raises
         ------
@@ -116,18 +115,7 @@ class LossCurveDisplay:
         return cls(curves=curves, units=units_of_curves).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> LossCurveDisplay:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax, line_kw
-            As in :meth:`from_estimator`.
-
-        Returns
-        -------
-        LossCurveDisplay
-            The display itself.
-        """
+        """Draw the curves as :meth:`from_estimator` does, and return the display."""
         self.ax_ = _axes(self, ax)
         self.figure_ = self.ax_.figure
         terms = {name: _term(name, self.curves) for name in self.curves}
@@ -228,7 +216,6 @@ class EmbeddingDisplay:
         Returns
         -------
         EmbeddingDisplay
-            The display, drawn.
 
         Raises
         ------
@@ -239,23 +226,12 @@ class EmbeddingDisplay:
         features = np.asarray(estimator.transform(X))
         check_consistent_length(features, y)
         pca = PCA(n_components=2)
-        embedding = pca.fit_transform(features)
-        display = cls(embedding=embedding, y=y, explained_variance_ratio=pca.explained_variance_ratio_)
+        points = pca.fit_transform(features)
+        display = cls(embedding=points, y=y, explained_variance_ratio=pca.explained_variance_ratio_)
         return display.plot(ax, scatter_kw=scatter_kw)
 
     def plot(self, ax: Axes | None = None, *, scatter_kw: Mapping[str, Any] | None = None) -> EmbeddingDisplay:
-        """Draw the points.
-
-        Parameters
-        ----------
-        ax, scatter_kw
-            As in :meth:`from_estimator`.
-
-        Returns
-        -------
-        EmbeddingDisplay
-            The display itself.
-        """
+        """Draw the points as :meth:`from_estimator` does, and return the display."""
         self.ax_ = _axes(self, ax)
         self.figure_ = self.ax_.figure
         style = {"s": 8, "alpha": 0.7, "linewidths": 0, **(scatter_kw or {})}

@@ -141,21 +141,18 @@ def neural_dependency(
     rng = np.random.default_rng(seed)
     u = _normal_scores(Z[:, varies], rng)
     test, valid, rest = random_parts(len(u), [TEST_FRACTION, VALIDATION_FRACTION], rng)
-
     q = _GaussianCopula.learn(u[rest]) if reference else _GaussianCopula(np.eye(u.shape[1]), 0.0)
     w = u @ q.root
-    independent = [_independent(u, N_INDEPENDENT * len(rows), rng) for rows in (valid, test)]
+    shapes = [(N_INDEPENDENT * len(rows), u.shape[1]) for rows in (valid, test)]
+    independent = [np.take_along_axis(u, rng.integers(len(u), size=shape), axis=0) for shape in shapes]
     h = _train(Training(hidden, n_steps, seed, device, "neural_dependency"), u, w, rest, valid, independent[0])
     # The bound holds for h and a constant, the best of which is the log of the mean of e^h; here on other rows.
     judged, e = h(independent[0]), h(independent[1])
     constant = float(judged.max() + np.log(np.exp(judged - judged.max()).mean()))
     values = q.log_ratio(u) + h(w) - constant
-    ratio = np.exp(e - constant)
-
-    def gaussian_part(others: Rows, fold: Rows) -> Array:
-        return _GaussianCopula.learn(u[others]).log_ratio(u[fold])
-
-    known = cross_fitted(len(u), N_FOLDS, rng, gaussian_part) if reference else np.zeros(len(u))
+    ratio, known = np.exp(e - constant), np.zeros(len(u))
+    if reference:
+        known = cross_fitted(len(u), N_FOLDS, rng, lambda rest, fold: _GaussianCopula.learn(u[rest]).log_ratio(u[fold]))
     value, error = control_variate(values[test], known, test, values[valid], known[valid])
     value += 1 - float(ratio.mean())
     error = math.hypot(error, float(ratio.std()) / math.sqrt(len(ratio)))
@@ -169,11 +166,6 @@ def _normal_scores(Z: npt.NDArray[Any], rng: np.random.Generator) -> Array:
     ranks = np.empty(Z.shape, dtype=np.intp)
     np.put_along_axis(ranks, order, np.arange(n)[:, None], axis=0)
     return ndtri((ranks + 0.5) / n)
-
-
-def _independent(u: Array, n_rows: int, rng: np.random.Generator) -> Array:
-    """Draw rows whose columns come from different rows of ``u``."""
-    return np.take_along_axis(u, rng.integers(len(u), size=(n_rows, u.shape[1])), axis=0)
 
 
 class _GaussianCopula(NamedTuple):
@@ -219,10 +211,8 @@ def _train(training: Training, u: Array, w: Array, rest: Rows, valid: Rows, judg
     scores, whitened, independent = (torch.from_numpy(part).float().to(device) for part in (u, w, judges))
     with local_seed(training.seed):
         discriminator = _Discriminator(whitened[rest], training.hidden).to(device)
-
-    def held_out_loss(module: nn.Module) -> Tensor:
-        return module.loss(whitened[valid], independent)  # type: ignore[operator]
-
     if training.steps:
-        training.train(discriminator, [whitened, scores], rest, held_out_loss)
+        training.train(
+            discriminator, [whitened, scores], rest, lambda module: module.loss(whitened[valid], independent)
+        )
     return lambda rows: outputs(discriminator.h, rows).double().numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -68,7 +68,7 @@ class Training:
         return network
 
     def train(
-        self, objective: Objective, tensors: Sequence[Tensor], rows: Rows, held_out_loss: Callable[[nn.Module], Tensor]
+        self, objective: Objective, tensors: Sequence[Tensor], rows: Rows, held_out_loss: Callable[[Any], Tensor]
     ) -> None:
         """Train an objective and leave in it, in eval mode, the weights with the lowest held-out loss."""
 

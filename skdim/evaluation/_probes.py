@@ -241,10 +241,8 @@ def probe_ladder(
 
     Parameters
     ----------
-    Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
-        Features and labels.
-    Z_test, y_test : array-like, default=None
-        Held-out rows. None holds out a stratified part.
+    Z, y, Z_test, y_test
+        As in :func:`linear_probe`.
     rungs : dict, sequence of str or None, default=None
         Classifiers with ``predict_proba`` by name, or some of these names; None is all of them.
 

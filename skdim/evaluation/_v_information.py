@@ -104,15 +104,14 @@ class SmoothedNeighbours(ClassifierMixin, BaseEstimator):
 class Perceptron(ClassifierMixin, BaseEstimator):
     """A ReLU network that starts from the frequencies of the labels, stopped by its log-loss on rows of its own."""
 
-    def __init__(self, hidden_layer_sizes: Sequence[int], seed: int, device: str = "auto") -> None:
+    def __init__(self, hidden_layer_sizes: Sequence[int], seed: int) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.seed = seed
-        self.device = device
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> Perceptron:
         self.classes_, codes = np.unique(y, return_inverse=True)
         start = torch.from_numpy(np.log(np.bincount(codes) / len(codes))).float()
-        training = Training(self.hidden_layer_sizes, STEPS, self.seed, self.device, "probe_ladder")
+        training = Training(self.hidden_layer_sizes, STEPS, self.seed, "auto", "probe_ladder")
         self._network = training.supervised(X, torch.from_numpy(codes), start, F.cross_entropy)
         return self
 

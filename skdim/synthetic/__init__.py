@@ -5,7 +5,8 @@ shape (n_samples, dim_x) and (n_samples, dim_y), ``mutual_information`` is the t
 is known, log p(x, y) / (p(x) p(y)). Invertible maps change the marginals and the geometry of a pair and keep its mutual
 information.
 
-A :class:`Task` is a family with its parameters chosen, under a name: :data:`BEYOND_NORMAL` has 40 of them.
+A parameter or an array outside its domain raises a ValueError. A :class:`Task` is a family with its parameters chosen, under
+a name: :data:`BEYOND_NORMAL` has 40 of them.
 """
 
 from skdim.synthetic.beyond_normal import BEYOND_NORMAL, AdditiveUniform

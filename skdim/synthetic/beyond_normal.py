@@ -29,12 +29,7 @@ class AdditiveUniform(Family):
     Parameters
     ----------
     epsilon : float
-        Half the width of the noise, positive.
-
-    Raises
-    ------
-    ValueError
-        If ``epsilon`` is not positive.
+        Half the width of the noise. It must be positive.
 
     Examples
     --------

@@ -25,14 +25,9 @@ class Gaussian(DensityFamily):
     Parameters
     ----------
     covariance : array-like of shape (dim_x + dim_y, dim_x + dim_y)
-        :math:`\Sigma`, the positive definite covariance of (X, Y).
+        :math:`\Sigma`, the covariance of (X, Y), which must be positive definite.
     dim_x : int
         Number of dimensions that belong to X.
-
-    Raises
-    ------
-    ValueError
-        If ``covariance`` is not a positive definite matrix, or leaves X or Y no dimension.
 
     Examples
     --------
@@ -105,14 +100,9 @@ class GaussianPairs(DensityFamily):
     Parameters
     ----------
     rho : float
-        :math:`\rho` in (-1, 1).
+        :math:`\rho`, which must lie in (-1, 1).
     n_dims : int, default=1
         d, the columns of X and of Y.
-
-    Raises
-    ------
-    ValueError
-        If ``rho`` is outside (-1, 1), or ``n_dims`` is less than 1.
 
     Examples
     --------
@@ -158,11 +148,6 @@ class SharedNoise(Family):
     batch_size : int
         Rows that share one Z. Batches follow each other, and the last may be short. With 1 the rows are independent.
 
-    Raises
-    ------
-    ValueError
-        If ``batch_size`` is less than 1.
-
     Examples
     --------
     >>> from skdim.synthetic import SharedNoise
@@ -204,16 +189,11 @@ class StudentT(DensityFamily):
     Parameters
     ----------
     dof : float
-        Degrees of freedom :math:`\nu`, positive; 1 gives the Cauchy distribution.
+        Degrees of freedom :math:`\nu`, which must be positive; 1 gives the Cauchy distribution.
     dispersion : array-like of shape (dim_x + dim_y, dim_x + dim_y)
-        :math:`\Sigma`, positive definite; the covariance is :math:`\nu / (\nu - 2)` times it, if it exists.
+        :math:`\Sigma`, which must be positive definite; the covariance is :math:`\nu / (\nu - 2)` times it, if it exists.
     dim_x : int
         Number of dimensions that belong to X.
-
-    Raises
-    ------
-    ValueError
-        If ``dof`` is not positive, or ``dispersion`` is not what :class:`Gaussian` takes.
 
     Examples
     --------
@@ -265,14 +245,9 @@ def correlation_for(mutual_information: float, n_dims: int = 1) -> float:
     Parameters
     ----------
     mutual_information : float
-        I in nats, finite and not negative.
+        I in nats, which must be finite and not negative.
     n_dims : int, default=1
         d, the number of pairs (X_i, Y_i).
-
-    Raises
-    ------
-    ValueError
-        If a parameter is invalid.
 
     Examples
     --------
@@ -294,16 +269,11 @@ def dense_covariance(dim_x: int, dim_y: int, correlation: float = 0.5) -> Array:
     dim_x, dim_y : int
         Columns of X and Y, at least 1.
     correlation : float, default=0.5
-        In [0, 1).
+        Must lie in [0, 1).
 
     Returns
     -------
     ndarray of shape (dim_x + dim_y, dim_x + dim_y)
-
-    Raises
-    ------
-    ValueError
-        If a parameter is invalid.
 
     Examples
     --------
@@ -323,18 +293,13 @@ def paired_covariance(correlations: Sequence[float], dim_x: int, dim_y: int) -> 
     Parameters
     ----------
     correlations : sequence of float
-        Correlations of (X_1, Y_1), (X_2, Y_2), ..., each in (-1, 1); at most ``min(dim_x, dim_y)`` of them.
+        At most ``min(dim_x, dim_y)`` correlations of (X_1, Y_1), (X_2, Y_2), ..., which must lie in (-1, 1).
     dim_x, dim_y : int
         Columns of X and Y, at least 1.
 
     Returns
     -------
     ndarray of shape (dim_x + dim_y, dim_x + dim_y)
-
-    Raises
-    ------
-    ValueError
-        If a parameter is invalid.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class Family(ABC):
         Parameters
         ----------
         n_samples : int
-            Number of rows, at least 1.
+            Number of rows, which must be at least 1.
         random_state : int, Generator, RandomState or None, default=None
             Seed or source of random numbers. A RandomState gives its next number as the seed.
 
@@ -43,11 +43,6 @@ class Family(ABC):
         -------
         X, Y : ndarray of float64 of shape (n_samples, dim_x), ndarray of float64 of shape (n_samples, dim_y)
             Row i of Y belongs to row i of X.
-
-        Raises
-        ------
-        ValueError
-            If ``n_samples`` is less than 1.
         """
         X, Y = (np.asarray(view, np.float64) for view in self._draw(n_samples, generator(n_samples, random_state)))
         return X.reshape(n_samples, -1), Y.reshape(n_samples, -1)
@@ -74,11 +69,6 @@ class DensityFamily(Family):
         -------
         ndarray of shape (...)
             The log ratio in nats.
-
-        Raises
-        ------
-        ValueError
-            If ``X`` or ``Y`` has another number of columns than the samples.
         """
         x, y, both = self._log_densities(X, Y)
         return both - x - y

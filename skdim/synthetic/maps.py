@@ -25,16 +25,11 @@ def signed_power(X: npt.ArrayLike, exponent: float) -> Array:
     X : array-like of shape (n, d)
         Points.
     exponent : float
-        p, positive. Above 1 it lengthens the tails.
+        p, which must be positive. Above 1 it lengthens the tails.
 
     Returns
     -------
     ndarray of shape (n, d)
-
-    Raises
-    ------
-    ValueError
-        If ``exponent`` is not positive.
 
     Examples
     --------
@@ -57,16 +52,11 @@ def wiggly(X: npt.ArrayLike, waves: Sequence[tuple[float, float, float]]) -> Arr
     X : array-like of shape (n, d)
         Points.
     waves : sequence of tuple (amplitude, frequency, phase)
-        The waves.
+        The waves. Their slopes |a f| must add up to less than 1.
 
     Returns
     -------
     ndarray of shape (n, d)
-
-    Raises
-    ------
-    ValueError
-        If the slopes |a f| add up to 1 or more.
 
     Examples
     --------
@@ -89,19 +79,14 @@ def mixture_quantile(U: npt.ArrayLike, weights: npt.ArrayLike, means: npt.ArrayL
     Parameters
     ----------
     U : array-like of shape (n, d)
-        Numbers in (0, 1).
+        Numbers in [0, 1].
     weights, means : array-like of shape (k,)
-        Weights of the components, positive, with sum 1, and their means.
+        Weights of the components, which must be positive with sum 1, and their means.
 
     Returns
     -------
     ndarray of shape (n, d)
         The quantiles, to 1e-14 of their range; 0 and 1 give finite numbers 8 to 10 beyond the outer means.
-
-    Raises
-    ------
-    ValueError
-        If ``weights`` are not positive with sum 1, or ``means`` has another length.
 
     Examples
     --------
@@ -136,11 +121,6 @@ def swiss_roll(U: npt.ArrayLike) -> Array:
     ndarray of shape (n, 2)
         Points on the curve, whose radius gives u back.
 
-    Raises
-    ------
-    ValueError
-        If ``U`` does not have one column.
-
     Examples
     --------
     >>> from skdim.synthetic import swiss_roll
@@ -166,18 +146,13 @@ def spiral(X: npt.ArrayLike, plane: tuple[int, int], speed: float = 1.0) -> Arra
     X : array-like of shape (n, d)
         Points, d of at least 2.
     plane : tuple of int
-        The axes i and j.
+        The axes i and j, which must differ.
     speed : float, default=1.0
         s, in radians for each unit of squared distance.
 
     Returns
     -------
     ndarray of shape (n, d)
-
-    Raises
-    ------
-    ValueError
-        If ``plane`` does not name two axes of ``X``.
 
     Examples
     --------

@@ -26,9 +26,9 @@ class GaussianMixture(DensityFamily):
     Parameters
     ----------
     weights : array-like of shape (k,)
-        Positive, with sum 1.
+        Weights of the components, which must be positive with sum 1.
     means : array-like of shape (k, dim_x + dim_y)
-        Means of the components.
+        Their means.
     covariances : array-like of shape (k, dim_x + dim_y, dim_x + dim_y)
         Their covariances, positive definite.
     dim_x : int

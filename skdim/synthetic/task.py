@@ -94,11 +94,6 @@ def independent_blocks(name: str, tasks: Sequence[Task]) -> Task:
     tasks : sequence of Task
         The blocks, at least one.
 
-    Raises
-    ------
-    ValueError
-        If there is no block.
-
     Examples
     --------
     >>> from skdim.synthetic import BEYOND_NORMAL, independent_blocks

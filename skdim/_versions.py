@@ -34,6 +34,8 @@ def show_versions() -> None:
     System:
         python: 3...
     """
+    devices = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    devices += ["mps"] * torch.backends.mps.is_available()
     sections: dict[str, dict[str, str | None]] = {
         "System": {
             "python": sys.version.replace("\n", " "),
@@ -43,7 +45,7 @@ def show_versions() -> None:
         "Python dependencies": {name: _version(name) for name in ("scikit-deepinfomax", *_DEPENDENCIES)},
         "torch": {
             "threads": f"{torch.get_num_threads()} within an operation, {torch.get_num_interop_threads()} between",
-            "devices": ", ".join(["cpu", *_accelerators()]),
+            "devices": ", ".join(["cpu", *devices]),
         },
     }
     for title, entries in sections.items():
@@ -56,8 +58,3 @@ def show_versions() -> None:
             f"\nClash: scikit-dimension {clash} is installed and imports as skdim, as scikit-deepinfomax does. "
             "Use separate environments, and reinstall the one you keep."
         )
-
-
-def _accelerators() -> list[str]:
-    devices = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
-    return devices + ["mps"] * torch.backends.mps.is_available()

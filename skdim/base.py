@@ -54,7 +54,6 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Training samples, at least two; see the class for the shapes of images and sequences.
         y : Ignored
-            Accepted for scikit-learn's API.
 
         Returns
         -------
@@ -214,7 +213,6 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Samples of the fitted shape, at least two.
         y : Ignored
-            Accepted for scikit-learn's API.
 
         Returns
         -------

@@ -72,15 +72,9 @@ def load_mnist(data_home: str | os.PathLike[str] | None = None) -> Bunch:
 
     Examples
     --------
-    >>> import tempfile
-    >>> import numpy as np
     >>> from skdim.datasets import load_mnist
-    >>> X, y = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.savez(f"{folder}/mnist.npz", X_train=X, y_train=y, X_test=X[:2], y_test=y[:2])
-    ...     mnist = load_mnist(folder)
-    >>> mnist.X_train.shape, mnist.y_test.tolist()
-    ((5, 28, 28), [0, 1])
+    >>> load_mnist().X_train.shape  # doctest: +SKIP
+    (60000, 28, 28)
     """
     return _load(_MNIST, data_home)
 

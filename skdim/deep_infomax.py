@@ -20,21 +20,9 @@ from skdim.inputs.samples import Standardizer
 from skdim.nn.adapt import Encoder
 from skdim.nn.critics import CRITICS, Separable, choose_critic
 from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder, takes_sequences
-from skdim.nn.objectives import (
-    PRIOR_METHODS,
-    PRIORS,
-    AdditiveNoise,
-    DeepInfoMax,
-    GaussianPosterior,
-    Noise,
-    NormalizedCode,
-    NormalPrior,
-    Objective,
-    PosteriorInfoMax,
-    Prior,
-    PriorMatching,
-    build_terms,
-)
+from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
+from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
+from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
 
 __all__ = ["DeepInfoMaxTransformer"]
 
@@ -138,14 +126,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     comparable. More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a
     classifier.
 
-    With ``posterior`` the information is bounded on both sides, if the samples of a batch are independent [5]_ (Section 2.5):
-
-    .. math::
-
-        E[I_{TNCE}] \le I(X; Y) \le E[I_{L1Out}], \qquad
-        TC(Y) = \sum_i I(X; Y_i) - I(X; Y) \le E\Bigl[\sum_i I_{L1Out}(X; Y_i) - I_{TNCE}(X; Y)\Bigr]
-
-    TNCE is at most log K for a batch of K samples. If I(X; Y) is large, L1Out and the total correlation are overestimates.
+    With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below and L1Out from above, if the
+    samples of a batch are independent [5]_ (Section 2.5). If I(X; Y) is large, L1Out and the total correlation are
+    overestimates.
 
     References
     ----------
@@ -166,12 +149,6 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     (1797, 16)
     >>> round(dim.score(X), 1)                                                # of log 256 = 5.5 nats at most
     0.2
-
-    A stochastic code has bounds on both sides:
-
-    >>> dim = DeepInfoMaxTransformer(n_components=4, posterior="gaussian", max_iter=2, random_state=0).fit(X)
-    >>> 0 < dim.lower_bound_ < dim.upper_bound_
-    True
     """
 
     def __init__(

@@ -231,7 +231,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or list of arrays
             Training samples, at least two; see the class for views. A list has one array for each view.
         y : Ignored
-            Accepted for scikit-learn's API.
         groups : array-like of shape (n_samples,), default=None
             The group of each sample, with ``negatives="same_group"`` only.
 
@@ -333,15 +332,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return the names of the features, such as "top_0": the name of the view, or "mean", with a number.
 
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Checked against the names of columns in ``fit``, and otherwise ignored.
-
-        Returns
-        -------
-        names : ndarray of str of shape (n_features_out,)
-            The names.
+        ``input_features`` are checked against the names of columns in ``fit``, and otherwise ignored.
         """
         check_is_fitted(self)
         check_feature_names_in(self, input_features, generate_names=False)

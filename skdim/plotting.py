@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -105,13 +106,12 @@ class LossCurveDisplay:
             look_up("term", term, recorded)
         networks = dict.fromkeys(row.get("network") for row in history)
         curves, units_of_curves = {}, {}
-        for term in terms:
-            for name in (name for name in (term, f"valid_{term}") if name in names):
-                for network in networks:
-                    curve = name if len(networks) == 1 else f"{name}, network {network}"
-                    of_network = [row if row.get("network") == network else {} for row in history]
-                    curves[curve] = [row.get(name, np.nan) for row in of_network]
-                    units_of_curves[curve] = units.get(term, "loss")
+        for term, prefix, network in itertools.product(terms, ("", "valid_"), networks):
+            if (name := f"{prefix}{term}") in names:
+                curve = name if len(networks) == 1 else f"{name}, network {network}"
+                of_network = [row if row.get("network") == network else {} for row in history]
+                curves[curve] = [row.get(name, np.nan) for row in of_network]
+                units_of_curves[curve] = units.get(term, "loss")
         return cls(curves=curves, units=units_of_curves).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> LossCurveDisplay:

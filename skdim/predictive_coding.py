@@ -206,7 +206,6 @@ class CPCTransformer(InfoMaxTransformer):
         X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
             Training samples, at least two; see the class for images.
         y : Ignored
-            Accepted for scikit-learn's API.
         lengths : array-like of int of shape (n_samples,), default=None
             Length of each sequence, beyond which X is padding and has no influence. With None there is no padding.
 

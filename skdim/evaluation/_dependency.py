@@ -111,11 +111,6 @@ def neural_dependency(
     DependencyResult
         Value, interval, kind and the Gaussian part.
 
-    Raises
-    ------
-    ValueError, TypeError, RuntimeError
-        If a parameter is invalid, Z is not a finite array of at least 20 rows, or torchrun started several processes.
-
     Warns
     -----
     ConstantInputWarning

@@ -40,7 +40,7 @@ def effective_rank(Z: Any, *, center: bool = False) -> float:
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features.
+        Features, which must not all be 0.
     center : bool, default=False
         Whether to subtract the mean first. Without it, a mean far from 0 counts as one large direction.
 
@@ -48,11 +48,6 @@ def effective_rank(Z: Any, *, center: bool = False) -> float:
     -------
     float
         From 1, if all rows are multiples of one row, to min(n_samples, n_features), if all singular values are equal.
-
-    Raises
-    ------
-    ValueError
-        If Z is not a finite array (n, d), or holds only zeros.
 
     Examples
     --------
@@ -81,7 +76,7 @@ def alignment(Z_a: Any, Z_b: Any, *, alpha: float = 2.0) -> float:
     Parameters
     ----------
     Z_a, Z_b : array-like of shape (n_samples, n_features)
-        Features of two views; row i of both belongs to the same sample.
+        Features of two views of the same samples. A row must not be 0.
     alpha : float, default=2
         Power of the distance.
 
@@ -89,11 +84,6 @@ def alignment(Z_a: Any, Z_b: Any, *, alpha: float = 2.0) -> float:
     -------
     float
         Between 0, where all pairs agree in direction, and 2 to the power of alpha.
-
-    Raises
-    ------
-    ValueError
-        If the features are not finite arrays of equal shape, or a row is 0 and has no direction.
 
     Examples
     --------
@@ -118,7 +108,7 @@ def uniformity(Z: Any, *, t: float = 2.0) -> float:
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features; 10,000 rows take about a second.
+        Features of at least two samples. A row must not be 0; 10,000 rows take about a second.
     t : float, default=2
         Inverse width of the kernel.
 
@@ -126,11 +116,6 @@ def uniformity(Z: Any, *, t: float = 2.0) -> float:
     -------
     float
         At most 0, for rows of the same direction, and above -4 t.
-
-    Raises
-    ------
-    ValueError
-        If Z is not a finite array of at least two rows, or a row is 0 and has no direction.
 
     Examples
     --------

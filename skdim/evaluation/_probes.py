@@ -244,7 +244,8 @@ def probe_ladder(
     Z, y, Z_test, y_test
         As in :func:`linear_probe`.
     rungs : dict, sequence of str or None, default=None
-        Classifiers with ``predict_proba`` by name, or some of these names; None is all of them.
+        Classifiers with ``predict_proba`` by name, or some of these names; None is all of them. A classifier that gives
+        probability 0 to a held-out label causes an :class:`~skdim.exceptions.InfiniteLossWarning`.
 
         - "constant": the frequencies of the labels,
         - "linear": the classifier of :func:`linear_probe`,
@@ -261,17 +262,6 @@ def probe_ladder(
     -------
     LadderResult
         Accuracy, log-loss, V-information and its interval for each rung.
-
-    Raises
-    ------
-    ValueError, TypeError, RuntimeError
-        As :func:`linear_probe`; if a rung is unknown or is no classifier with ``predict_proba``; or if a network would be
-        trained in one of several processes that torchrun started.
-
-    Warns
-    -----
-    InfiniteLossWarning
-        If one of your classifiers gives probability 0 to a held-out label.
 
     Examples
     --------

@@ -95,7 +95,7 @@ def reconstruction_similarity(
     Z : array-like of shape (n_samples, n_features)
         Features.
     X : array-like of shape (n_samples, H, W), (n_samples, C, H, W) or (n_samples, n_values)
-        Their images.
+        Their images, of at least 3 pixels a side.
     Z_test, X_test : array-like, default=None
         Held-out rows. None holds out a part of Z and X.
     input_shape : tuple of int, default=None
@@ -115,12 +115,6 @@ def reconstruction_similarity(
     -------
     ReconstructionResult
         MS-SSIM and squared error of each held-out image, number of scales and window.
-
-    Raises
-    ------
-    ValueError, TypeError, ImportError, RuntimeError
-        If a parameter is invalid, features or images are not finite or differ in number, X holds no images of 3 pixels a side
-        or a single value, torchmetrics is not installed, or torchrun started several processes.
 
     Examples
     --------

@@ -175,9 +175,9 @@ class SharedNoise(Family):
 class StudentT(DensityFamily):
     r"""Gaussian vectors z, each divided by a random scale that X and Y share, which makes them dependent.
 
-    .. math:: (x, y) = \frac{z}{\sqrt{s / \nu}}, \quad z \sim N(0, \Sigma), \quad s \sim \chi^2_\nu
-
     .. math::
+
+        (x, y) = \frac{z}{\sqrt{s / \nu}}, \quad z \sim N(0, \Sigma), \quad s \sim \chi^2_\nu
 
         I(X; Y) = \frac12 \log \frac{\det \Sigma_X \det \Sigma_Y}{\det \Sigma}
         + g(d_X) + g(d_Y) - g(d_X + d_Y) - g(0), \quad

@@ -1,7 +1,8 @@
 """Invertible maps: they change the marginals and the geometry of X or Y, and keep I(X; Y).
 
-Every map takes an array (n, d) and returns a new one. Use ``numpy.arcsinh``, ``numpy.exp`` and ``scipy.special.ndtr``, from
-normal to uniform marginals, as maps too. Theorem 2.1 of Beyond Normal proves that maps keep the mutual information.
+Every map takes an array (n, d) and returns a new one, of this shape if nothing else is said. Use ``numpy.arcsinh``,
+``numpy.exp`` and ``scipy.special.ndtr``, from normal to uniform marginals, as maps too. Theorem 2.1 of Beyond Normal proves
+that maps keep the mutual information.
 """
 
 from __future__ import annotations
@@ -27,10 +28,6 @@ def signed_power(X: npt.ArrayLike, exponent: float) -> Array:
     exponent : float
         p, which must be positive. Above 1 it lengthens the tails.
 
-    Returns
-    -------
-    ndarray of shape (n, d)
-
     Examples
     --------
     >>> from skdim.synthetic import signed_power
@@ -53,10 +50,6 @@ def wiggly(X: npt.ArrayLike, waves: Sequence[tuple[float, float, float]]) -> Arr
         Points.
     waves : sequence of tuple (amplitude, frequency, phase)
         The waves. Their slopes |a f| must add up to less than 1.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
 
     Examples
     --------
@@ -149,10 +142,6 @@ def spiral(X: npt.ArrayLike, plane: tuple[int, int], speed: float = 1.0) -> Arra
         The axes i and j, which must differ.
     speed : float, default=1.0
         s, in radians for each unit of squared distance.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
 
     Examples
     --------

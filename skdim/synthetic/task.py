@@ -59,7 +59,7 @@ class Task:
         name : str
             Name of the new task.
         map_x, map_y : callable or None, default=None
-            Invertible maps from (n, d) to (n, e), such as those of this package; None keeps X or Y.
+            Invertible maps from (n, d) to (n, e); None keeps X or Y.
 
         Examples
         --------

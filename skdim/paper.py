@@ -1,9 +1,4 @@
-"""The paper's settings.
-
-References
-----------
-.. [1] Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019.
-"""
+"""Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019: its settings."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class Layout:
         return found
 
     def split(self, X: Tensor, selections: Sequence[slice | Tensor] | None = None) -> list[Tensor]:
-        """Return the views (n, ...) of standardised samples (n, n_columns); :meth:`selections` on the device of X are faster."""
+        """Return the views (n, ...) of standardised samples (n, n_columns); ``selections`` may be on the device of X."""
         selections = self.selections() if selections is None else selections
         return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(selections, self.shapes, strict=True)]
 

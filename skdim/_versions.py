@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-__all__ = ["show_versions"]
-
 _REQUIRED = ("scikit-learn", "torch", "skorch", "numpy", "scipy", "joblib")
 _DEPENDENCIES = (*_REQUIRED, "pandas", "polars", "matplotlib", "rich", "skops")
 

@@ -28,8 +28,6 @@ from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
 from skdim.training.trainer import History, held_out_values
 
-__all__ = ["BaseInfoMax", "InfoMaxTransformer"]
-
 
 class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     """The fit loop, validation and state; a subclass holds the parameters and builds the objective from them."""
@@ -242,8 +240,8 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns
         -------
         parts : dict of str to float
-            "loss", and the values of the training bounds in nats, by the names of ``history_``: means over batches of
-            ``batch_size`` samples in order, with the views and the noise of a fixed seed.
+            "loss" and the training bounds in nats, by the names of ``history_``: means over batches of ``batch_size`` samples
+            in order, with views and noise of a fixed seed.
         """
         check_is_fitted(self)
         samples = self._samples(X, self._learner.device, {}, reset=False, min_samples=2)
@@ -269,7 +267,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return self.objective_.get_submodule("encoder")
 
     def standardized(self, X: Any) -> Tensor:
-        """Return samples as the fitted encoder takes them.
+        """Return samples as the fitted encoder takes them, on its device.
 
         Parameters
         ----------
@@ -279,7 +277,6 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns
         -------
         Tensor of float32 of shape (n_samples, ...)
-            Standardised samples, on the device of the fitted network.
         """
         check_is_fitted(self)
         samples = self._samples(X, self._learner.device, {}, reset=False)

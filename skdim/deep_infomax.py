@@ -24,15 +24,13 @@ from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_
 from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
 
-__all__ = ["DeepInfoMaxTransformer"]
-
 
 @documented
 class DeepInfoMaxTransformer(InfoMaxTransformer):
     r"""Learn representations by maximising mutual information between an input and its local features.
 
-    An encoder maps each input to local features :math:`C_p` at M x M locations p, and to a global code Y. Training maximises,
-    over the encoder, the critics and with a discriminator for the prior [1]_ (Eq. 8),
+    An encoder maps each input to local features :math:`C_p` at M x M locations p, and to a global code Y. Training maximises
+    over the encoder and the critics, with a discriminator for the prior (Eq. 8 of [1]_),
 
     .. math::
 
@@ -57,8 +55,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     code_weight : float or "auto", default="auto"
         Weight of I(Y^a; Y^b). "auto" is 1 with ``augment`` if the global or the local weight is positive, else 0.
     total_correlation_weight : float, default=0.0
-        Weight of the penalty sum_i L1Out(X; Y_i) - TNCE(X; Y), which makes the components of Y independent of each other. It
-        requires ``posterior``.
+        Weight of the penalty sum_i L1Out(X; Y_i) - TNCE(X; Y), which makes the components independent. Requires ``posterior``.
     estimator : {"infonce", "jsd", "dv", "nwj", "alpha"} or Bound, default="infonce"
         The MI estimator, as a name or an object such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`. With ``posterior`` it
         serves the local and the code term.
@@ -122,9 +119,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     ``score`` is the InfoNCE lower bound in nats at K = min(n_samples, 256), of the input without augmentation: the mean over
     the locations p of the bound of (C_p, Y), with location p of the other samples as negatives, plus the bound of (C, Y) if
     the global weight is positive, or TNCE with ``posterior``. Terms without weight are left out; if only the code term has
-    weight, two views are scored. Views and noise come from a fixed seed. Scores of different estimators and critics are
-    comparable. More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a
-    classifier.
+    weight, two views are scored. Views and noise come from a fixed seed. Values compare over ``estimator`` and ``critic``.
+    More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier.
 
     With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below and L1Out from above, if the
     samples of a batch are independent [5]_ (Section 2.5). If I(X; Y) is large, L1Out and the total correlation are
@@ -285,13 +281,10 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         method = f"prior_method={self.prior_method!r}"
         if self.prior_weight > 0:
             raise ValueError(
-                f"prior_weight={self.prior_weight!r} weighs a discriminator, and {method} has none: set prior_weight=0; the "
-                "noise is there without a weight."
+                f"prior_weight={self.prior_weight!r} weighs a discriminator, and {method} has none: set it to 0."
             )
         if self.prior not in ("normal", NormalPrior()):
-            raise ValueError(
-                f"{method} makes codes normal, without a discriminator to configure: set prior='normal', got {self.prior!r}."
-            )
+            raise ValueError(f"{method} makes codes normal: set prior='normal', got {self.prior!r}.")
         if self.posterior is not None:
             raise ValueError(
                 f"{method} and posterior={self.posterior!r} both say what noise the code has: set posterior=None or "

@@ -31,15 +31,13 @@ from skdim.nn.views import build_view_encoders, check_view_encoders, sequences_a
 from skdim.training.distributed import several
 from skdim.training.inference import encode
 
-__all__ = ["MultiViewInfoMaxTransformer"]
-
 
 @documented
 class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     r"""Learn representations by maximising mutual information between views of a sample.
 
     Views :math:`X_a` are parts of a sample, such as the halves of an image or groups of columns. Each has an encoder
-    :math:`g_a`. Training maximises, over the encoders and the critics and in nats,
+    :math:`g_a`. Training maximises over the encoders and the critics, in nats,
 
     .. math:: \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
@@ -122,10 +120,9 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     of the anchor, for any ``graph``, ``estimator`` and ``negatives``. Critics of pairs outside the graph do not change the
     codes. More information is not better features [1]_: choose parameters by a search over a ``Pipeline`` with a classifier.
 
-    If a row lacks a view, its columns of ``output="concat"`` are NaN, and "mean" averages over the others.
-
-    Searches and cross-validation split arrays and not lists of them: put the views side by side in one 2-D array, and name
-    groups of its columns.
+    If a row lacks a view, its columns of ``output="concat"`` are NaN, and "mean" averages over the others. Searches and
+    cross-validation split arrays and not lists of them: put the views side by side in one 2-D array, and name groups of its
+    columns.
 
     References
     ----------
@@ -244,11 +241,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         ValueError, TypeError, DivergenceError
             If a parameter, ``X`` or ``groups`` is invalid, or training leaves the range of float32. The estimator is left
             unchanged.
-
-        Warns
-        -----
-        NotABoundWarning
-            If ``negatives`` are not the batch.
         """
         return self._fit(X, y, groups=groups)
 

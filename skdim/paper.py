@@ -10,8 +10,6 @@ from skdim.nn.critics import Concat, Separable
 from skdim.nn.encoders import Conv
 from skdim.nn.objectives import UniformPrior
 
-__all__ = ["PAPER"]
-
 _PAPER = {
     "n_components": 64,
     "augment": None,

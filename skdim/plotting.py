@@ -71,7 +71,7 @@ class LossCurveDisplay:
         ax: Axes | None = None,
         line_kw: Mapping[str, Any] | None = None,
     ) -> LossCurveDisplay:
-        """Draw what ``history_`` of a fitted estimator records.
+        """Draw what ``history_`` of a fitted estimator records, and return the display.
 
         Parameters
         ----------
@@ -83,10 +83,6 @@ class LossCurveDisplay:
             Axes to draw on; None makes a new figure.
         line_kw : dict, default=None
             Keyword arguments for every call of :meth:`matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        LossCurveDisplay
 
         Raises
         ------
@@ -198,7 +194,7 @@ class EmbeddingDisplay:
         ax: Axes | None = None,
         scatter_kw: Mapping[str, Any] | None = None,
     ) -> EmbeddingDisplay:
-        """Transform ``X`` and draw the first two principal components of the features.
+        """Transform ``X``, draw the first two principal components of the features, and return the display.
 
         Parameters
         ----------
@@ -212,10 +208,6 @@ class EmbeddingDisplay:
             Axes to draw on; None makes a new figure.
         scatter_kw : dict, default=None
             Keyword arguments for every call of :meth:`matplotlib.axes.Axes.scatter`.
-
-        Returns
-        -------
-        EmbeddingDisplay
 
         Raises
         ------

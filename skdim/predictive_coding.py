@@ -23,8 +23,6 @@ from skdim.nn.objectives import Objective
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive, steps_allowed
 from skdim.training.inference import encode
 
-__all__ = ["CPCTransformer"]
-
 
 @documented
 class CPCTransformer(InfoMaxTransformer):

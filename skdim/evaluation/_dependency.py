@@ -92,7 +92,8 @@ def neural_dependency(
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features, at least 20 independent rows. Ties are broken at random, which leaves total correlation unchanged.
+        Features, at least 20 independent rows. Ties are broken at random, which leaves total correlation unchanged. If fewer
+        than two columns vary, the value is 0, with a :class:`~skdim.exceptions.ConstantInputWarning`.
     reference : "gaussian" or None, default="gaussian"
         With None q has independent columns, as in the paper.
     hidden_layer_sizes : tuple of int, default=(256, 128)
@@ -110,11 +111,6 @@ def neural_dependency(
     -------
     DependencyResult
         Value, interval, kind and the Gaussian part.
-
-    Warns
-    -----
-    ConstantInputWarning
-        If fewer than two columns vary: the total correlation is 0.
 
     Examples
     --------

@@ -186,14 +186,14 @@ def linear_probe(
     return ProbeResult(np.array([budget or len(parts.y) for budget in budgets]), *measured)
 
 
-def _budgets(n_labels: Any) -> list[int | None]:
-    given = [n_labels] if n_labels is None or isinstance(n_labels, Integral) else list(n_labels)
-    if not given:
+def _budgets(n_labels: Any) -> list[Any]:
+    budgets = [n_labels] if n_labels is None or isinstance(n_labels, Integral) else list(n_labels)
+    if not budgets:
         raise ValueError("n_labels is empty; give numbers of labels, or None for all.")
-    for budget in given:
+    for budget in budgets:
         if budget is not None:
             check_size("n_labels", budget)
-    return [None if budget is None else int(budget) for budget in given]
+    return budgets
 
 
 def _balanced_order(y: npt.NDArray[Any], rng: np.random.Generator) -> Rows:

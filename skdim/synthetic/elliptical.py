@@ -134,7 +134,7 @@ class GaussianPairs(DensityFamily):
 
 @dataclass(frozen=True)
 class SharedNoise(Family):
-    r"""Pairs whose rows within a batch are *dependent*: they share a noise Z drawn once for the batch.
+    r"""Pairs whose rows within a batch are dependent: they share a noise Z that is drawn once for the batch.
 
     .. math:: (x_i, y_i) = Z + \varepsilon_i
 

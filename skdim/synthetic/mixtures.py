@@ -20,8 +20,9 @@ class GaussianMixture(DensityFamily):
 
     .. math:: p(x, y) = \sum_k w_k \, N(x, y; \mu_k, \Sigma_k)
 
-    If X and Y have one column each, the mutual information is the integral of p(x, y) times the log ratio on a grid, to about
-    1e-9 nats. In more dimensions, average ``log_ratio`` over many samples.
+    If X and Y have one column each, ``mutual_information`` is the integral of p(x, y) times the log ratio on a grid, to about
+    1e-9 nats. In more dimensions and with very narrow components it raises a ValueError: average ``log_ratio`` over many
+    samples.
 
     Parameters
     ----------
@@ -33,11 +34,6 @@ class GaussianMixture(DensityFamily):
         Their covariances, positive definite.
     dim_x : int
         Number of dimensions that belong to X.
-
-    Raises
-    ------
-    ValueError
-        If a parameter is invalid; from ``mutual_information``, if the components are not bivariate or too narrow for a grid.
 
     Examples
     --------

@@ -31,9 +31,10 @@ class Task:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skdim.synthetic import AdditiveUniform, Task
-    >>> Task.of("noisy", AdditiveUniform(0.25))
-    Task(name='noisy', dim_x=1, dim_y=1, mutual_information=0.9431...)
+    >>> Task.of("noisy", AdditiveUniform(0.25)).mapped("lognoisy", np.exp)
+    Task(name='lognoisy', dim_x=1, dim_y=1, mutual_information=0.9431...)
     """
 
     name: str
@@ -60,13 +61,6 @@ class Task:
             Name of the new task.
         map_x, map_y : callable or None, default=None
             Invertible maps from (n, d) to (n, e); None keeps X or Y.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skdim.synthetic import BEYOND_NORMAL
-        >>> BEYOND_NORMAL["1v1-normal-0.75"].mapped("lognormal", np.exp, np.exp)
-        Task(name='lognormal', dim_x=1, dim_y=1, mutual_information=0.41333928659223...)
         """
         sampler = partial(_sample_mapped, self.sampler, map_x or np.asarray, map_y or np.asarray)
         return _task(name, self.mutual_information, sampler)

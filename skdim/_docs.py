@@ -33,7 +33,7 @@ PARAMETERS = """\
         Precision of the encoder in training; critics, bounds, ``transform`` and ``score`` are in float32. "auto" is "bfloat16"
         on CUDA devices that multiply in it, else "float32".
     compile : bool, default=False
-        Whether torch.compile translates the encoder for training. It takes about a minute, and on CPUs a C++ compiler.
+        Whether torch.compile translates the encoder for training. It takes seconds to a minute, and on CPUs a C++ compiler.
     random_state : int, RandomState instance or None, default=None
         An int gives reproducible bits on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0

@@ -132,14 +132,14 @@ def test_the_walk_sees_every_form_of_import(tmp_path):
     path = tmp_path / "module.py"
     path.write_text(
         "import matplotlib.pyplot as plt\n"
-        "from skdim import bounds, views\n"
+        "from skdim import bounds, inputs\n"
         "if TYPE_CHECKING:\n    import pandas\n"
         "def f():\n    from skdim.nn.critics import Inner\n"
     )
     assert list(imports(path)) == [
         ("matplotlib.pyplot", False),
         ("skdim.bounds", False),
-        ("skdim.views", False),
+        ("skdim.inputs", False),
         ("skdim.nn.critics", True),
     ]
 

@@ -13,6 +13,7 @@ from code_blocks import blocks
 from helpers import LABELS, images
 from sklearn.base import clone
 
+import skdim
 from skdim import DeepInfoMaxTransformer
 from skdim.nn.encoders import Conv
 
@@ -34,7 +35,8 @@ def test_the_listings_run(tmp_path, monkeypatch):
     np.save("images.npy", images(300))
     # One epoch of a small network in the default's place.
     small = functools.partial(DeepInfoMaxTransformer, 8, encoder=Conv(channels=(8, 16, 16)), max_iter=1)
-    names = {"np": np, "DeepInfoMaxTransformer": small, "parts": np.split(images(300), 3)}
+    monkeypatch.setattr(skdim, "DeepInfoMaxTransformer", small)
+    names = {}
     labelled = names["X_labelled"], names["y_labelled"] = images(200), LABELS[:200]
     try:
         for block in listings(is_script=False):

@@ -43,7 +43,7 @@ class Logistic(LogisticRegression):
     """Logistic regression with probabilities that are never 0."""
 
     def predict_proba(self, X: npt.NDArray[Any]) -> Array:
-        # Scikit-learn's reach 0 at logits of 103 in float32, and of 37 for two labels, where the first has 1 - q.
+        # scikit-learn's reach 0 at a logit of 103 in float32. With two labels they do at 37, where the first has 1 - q.
         logits = self.decision_function(np.asarray(X, dtype=np.float64))
         if logits.ndim == 1:  # of the second label, against the first
             logits = np.column_stack([np.zeros_like(logits), logits])

@@ -32,9 +32,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     A critic f(x, y) is trained under a variational bound [1]_, and evaluated on other rows. Columns become normal scores, which
     changes no information, and the critic starts from the closed form of Gaussian variables. Dependent rows void every bound.
 
-    If a side has only discrete columns, a classifier replaces the critic, and :math:`I = H(y) - E[-\log q(y \mid x)]`. If both
-    sides have only discrete columns, their combinations are counted. ``estimator`` and ``critic`` then have no effect. Read
-    more in the :doc:`user guide </user_guide>`.
+    If a side has only discrete columns, and their combinations recur, a classifier replaces the critic, and
+    :math:`I = H(y) - E[-\log q(y \mid x)]`. If both sides are such, their combinations are counted. ``estimator`` and ``critic``
+    then have no effect. Read more in the :doc:`user guide </user_guide>`.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     discrete_ : tuple of ndarray of bool
         Which columns of X, and of y, are discrete.
     history_ : list of dict
-        For each epoch of each network "epoch", "network", "loss" and "valid_loss".
+        For each epoch of each network "epoch", "network" and "loss", and "valid_loss" in the epochs that are judged.
     n_iter_, device_ : int, str
         Epochs of all networks together, and where the networks are.
     n_features_in_, feature_names_in_ : int, ndarray of str

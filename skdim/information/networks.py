@@ -27,7 +27,7 @@ Pair: TypeAlias = tuple[Tensor, Tensor]
 HIDDEN_JOINT = (64, 64, 64)
 #: Width of the separable networks' embeddings.
 WIDTH = 64
-#: Critics by name.
+#: Critics by name. Here "separable" learns its scale and "concat" is smaller.
 NAMED = CRITICS | {"separable": Separable(WIDTH, HIDDEN, temperature=None), "concat": Concat(HIDDEN_JOINT[:2])}
 #: Kinds of networks that score all pairs one by one.
 ONE_BY_ONE = ("joint", "named")

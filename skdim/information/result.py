@@ -27,7 +27,7 @@ from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model, R
 N_PERMUTATIONS = 199
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
-#: Rows below which nothing can be learned, and nats that a bound loses with a quarter of the rows: more give a warning.
+#: Limits of warnings: fewer rows than this, or a bound that loses more nats than this with a quarter of the rows.
 FEW_ROWS, SATURATED = 100, 0.05
 #: Further limits: share of duplicated rows; marginal pairs, by row, that the mean of e^f rests on; nats of standard error.
 DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5

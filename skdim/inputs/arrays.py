@@ -22,12 +22,12 @@ Rows = npt.NDArray[np.int64]
 BLOCK_BYTES, BUFFER_BYTES = 2**20, 2**26
 #: Rows that are read at once in a pass over a whole array.
 ROWS_AT_ONCE = 1024
-#: Blocks of a buffer, where the source's own chunks are large.
+#: Fewest blocks of a buffer, however large the source's chunks are.
 LEAST_BLOCKS = 2
 
 
 class Stored:
-    """Samples outside memory that are indexed by rows as an array is; ``empty`` (0, ...) has the shape and dtype of all."""
+    """Samples outside memory, indexed by rows like an array; ``empty`` (0, ...) carries their shape and dtype."""
 
     def __init__(self, source: Any, empty: Array, n: int) -> None:
         self.source = source
@@ -210,7 +210,7 @@ def is_stored(X: Any) -> bool:
     """
     if isinstance(X, (Stored, Dataset)):
         return True
-    # Arrays of other libraries, which are in memory, sparse matrices, and classes.
+    # Not stored, though they have the attributes: arrays in memory of any library, sparse matrices, and classes.
     if isinstance(X, (np.ndarray, Tensor, type)) or any(
         hasattr(X, name) for name in ("__array_interface__", "__dlpack__", "toarray")
     ):

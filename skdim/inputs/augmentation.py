@@ -38,7 +38,7 @@ __all__ = [
     "sample_uniform",
 ]
 
-#: Seed of the views, and of the codes' noise, that held-out bounds and scores are taken on.
+#: Seed of the views and of the noise of codes in held-out bounds and scores.
 EVALUATION_SEED = 0
 #: The Weyl increment of SplitMix64 [1]_.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

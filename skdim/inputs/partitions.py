@@ -144,8 +144,8 @@ class Shift(Configured):
     Parameters
     ----------
     steps : int or None, default=None
-        How much later; None is a quarter of the length. With less than half of it the views overlap: what they share is known
-        exactly, the information infinite, and the bound only as informative as its cap.
+        How much later; None is a quarter of the length. If it is less than half of the length, the views share samples: their
+        information is infinite, and the bound shows only its cap.
 
     Examples
     --------

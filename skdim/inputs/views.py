@@ -22,7 +22,7 @@ __all__ = ["check_groups", "check_pairs", "check_views", "rows_from_one_view", "
 
 
 def check_views(views: Any, input_shape: Any) -> None:
-    """Raise a ValueError if the parameter ``views`` is a list, but of no groups of columns."""
+    """Raise a ValueError if ``views`` is a list that does not hold groups of columns."""
     if not isinstance(views, (list, tuple)):
         return
     if not is_group_list(views):

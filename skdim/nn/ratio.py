@@ -30,7 +30,7 @@ N_RADIAL = 8
 SMALLEST_RELEVANCE = 0.03
 #: Factor on the first layer's weights at the start: on standardised inputs, torch's default gives functions too smooth.
 FIRST_GAIN = 2.0
-#: Units that a layer of a critic that scores pairs one by one is taken to have.
+#: Assumed width of a user's critic that scores pairs one by one: it sets how many rows are scored at once.
 WIDTH_OF_NAMED = 128
 #: Fewest rows that the weights of several networks are fitted to, and the largest weight that is accepted.
 FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0

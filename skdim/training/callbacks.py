@@ -72,8 +72,8 @@ class BestEpoch(Callback):
     every : int, default=1
         Epochs between two judgements.
     decay : float or None, default=None
-        Weight of the past in an average of the weights over the steps, which is judged and kept in their place, and so is its
-        start: training that only made things worse leaves the network untrained. None judges the weights themselves.
+        Share of the past in a running average of the weights. The average is judged and kept in place of the weights. Its start
+        is judged too, so bad training leaves the network untrained. None judges the weights themselves.
     """
 
     def __init__(
@@ -139,8 +139,8 @@ class BestEpoch(Callback):
 class EpochTasks(Callback):
     """Epochs as tasks of scikit-learn's callbacks; a callback that returns True ends training after that epoch.
 
-    ``root`` is the callback context of the fit on ``data``, X and y. ``fitted(net)`` returns the attributes of the estimator,
-    were training to end now. ``any_rank`` tells whether its argument is true in any process that trains together.
+    ``root`` is the callback context of the fit on ``data``, X and y. ``fitted(net)`` returns the attributes that the estimator
+    would have if training ended now. ``any_rank`` tells whether its argument is true in any process that trains together.
     """
 
     def __init__(

@@ -72,8 +72,8 @@ def join(device: torch.device) -> Ranks | None:
     if not several():
         return None
     if not dist.is_initialized():
-        # torch's optimizers import it. After the group is there it would hold on to it, so that the group outlived its end, and
-        # its threads the interpreter, which aborts the process once in twenty times.
+        # torch's optimizers import this module. Imported after the group exists, it keeps the group, whose threads then outlive
+        # the interpreter and abort one process in twenty.
         importlib.import_module("torch._dynamo")
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
         atexit.register(_leave)
@@ -131,7 +131,7 @@ def write_once(path: str | Path, write: Callable[[Path], Any]) -> None:
 
 
 class Ranks:
-    """The processes that train together, as one of them sees them, which trains on ``device``."""
+    """The processes that train together, seen from this one, which trains on ``device``."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -139,7 +139,7 @@ class Ranks:
         self.counts = [0] * self.size
 
     def share(self, n: int) -> slice:
-        """Return this rank's part of a batch of ``n`` rows, of which codes are gathered until the next call."""
+        """Return this rank's part of a batch of ``n`` rows; :meth:`gather` collects its codes until the next call."""
         least, more = divmod(n, self.size)
         self.counts = [least + (rank < more) for rank in range(self.size)]
         start = sum(self.counts[: self.rank])
@@ -211,7 +211,7 @@ class Ranks:
 
 
 class _Gather(torch.autograd.Function):
-    """The tensors of all ranks, of ``counts`` rows each; backwards, the own one's gradient times the number of ranks."""
+    """Join the tensors of all ranks, of ``counts`` rows; the gradient is that of the own rows times the number of ranks."""
 
     @staticmethod
     def forward(ctx: Any, X: Tensor, counts: Sequence[int], rank: int) -> tuple[Tensor, ...]:

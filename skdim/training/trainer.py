@@ -177,11 +177,11 @@ class _Net(NeuralNet):
 
     @contextmanager
     def _randomness(self, batch: Batch, step: int) -> Iterator[None]:
-        """Seed torch's global generator for a step of a network that draws from it, as dropout does: the first step tells."""
+        """Seed torch's global generator for a step if the network draws from it, as dropout does; the first step shows it."""
         if not self.draws_globally:
             yield
             return
-        # What a layer draws for one row, it must not draw for another rank's.
+        # Each process has its own seed: rows of different processes get different numbers.
         rank = 0 if self.trainer.ranks is None else self.trainer.ranks.rank
         entropy = [self.batches.seed or 0, self.batches.epoch, step, rank]
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
@@ -205,8 +205,8 @@ class _Net(NeuralNet):
 
     def _keep(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
-            # On the CPU the number: live scalars between the steps' large tensors keep the allocator from joining what is free,
-            # and steps became a fifth slower within an epoch. A GPU's are read at the end, without waiting for each.
+            # On the CPU keep numbers: live scalars between large tensors fragment the memory, and steps became a fifth slower
+            # within an epoch. On a GPU keep tensors: reading each one waits for its step.
             self.values_.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
 
     def record(self, prefix: str, values: dict[str, float]) -> None:

@@ -148,7 +148,7 @@ class DeepInfoMax(Objective):
 
     @property
     def scored_terms(self) -> list[str]:
-        """Names of the terms that :meth:`score` adds up: those with weight, or all if none has; "code" only if it is alone."""
+        """Names of the terms that :meth:`score` adds: those with weight, or all if none has; "code" only if it is the only."""
         names = [name for name, term in self.terms.items() if term.weight > 0] or list(self.terms)
         return [name for name in names if name != "code"] or names
 
@@ -186,7 +186,7 @@ def build_terms(
     """Return the terms of "local", "global" and "code" that have weight, by name.
 
     The first critic is that of the global term, which the code-to-code term shares; the second is that of the local term.
-    ``known``, the term of a known posterior, replaces the global one, without weight too: it reports the bounds.
+    ``known`` is the term of a known posterior: it replaces the global term, also at weight 0, because it reports the bounds.
     """
     width, (n_channels, n_locations) = encoder.n_components, encoder.local_shape
     kinds: dict[str, tuple[type[Term], CriticFactory, int]] = {
@@ -215,8 +215,8 @@ def _with_maps(
     codes: list[AnyCode], maps: Tensor, gather: Callable[[Tensor, int], Tensor], locations: Tensor | None = None
 ) -> list[AnyCode]:
     """Return the codes of the views with their maps of the whole batch, at some locations or at all."""
-    # Places before channels, as convolutions keep them in memory: otherwise the gradient has another layout, which slows
-    # every layer below.
+    # Convolutions keep places before channels in memory. Maps keep that order: another layout of the gradient slows every layer
+    # below.
     maps = maps.transpose(1, 2)
     maps = maps if locations is None else maps.index_select(1, locations)
     of_views = gather(maps, len(codes)).chunk(len(codes))

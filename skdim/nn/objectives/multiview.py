@@ -47,7 +47,7 @@ class PairRows(NamedTuple):
 
 
 def semi_hard(scores: Tensor) -> Tensor:
-    """Return, for each anchor x_i, the scores of a batch of two, the joint sample and one negative: (K, K) -> (2, 2, K).
+    """Return scores (2, 2, K): for each anchor x_i a batch of two, its joint sample and one negative.
 
     The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet [3]_ samples
     within a margin instead.
@@ -66,7 +66,7 @@ class PairInfoMax(CodeInfoMax):
     r"""I(g_a(X_a); g_b(X_b)): the codes of two views, with a choice of negatives and of a target.
 
     With a target t in nats the loss is the matched bound of Tschannen et al. 2020 [1]_, Section 3.4: :math:`|I_{EST} - t|`. Its
-    gradient is that of the loss of the estimator, towards t.
+    gradient is that of the estimator's loss, with the sign that moves the bound towards t.
     """
 
     def __init__(self, bound: Bound, critic: Critic, negatives: str = "batch", target: float | None = None) -> None:

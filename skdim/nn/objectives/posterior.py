@@ -29,8 +29,8 @@ from skdim.nn.gaussian import LOG_2_PI, log_density_of_pairs
 #: Bounds of the variance. Without a floor, gradients grow without end and (y - mean)^2 / variance leaves float32's exact range.
 #: Codes of the normal prior have variance 1 altogether, noise included; a component with more noise says nothing.
 VARIANCE_FLOOR, VARIANCE_CEILING = 1e-4, 1.0
-#: First variance, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. With a narrow one TNCE
-#: is at its cap from the start, and has no gradient.
+#: Start of the variance, 0.33, as a logit: its sigmoid is the place between the logarithms of floor and ceiling. With a narrow
+#: one TNCE is at its cap from the start, and has no gradient.
 START = 2.0
 
 

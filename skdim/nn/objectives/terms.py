@@ -94,8 +94,8 @@ class CodeInfoMax(Term):
 class PosteriorInfoMax(Term):
     """I(X; Y) of a stochastic code by TNCE: the known log p(y | x) is the critic (Poole et al. 2019 [1]_, Section 2.5).
 
-    The code y of one view is scored under the distributions of the other view's inputs; with one view, under its own. Between
-    two views this bounds the information that y has about the other view, and so that about its own.
+    The code y of one view is scored under the distributions of the other view's inputs; with one view, under its own. With two
+    views this bounds the information of y on the other view, and hence that on its own.
 
     Parameters
     ----------

@@ -26,8 +26,8 @@ from tasks import FURTHER
 
 from skdim import mutual_info_features
 from skdim.datasets import load_mnist
-from skdim.discrete import information_gain, is_discrete
 from skdim.exceptions import ConstantInputWarning
+from skdim.information.discrete import information_gain, is_discrete
 from skdim.synthetic import BEYOND_NORMAL
 
 N_PIXEL_ROWS, N_TASK_ROWS, SEEDS = 10_000, (500, 1_000, 4_000), range(3)

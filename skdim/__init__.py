@@ -2,9 +2,8 @@
 
 from skdim._versions import show_versions
 from skdim.deep_infomax import DeepInfoMaxTransformer
-from skdim.feature_scores import mutual_info_features
+from skdim.information import MIEstimator, MIResult, mutual_info_features, mutual_information
 from skdim.multiview import MultiViewInfoMaxTransformer
-from skdim.mutual_information import MIEstimator, MIResult, mutual_information
 from skdim.paper import PAPER
 from skdim.predictive_coding import CPCTransformer
 

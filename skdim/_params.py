@@ -45,7 +45,7 @@ class Configured:
 
 
 def check_sizes(name: str, sizes: object, at_least: int = 0) -> tuple[int, ...]:
-    """Return layer sizes as a tuple of int, or raise a ``ValueError`` that says what came and what is allowed."""
+    """Return layer sizes as a tuple of int, or raise a ``ValueError`` with the value and what is allowed."""
     if isinstance(sizes, (tuple, list)) and len(sizes) >= at_least and all(_is_size(size) for size in sizes):
         return tuple(int(size) for size in sizes)
     raise ValueError(
@@ -64,7 +64,7 @@ def _is_size(size: object) -> bool:
 
 
 def look_up(what: str, name: object, table: Mapping[str, Choice]) -> Choice:
-    """Return ``table[name]``, or raise a ``ValueError`` that says what came and what is allowed."""
+    """Return ``table[name]``, or raise a ``ValueError`` with the name and those allowed."""
     if not isinstance(name, str) or name not in table:
         raise ValueError(f"Unknown {what} {name!r}. Allowed values are: {sorted(table)}.")
     return table[name]
@@ -91,15 +91,7 @@ def choose(what: str, given: object, table: Mapping[str, type[Configured] | Conf
 
 
 def same_parameter(a: Any, b: Any) -> bool:
-    """Whether two values of a parameter are equal, copies made by ``clone`` included.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim._params import same_parameter
-    >>> same_parameter([np.ones(2000)], [np.ones(2000)]), same_parameter(np.ones(2), np.array([1.0, 2.0]))
-    (True, False)
-    """
+    """Whether two values of a parameter are equal, also where one is a copy that ``clone`` made."""
     if a is b:
         return True
     if type(a) is not type(b):

@@ -1,6 +1,7 @@
 """Small data, small networks, and the factories that tests give as encoders and critics (importable, so they pickle)."""
 
 import functools
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -213,3 +214,8 @@ def assert_one_graph(network, *inputs):
     with torch._dynamo.config.patch(allow_rnn=True):
         traced = torch.compile(network, fullgraph=True, backend="eager")(*inputs)
     torch.testing.assert_close(traced, network(*inputs))
+
+
+def without_address(value):
+    """Return a name for a case that is the same in every process: its text, without addresses in memory."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))

@@ -1,11 +1,17 @@
 """Configured objects follow scikit-learn's parameter protocol."""
 
+import copy
+import functools
+import pickle
 from dataclasses import fields
 
+import numpy as np
+import pandas as pd
 import pytest
+from helpers import Factory, FlatEncoder, flat_encoder
 from sklearn.base import BaseEstimator, clone
 
-from skdim._params import choose, look_up
+from skdim._params import choose, look_up, same_parameter
 from skdim.bounds import BOUNDS, DV, METRIC_LOSSES, Alpha
 from skdim.inputs.partitions import Shift
 from skdim.nn.causal import CONTEXTS, PATCH_ENCODERS, StridedConv
@@ -85,6 +91,45 @@ def test_a_search_reaches_the_parameters_of_a_configured_object():
     copy = clone(holder)
     copy.set_params(part__alpha=1.0)
     assert holder.part.alpha == 0.25
+
+
+MASK = np.arange(1200) % 2 == 0
+#: Values of parameters, each another one.
+VALUES = [
+    None,
+    0.5,
+    "dv",
+    (8, 8),
+    [8, 8],
+    MASK,
+    ~MASK,
+    MASK[:1199],
+    MASK.astype(int),
+    [("a", MASK), ("b", ~MASK)],
+    [("a", MASK), ("b", MASK)],
+    [("a", slice(0, 4)), ("b", ["x"])],
+    [("a", slice(0, 5)), ("b", ["x"])],
+    {"lr": 0.1},
+    {"lr": 0.2},
+    np.array([1.0, np.nan]),
+    pd.Index(["x", "y"]),
+    Alpha(alpha=0.5),
+    Alpha(alpha=0.25),
+    Separable(hidden_layer_sizes=(3,)),
+    functools.partial(flat_encoder, n_components=3),
+    functools.partial(flat_encoder, n_components=4),
+    Factory(),
+    flat_encoder,
+    FlatEncoder,
+]
+
+
+@pytest.mark.parametrize("number", range(len(VALUES)))
+def test_parameters_are_the_same_by_value(number):
+    value, others = VALUES[number], VALUES[:number] + VALUES[number + 1 :]
+    for same in (value, clone(value, safe=False), copy.deepcopy(value), pickle.loads(pickle.dumps(value))):
+        assert same_parameter(value, same)
+    assert not any(same_parameter(value, other) for other in others)
 
 
 def test_look_up_finds_a_name():

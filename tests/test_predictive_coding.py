@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
-from helpers import BilinearCritic, FlatEncoder, arrays, held_out, images, relative_difference, same_state, table
+from helpers import FlatEncoder, arrays, held_out, images, relative_difference, same_state, table
 from scipy.signal import lfilter
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -440,106 +440,7 @@ def test_the_encoder_is_a_copy(fitted):
     assert (fitted.transform(OTHER) == before).all()
 
 
-# ------------------------------------------------------------------------------------------------------------- bad input
-class BatchNormEncoder(FlatEncoder):
-    """Lets every patch know of all others."""
-
-    def __init__(self, input_shape, n_components):
-        super().__init__(input_shape, n_components)
-        self.layers.append(nn.BatchNorm1d(n_components))
-
-
-BAD_PARAMETERS = [
-    ({"n_steps": 0}, ["n_steps", "0"]),
-    ({"context": "lstm"}, ["context", "lstm", "gru"]),
-    ({"context": GRU(n_layers=0)}, ["n_layers", "0"]),
-    ({"context": MaskedConv(kernel_size=1)}, ["kernel_size", "1"]),
-    ({"negatives": "none"}, ["negatives", "none", "batch"]),
-    ({"negatives": "sequence", "n_anchors": 1}, ["n_anchors=1", "sequence"]),
-    ({"n_anchors": 0}, ["n_anchors"]),
-    ({"estimator": "club"}, ["estimator", "club", "infonce"]),
-    ({"features": "first"}, ["features", "first", "last"]),
-    ({"encoder": "conv"}, ["'conv'", "patch_size"]),
-    ({"encoder": BilinearCritic}, ["BilinearCritic", "patch_size"]),
-    ({"encoder": StridedConv(stride=3)}, ["stride", "power of 2", "3"]),
-    ({"encoder": StridedConv(overlap=0)}, ["overlap", "0"]),
-    ({"encoder": StridedConv(stride=16)}, ["length 24", "1 frame", "at least 2"]),
-    ({"encoder": StridedConv(stride=32)}, ["24 sample", "32"]),
-    ({"patch_overlap": 2}, ["patch_overlap=2", "patch_size=None"]),
-    ({"patch_size": 4}, [r"encoder", "StridedConv"]),
-    ({"input_shape": (3, 24)}, ["input_shape", r"\(3, 24\)"]),
-]
-
-
-@pytest.mark.parametrize(("params", "words"), BAD_PARAMETERS, ids=str)
-def test_bad_parameters_are_refused(params, words):
-    model = tiny(**params)
-    refuses(lambda: model.fit(X), ValueError, *words)
-    assert not hasattr(model, "n_features_in_")
-
-
-BAD_PATCHES = [
-    ({"patch_size": 9}, ["patch_size", "9", "8 x 8"]),
-    ({"patch_size": 8}, ["8 x 8", "1 row"]),
-    ({"patch_size": (4, 4, 4)}, ["patch_size", r"\(4, 4, 4\)"]),
-    ({"patch_size": (0, 4)}, ["patch_size", r"\(0, 4\)"]),
-    ({"patch_size": (4, 2.5)}, ["patch_size", "2.5"]),
-    ({"patch_overlap": 4}, ["patch_overlap", "4", "smaller"]),
-    ({"patch_overlap": (1, -1)}, ["patch_overlap", "-1"]),
-    ({"encoder": BatchNormEncoder}, ["BatchNorm1d", "group"]),
-    ({"encoder": StridedConv()}, ["StridedConv", "patches"]),
-]
-
-
-@pytest.mark.parametrize(("params", "words"), BAD_PATCHES, ids=str)
-def test_bad_patches_are_refused(params, words):
-    refuses(lambda: tiny_patches(**params).fit(images()), ValueError, *words)
-
-
-def nan_at_the_end(X):
-    X = X.copy()
-    X[-1, 0, -1] = np.nan
-    return X
-
-
-BAD_INPUTS = [
-    (X[:1], None, ["1 sample", "minimum of 2"]),
-    (nan_at_the_end(X), None, ["NaN"]),
-    (X[:, :, :1], None, ["1 sample", r"1 feature\(s\)"]),
-    (X[:, 0, :1], None, [r"1 feature\(s\)"]),
-    (X[:, :, :3], None, ["length 3", "1 frame", "at least 2"]),
-    (X[:, :, :, None], None, [r"\(2, 24, 1\)", "patch_size"]),
-    (X.astype(str), None, ["number|numeric|convert"]),
-    (X, LENGTHS[:-1], ["lengths", r"\(160,\)", r"\(159,\)"]),
-    (X, LENGTHS[:, None], ["lengths", r"\(160, 1\)"]),
-    (X, LENGTHS.astype(float), ["lengths", "float64"]),
-    (X, LENGTHS > 10, ["lengths", "bool"]),
-    (X, LENGTHS - 6, ["lengths", "between 1 and the 24", "0 to"]),
-    (X, LENGTHS + 1, ["lengths", "24", "25"]),
-    (X, np.full(160, 3), ["length 3", "1 frame"]),
-    (X, np.where(np.arange(160) == 7, 1, LENGTHS), ["lengths", "1 sample", "2 samples"]),
-]
-
-
-@pytest.mark.parametrize(("bad", "lengths", "words"), BAD_INPUTS)
-def test_bad_inputs_are_refused(bad, lengths, words):
-    model = tiny(warm_start=False).fit(X)
-    before = dict(vars(model))
-    refuses(lambda: model.fit(bad, lengths=lengths), (ValueError, TypeError), *words)
-    assert vars(model).keys() == before.keys()
-    assert all(vars(model)[name] is value for name, value in before.items())
-
-
-def test_bad_inputs_of_a_fitted_transformer(fitted):
-    refuses(lambda: fitted.transform(X, lengths=LENGTHS[:3]), ValueError, "lengths", r"\(3,\)")
-    refuses(lambda: fitted.transform(X[:, :, :1]), ValueError, "1 sample", "shorter than the 2 samples")
-    refuses(lambda: fitted.score(X[:, :, :3]), ValueError, "nothing to predict")
-    refuses(lambda: fitted.transform(nan_at_the_end(X)), ValueError, "NaN")
-    refuses(lambda: clone(fitted).set_params(features="all").fit(X), ValueError, "features", "'all'")
-
-
-def test_lengths_are_of_sequences():
-    refuses(lambda: tiny_patches().fit(images(), lengths=np.full(120, 4)), ValueError, "lengths", "patch_size")
+# ------------------------------------------------------------------------------------------------------------ refusals
 
 
 def test_flat_images_need_a_shape():

@@ -1,6 +1,6 @@
 """The local seed of torch's global generator, and the telling of what draws from it."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -47,20 +47,14 @@ def test_local_seeds_may_be_nested():
 
 
 def test_threads_draw_one_at_a_time():
-    expected, found, start = [drawn(seed) for seed in range(6)], {}, threading.Barrier(6)
+    def draws(seed):
+        with local_seed(seed):
+            return torch.stack([torch.rand(5) for _ in range(20)])
 
-    def build(seed):
-        start.wait(timeout=60)
-        for _ in range(20):
-            with local_seed(seed):
-                found[seed] = torch.rand(5)
-
-    threads = [threading.Thread(target=build, args=(seed,)) for seed in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert all(torch.equal(found[seed], expected[seed]) for seed in range(6))
+    expected = [draws(seed) for seed in range(6)] * 20
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(draws, [*range(6)] * 20))
+    assert torch.equal(torch.stack(found), torch.stack(expected))
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ from skdim.evaluation._inputs import (
 )
 from skdim.evaluation._networks import Training, outputs
 from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.intervals import control_variate, normal_interval
 from skdim.inputs.batches import Rows as BatchRows
-from skdim.intervals import control_variate, normal_interval
 from skdim.nn.layers import mlp
 from skdim.nn.objectives import Draws, Objective
 from skdim.nn.ratio import RadialInputs

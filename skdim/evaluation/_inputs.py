@@ -14,7 +14,7 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdim._sklearn import Interval, RealNotInt, validate_params
-from skdim.intervals import normal_interval
+from skdim.information.intervals import normal_interval
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]

@@ -4,14 +4,6 @@ Objects that configure a transformer's views are public: augmentations, and part
 """
 
 from skdim.inputs.augmentation import Augmentation, ImageAugmentation, SequenceAugmentation, TableAugmentation
-from skdim.inputs.partitions import PARTITIONS, Shift, View
+from skdim.inputs.partitions import Shift
 
-__all__ = [
-    "PARTITIONS",
-    "Augmentation",
-    "ImageAugmentation",
-    "SequenceAugmentation",
-    "Shift",
-    "TableAugmentation",
-    "View",
-]
+__all__ = ["Augmentation", "ImageAugmentation", "SequenceAugmentation", "Shift", "TableAugmentation"]

@@ -1,43 +1,33 @@
-"""Samples outside memory, read as they are needed: zarr, HDF5, Dask, a torch Dataset, whatever has shape, dtype and slicing."""
+"""Samples outside memory, read as they are needed: zarr, HDF5, Dask, torch Datasets, whatever has shape, dtype and slicing."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-__all__ = ["Beside", "Stored", "StoredArray", "StoredSamples", "as_stored", "each", "is_stored", "shuffled"]
+__all__ = ["Beside", "Stored", "StoredArray", "StoredSamples", "as_stored", "each", "is_stored"]
 
 Array = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64]
 
-#: Bytes that are read at once, and bytes of the blocks among which rows are shuffled. A disk gives its full rate from a few
-#: hundred kilobytes on, and 64 blocks to a buffer mix rows that are sorted by class.
+#: Bytes that are read at once, and bytes of the buffer within which rows are shuffled. Disks reach their full rate at a few
+#: hundred kilobytes, and 64 blocks to a buffer mix rows that are sorted by class.
 BLOCK_BYTES, BUFFER_BYTES = 2**20, 2**26
-#: Rows that are read at once where a whole array is passed over; bounds the memory of everything but the result.
+#: Rows that are read at once in a pass over a whole array.
 ROWS_AT_ONCE = 1024
 #: Blocks of a buffer, where the source's own chunks are large.
 LEAST_BLOCKS = 2
 
 
 class Stored:
-    """Samples outside memory, with the shape, the dtype and the indexing of rows of an array.
-
-    Parameters
-    ----------
-    source : object
-        Where they are.
-    empty : ndarray of shape (0, ...)
-        No sample of the source, with the shape and dtype of all.
-    n : int
-        Number of samples.
-    """
+    """Samples outside memory that are indexed by rows as an array is; ``empty`` (0, ...) has the shape and dtype of all."""
 
     def __init__(self, source: Any, empty: Array, n: int) -> None:
         self.source = source
@@ -54,13 +44,12 @@ class Stored:
         return self.n
 
     def __getitem__(self, rows: slice | Rows) -> Array:
-        """Return some rows as an array in memory."""
         if isinstance(rows, slice):
             rows = np.arange(*rows.indices(self.n))
         return self._take(np.asarray(rows))
 
-    def then(self, step: Callable[[Array], Array]) -> Any:
-        """Return the same samples with every array that is read passed through ``step``, which keeps the number of rows."""
+    def then(self, step: Callable[[Array], Array]) -> Self:
+        """Return the samples with ``step`` applied to every array that is read; it must keep the number of rows."""
         changed = copy.copy(self)
         changed.steps = (*self.steps, step)
         changed._describe(step(np.empty((0, *self.shape[1:]), self.dtype)))
@@ -75,7 +64,7 @@ class Stored:
         raise NotImplementedError
 
     def shuffled(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        """Return rows in a random order that the source can be read in."""
+        """Return rows in a random order that suits the source."""
         raise NotImplementedError
 
 
@@ -110,13 +99,13 @@ class StoredArray(Stored):
         self.buffer_blocks = max(LEAST_BLOCKS, BUFFER_BYTES // (self.block_rows * row_bytes))
         self._forget()
 
-    def then(self, step: Callable[[Array], Array]) -> Any:
+    def then(self, step: Callable[[Array], Array]) -> Self:
         changed = super().then(step)
         changed._forget()
         return changed
 
     def _forget(self) -> None:
-        """Start without blocks: room for two buffers, since a batch may lie across both, filled as they are read."""
+        """Make room for the blocks of two buffers, since a batch may lie in both; blocks are read as they are needed."""
         self.n_blocks = -(-self.n // self.block_rows)
         n_slots = min(2 * self.buffer_blocks, self.n_blocks)
         self.kept = np.empty((n_slots, min(self.block_rows, max(1, self.n)), *self.shape[1:]), self.dtype)
@@ -139,7 +128,7 @@ class StoredArray(Stored):
         return taken
 
     def _keep(self, needed: Rows) -> None:
-        """Read the blocks that are not there, in place of those that were used longest ago."""
+        """Read the blocks that are not kept yet, in place of those that were used longest ago."""
         self.clock += 1
         slots = self.slot_of[needed]
         self.last_use[slots[slots >= 0]] = self.clock
@@ -161,21 +150,7 @@ class StoredArray(Stored):
 
 
 class StoredSamples(Stored):
-    """The samples of a map-style torch Dataset, each read by itself; of a tuple the first entry, the others being labels.
-
-    Parameters
-    ----------
-    source : torch.utils.data.Dataset
-        Gives tensors or arrays of one shape, or tuples that begin with one.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.inputs.arrays import StoredSamples
-    >>> from torch.utils.data import TensorDataset
-    >>> StoredSamples(TensorDataset(torch.arange(6).reshape(3, 2), torch.zeros(3)))[1:].tolist()
-    [[2, 3], [4, 5]]
-    """
+    """The samples of a map-style torch Dataset, read one by one; of tuples, the first entry is the sample."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
@@ -202,25 +177,11 @@ class StoredSamples(Stored):
         return self._finish(np.stack(samples))
 
     def shuffled(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        """Return rows in random order: a sample is read by itself wherever it is."""
         return rng.permutation(rows)
 
 
 class Beside:
-    """Arrays beside each other, each sample flattened: a source of one array whose parts stay where they are.
-
-    Parameters
-    ----------
-    parts : sequence of objects with ``shape``, ``dtype`` and slicing
-        Of one length.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim.inputs.arrays import Beside
-    >>> Beside([np.zeros((4, 2, 2)), np.ones((4, 1))])[1:2].tolist()
-    [[0.0, 0.0, 0.0, 0.0, 1.0]]
-    """
+    """Arrays side by side, each sample flattened: the source of one wide array, whose parts are read where they are."""
 
     def __init__(self, parts: Sequence[Any]) -> None:
         self.parts = parts
@@ -245,12 +206,11 @@ def _chunk_rows(source: Any) -> int:
 def is_stored(X: Any) -> bool:
     """Whether X holds samples outside memory: a torch Dataset, or what has shape, dtype and slicing but is not in memory.
 
-    NumPy's memory maps are arrays: the operating system reads their rows in any order, so they give the bits that arrays in
-    memory do.
+    NumPy's memory maps count as arrays: the operating system reads their rows in any order, so that they give the same bits.
     """
     if isinstance(X, (Stored, Dataset)):
         return True
-    # What has one of these is memory, or a sparse matrix, or the name of a class.
+    # Arrays of other libraries, which are in memory, sparse matrices, and classes.
     if isinstance(X, (np.ndarray, Tensor, type)) or any(
         hasattr(X, name) for name in ("__array_interface__", "__dlpack__", "toarray")
     ):
@@ -260,15 +220,7 @@ def is_stored(X: Any) -> bool:
 
 
 def as_stored(X: Any) -> Stored:
-    """Return samples outside memory as rows that can be indexed.
-
-    Raises
-    ------
-    TypeError
-        If X is an IterableDataset, whose samples cannot be read in another order.
-    ValueError
-        If the number of rows is unknown.
-    """
+    """Return samples outside memory as rows that can be indexed."""
     if isinstance(X, Stored):
         return X
     if isinstance(X, IterableDataset):
@@ -280,10 +232,5 @@ def as_stored(X: Any) -> Stored:
 
 
 def each(X: Any, step: Callable[[Array], Array]) -> Any:
-    """Return ``step(X)``, of what is outside memory as it is read."""
+    """Return ``step(X)``; samples outside memory pass through ``step`` as they are read."""
     return X.then(step) if isinstance(X, Stored) else step(X)
-
-
-def shuffled(X: Any, rows: Rows, rng: np.random.Generator) -> Rows:
-    """Return rows of X in a random order: any, or where X is outside memory one that it can be read in."""
-    return X.shuffled(rows, rng) if isinstance(X, Stored) else rng.permutation(rows)

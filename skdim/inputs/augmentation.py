@@ -29,7 +29,6 @@ from skdim._random import local_seed
 
 __all__ = [
     "EVALUATION_SEED",
-    "Augment",
     "Augmentation",
     "ImageAugmentation",
     "SequenceAugmentation",
@@ -38,7 +37,6 @@ __all__ = [
     "choose_augmentation",
     "sample_uniform",
 ]
-
 
 #: Seed of the views, and of the codes' noise, that held-out bounds and scores are taken on.
 EVALUATION_SEED = 0
@@ -61,30 +59,7 @@ def _key(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
 
 
 def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) -> npt.NDArray[np.float32]:
-    """Return uniform numbers that are a function of (seed, epoch, sample, draw) alone.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the fit.
-    epoch : int
-        Epoch, from 0.
-    samples : array-like of int of shape (n,)
-        Row numbers in the training set.
-    n_draws : int
-        Numbers per sample.
-
-    Returns
-    -------
-    ndarray of float32 of shape (n, n_draws)
-        Numbers in [0, 1).
-
-    Examples
-    --------
-    >>> from skdim.inputs.augmentation import sample_uniform
-    >>> bool((sample_uniform(0, 3, [7, 8], 4)[1] == sample_uniform(0, 3, [8], 4)[0]).all())
-    True
-    """
+    """Return numbers in [0, 1), (n, n_draws), that are a function of (seed, epoch, row number, draw) alone."""
     rows = _mix(_key(seed, epoch) + (np.asarray(samples).astype(np.uint64) + np.uint64(1)) * GOLDEN)
     bits = _mix(rows[:, None] + (np.arange(n_draws, dtype=np.uint64) + np.uint64(1)) * GOLDEN)
     # As signed integers, which become floats a quarter faster.
@@ -119,8 +94,7 @@ def _resampling(size: int, extent: Tensor, start: Tensor) -> Tensor:
 class ImageAugmentation(Configured):
     """Random resized crop and jitter of contrast and brightness; a horizontal flip only when asked for.
 
-    The crop covers a share of the area drawn from ``scale``, at an aspect ratio log-uniform in [1 / ratio, ratio], and is
-    stretched back to the image by linear interpolation along each axis: two small matrix products an image.
+    The crop is stretched back to the image by linear interpolation along each axis, two small matrix products an image.
 
     Parameters
     ----------
@@ -129,7 +103,7 @@ class ImageAugmentation(Configured):
     scale : tuple of float, default=(0.5, 1.0)
         Range of the crop's share of the area.
     ratio : float, default=4 / 3
-        Largest aspect ratio.
+        Largest aspect ratio; its logarithm is uniform.
     contrast, brightness : float
         The image's deviation from its mean is scaled by 1 +- contrast, and +- brightness (in standard deviations of the
         data) is added.
@@ -231,13 +205,7 @@ Augment: TypeAlias = str | Augmentation | Callable[..., Tensor]
 
 
 def choose_augmentation(augment: Augment, shape: tuple[int, ...]) -> Augmentation | Callable[..., Tensor]:
-    """Return the augmentation that "auto" or "auto+flip" stands for with inputs of this shape, or the user's.
-
-    Raises
-    ------
-    ValueError
-        If the augmentation does not fit the shape.
-    """
+    """Return the augmentation that "auto" or "auto+flip" stands for with inputs of this shape, or the user's."""
     if not isinstance(augment, str):
         return augment
     if augment == "auto":
@@ -248,22 +216,13 @@ def choose_augmentation(augment: Augment, shape: tuple[int, ...]) -> Augmentatio
 
 
 class TwoViews:
-    """Two augmentations of each sample.
-
-    Parameters
-    ----------
-    augment : str, Augmentation or callable
-        What makes a view. A callable takes a batch and a torch.Generator, or the batch alone.
-    shape : tuple of int
-        Shape of one sample.
-    """
+    """Two augmentations of each sample of a shape; a callable takes a batch and a torch.Generator, or the batch alone."""
 
     def __init__(self, augment: Augment, shape: tuple[int, ...]) -> None:
         self.augmentation = choose_augmentation(augment, shape)
         #: Whether a view is a function of the sample and its random numbers, and not the user's.
         self.is_seeded = isinstance(self.augmentation, Augmentation)
-        n_draws = self.augmentation.n_draws(shape) if isinstance(self.augmentation, Augmentation) else 0
-        self.n_draws = 2 * n_draws
+        self.n_draws = 2 * self.augmentation.n_draws(shape) if isinstance(self.augmentation, Augmentation) else 0
 
     def draw(self, first_row: int, generator: torch.Generator | None) -> dict[str, torch.Generator]:
         """Return what a user's function draws from: another sequence for each step, and for each process's rows."""

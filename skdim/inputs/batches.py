@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -22,42 +23,20 @@ NUMBERS_AT_ONCE = 2**18
 
 
 class Rows(NamedTuple):
-    """The rows of a batch, as far as what a step draws depends on them.
+    """What a step's draws may depend on: the rows of a batch, without their values."""
 
-    Attributes
-    ----------
-    n : int
-        Number of rows, over all processes.
-    own : slice
-        The rows that this process holds.
-    shape : tuple of int
-        Shape of one sample.
-    extras : mapping of str to ndarray of shape (n, ...)
-        What else is known of each row, such as the length of a padded sequence.
-    """
-
-    n: int
-    own: slice
-    shape: tuple[int, ...]
-    extras: Mapping[str, npt.NDArray[Any]]
+    n: int  # over all processes
+    own: slice  # those that this process holds
+    shape: tuple[int, ...]  # of one sample
+    extras: Mapping[str, npt.NDArray[Any]]  # (n, ...), further values of each row, such as lengths of sequences
 
 
 class Batch(NamedTuple):
-    """What a step takes, before the objective draws the rest.
+    """What a step takes, before the objective adds its own draws."""
 
-    Attributes
-    ----------
-    X : Tensor or tuple of Tensor
-        This process's samples, on the device.
-    uniform : Tensor of shape (n_own, n_draws)
-        Numbers in [0, 1) that are a function of (seed, epoch, row).
-    rows : Rows
-        All rows of the batch.
-    """
-
-    X: Any
-    uniform: Tensor
-    rows: Rows
+    X: Any  # this process's samples, a tensor or a tuple of tensors, on the device
+    uniform: Tensor  # (n_own, n_draws), numbers in [0, 1) that are a function of (seed, epoch, row)
+    rows: Rows  # of the whole batch
 
 
 class Source(Protocol):
@@ -90,13 +69,7 @@ class Sharing(Protocol):
 
 
 class TensorSamples:
-    """Rows of several tensors, which are views already.
-
-    Parameters
-    ----------
-    tensors : sequence of Tensor of shape (n, ...)
-        Of one length, on one device.
-    """
+    """Rows of several tensors of one length, which are views already, on one device."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
         self.tensors = tensors
@@ -118,65 +91,25 @@ class TensorSamples:
 
 
 def n_batches(n_rows: int, batch_size: int) -> int:
-    """Return how many batches an epoch has: equal parts of at most ``batch_size``, and never a row without negatives.
-
-    Examples
-    --------
-    >>> from skdim.inputs.batches import n_batches
-    >>> n_batches(100, 64), n_batches(3, 2)
-    (2, 1)
-    """
+    """Return how many batches an epoch has: equal parts of at most ``batch_size`` rows, and of two at least."""
     return max(1, min(math.ceil(n_rows / batch_size), n_rows // 2))
 
 
+@dataclass(eq=False)
 class Batches:
     """Batches of rows in random order, anew each epoch, as a function of (seed, epoch).
 
-    Parameters
-    ----------
-    samples : Source
-        Read a batch at a time. Rows of one of the "groups", where there are such extras, come side by side, the groups in
-        random order: negatives of the own group are then in the same batch.
-    rows : ndarray of int
-        The rows to use.
-    batch_size : int
-        Largest batch.
-    seed : int or None
-        Seed of the order and of the random numbers. None keeps the rows in order and takes the evaluation seed.
-    epoch : int, default=0
-        The first epoch's number.
-    n_draws : int, default=0
-        Random numbers per row.
-    ranks : Sharing or None, default=None
-        The processes that share every batch; this one reads its part of it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import torch
-    >>> from skdim.inputs.batches import Batches, TensorSamples
-    >>> batches = Batches(TensorSamples([torch.arange(7.0)]), np.arange(7), batch_size=3, seed=0)
-    >>> [len(batch.X[0]) for batch in batches]
-    [3, 2, 2]
+    If the samples' ``extras`` have "groups", the rows of a group come side by side, and the groups in random order, so that a
+    batch holds negatives of a row's own group.
     """
 
-    def __init__(
-        self,
-        samples: Source,
-        rows: RowNumbers,
-        batch_size: int,
-        seed: int | None,
-        epoch: int = 0,
-        n_draws: int = 0,
-        ranks: Sharing | None = None,
-    ) -> None:
-        self.samples = samples
-        self.rows = rows
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = epoch
-        self.n_draws = n_draws
-        self.ranks = ranks
+    samples: Source
+    rows: RowNumbers  # those to use
+    batch_size: int  # of the largest batch
+    seed: int | None  # None keeps the rows in order and takes the evaluation seed
+    epoch: int = 0  # of the next pass
+    n_draws: int = 0  # random numbers per row
+    ranks: Sharing | None = None  # the processes that share every batch; this one reads its part of it
 
     def __len__(self) -> int:
         return n_batches(len(self.rows), self.batch_size)

@@ -1,4 +1,4 @@
-"""How the rows of an array hold the views of samples: which columns, which are missing, which share a scale."""
+"""How the rows of an array hold views: which columns each has, which views are missing, and which columns share a scale."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from skdim.inputs.arrays import ROWS_AT_ONCE
 from skdim.inputs.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, View, column_groups
@@ -22,44 +20,31 @@ __all__ = ["Layout", "find_layout"]
 class Layout:
     """The views of flattened samples.
 
-    Parameters
-    ----------
-    views : list of (name, columns, shape)
-        As :mod:`skdim.inputs.partitions` makes them.
-    kind : str
-        "columns" where views are separate columns, which may be missing; else the name of the partition that makes views of
-        one signal: "luminance_chrominance", "shift", "layers", "augment".
-    sample_shape : tuple of int or None, default=None
-        Shape of the whole sample with its channels; None where columns were named one by one.
-    may_lack : bool, default=False
-        Whether samples may lack views in training.
-    used : ndarray of int or None, default=None
-        The columns of X that some view has, which are the only ones that are read; None for all.
+    ``kind`` is "columns" where views are separate columns, which may be missing; else the name of the partition that makes
+    views of one signal: "luminance_chrominance", "shift", "layers", "augment".
     """
 
-    views: list[View]
+    views: list[View]  # as skdim.inputs.partitions makes them
     kind: str
-    sample_shape: tuple[int, ...] | None = None
-    may_lack: bool = False
-    used: npt.NDArray[np.int64] | None = None
+    sample_shape: tuple[int, ...] | None = None  # of the whole sample with its channels; None for named columns
+    may_lack: bool = False  # whether training samples may lack views
+    used: npt.NDArray[np.int64] | None = None  # the columns of X that views have, if others are not read
 
     @property
     def names(self) -> list[str]:
-        """The views' names."""
         return [name for name, _, _ in self.views]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """The views' shapes, as encoders take them."""
         return [shape for _, _, shape in self.views]
 
     @property
     def mixing(self) -> npt.NDArray[np.float64] | None:
-        """The matrix that mixes the channels of the samples first."""
+        """The matrix that mixes the channels before they are standardised."""
         return LUMINANCE_CHROMINANCE if self.kind == "luminance_chrominance" else None
 
     def scales(self, n_columns: int) -> npt.NDArray[np.int64]:
-        """Return, for every column, the number of the mean and scale that it shares: a channel's, or its own in a table."""
+        """Return a number for every column; columns of one number share mean and scale, as a channel's do."""
         if self.sample_shape is not None:
             return np.repeat(np.arange(self.sample_shape[0]), math.prod(self.sample_shape[1:]))
         scales = np.arange(n_columns)
@@ -69,13 +54,7 @@ class Layout:
         return np.unique(scales, return_inverse=True)[1]
 
     def presence(self, X: Any) -> npt.NDArray[np.bool_] | None:
-        """Return which views each row has, (n, n_views), or None where all rows have all.
-
-        Raises
-        ------
-        ValueError
-            If a view is missing in part, or a row has no view at all.
-        """
+        """Return which views each row has, (n, n_views), or None where all have all; raise if a view is missing in part."""
         if X.dtype.kind != "f":
             return None
         present = np.ones((len(X), len(self.views)), dtype=bool)
@@ -106,27 +85,14 @@ class Layout:
                 )
 
     def check_output(self, output: str) -> str:
-        """Return the parameter ``output``, or raise a ``ValueError`` if no view has that name."""
+        """Return the parameter ``output`` if it is valid."""
         allowed = ["concat", "mean", *self.names]
         if output not in allowed:
             raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
         return output
 
-    def selections(self) -> list[slice | Tensor]:
-        """Return the columns of each view: a slice if they are neighbours."""
-        found: list[slice | Tensor] = []
-        for _, columns, _ in self.views:
-            is_range = bool((np.diff(columns) == 1).all())
-            found.append(slice(int(columns[0]), int(columns[-1]) + 1) if is_range else torch.from_numpy(columns))
-        return found
-
-    def split(self, X: Tensor, selections: Sequence[slice | Tensor] | None = None) -> list[Tensor]:
-        """Return the views (n, ...) of standardised samples (n, n_columns); :meth:`selections` on the device of X are faster."""
-        selections = self.selections() if selections is None else selections
-        return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(selections, self.shapes, strict=True)]
-
     def lift(self, X: Any, view: int, n_columns: int) -> npt.NDArray[np.float64]:
-        """Return whole rows (n, n_columns) that lack all but one view, from that view alone."""
+        """Return rows (n, n_columns) that hold the given view and lack all others."""
         rows = np.full((len(X), n_columns), np.nan)
         columns = self.views[view][1]
         rows[:, columns] = np.asarray(X, dtype=np.float64).reshape(len(X), len(columns))
@@ -162,26 +128,9 @@ def find_layout(
 ) -> Layout:
     """Return the layout that the parameter ``views`` asks for.
 
-    Parameters
-    ----------
-    views : str, Shift, list or callable
-        The parameter.
-    given : array or data frame
-        X as the user gave it, for names and callables of column groups.
-    input_shape : tuple of int
-        Shape of one sample.
-    sequences : sequence of bool
-        Which views are to be sequences.
-    groups : list or None
-        Column groups, where views are such.
-    graph : {"core", "full"}
-        With "full", samples may lack views that the user has named. What "auto" cuts is one table or image, and NaN in it
-        is a missing value.
-
-    Raises
-    ------
-    ValueError
-        If the samples have no such views.
+    ``given`` is the user's X, for names and callables of the column groups. ``groups`` are those, where views are such. With
+    ``graph="full"``, samples may lack views that the user has named. What "auto" cuts is one table or image, and NaN in it is
+    a missing value.
     """
     if groups is not None:
         found = column_groups(groups, given, math.prod(input_shape), sequences)

@@ -1,8 +1,8 @@
 r"""Partitions: which values of a sample make up its views.
 
 A view is a triple ``(name, columns, shape)``: positions in the flattened sample, and the shape that they take: (p,) for a
-table, (C, L) for a sequence, (C, H, W) for an image. Views may overlap where they are made from one signal (:class:`Shift`);
-groups of columns that a user names may not.
+table, (C, L) for a sequence, (C, H, W) for an image. A partition is a function of the shape of a sample that returns a list of
+views, or raises ValueError if the sample has no such views. Only views of one signal (:class:`Shift`) may overlap.
 
 References
 ----------
@@ -147,11 +147,6 @@ class Shift(Configured):
         How much later; None is a quarter of the length. With less than half of it the views overlap: what they share is known
         exactly, the information infinite, and the bound only as informative as its cap.
 
-    Raises
-    ------
-    ValueError
-        When called, if the samples are no sequences, or not longer than ``steps``.
-
     Examples
     --------
     >>> from skdim.inputs.partitions import Shift
@@ -176,7 +171,6 @@ class Shift(Configured):
 
 
 def _whole(first: str, second: str) -> Callable[[tuple[int, ...]], list[View]]:
-    """Return a partition whose views are the sample, twice."""
     return lambda shape: _cut(shape, dict.fromkeys((first, second), (slice(None),) * len(shape)))
 
 
@@ -207,9 +201,7 @@ def is_group_list(views: Any) -> bool:
 def feature_names(X: Any) -> list[str] | None:
     """Return the column names of a data frame whose columns are all named by strings, else None."""
     columns = getattr(X, "columns", None)
-    if columns is None or not all(isinstance(name, str) for name in columns):
-        return None
-    return list(columns)
+    return list(columns) if columns is not None and all(isinstance(name, str) for name in columns) else None
 
 
 def column_groups(groups: Sequence[Any], X: Any, n_columns: int, sequences: Sequence[bool] = ()) -> list[View]:
@@ -222,11 +214,11 @@ def column_groups(groups: Sequence[Any], X: Any, n_columns: int, sequences: Sequ
         names, a boolean mask, or a callable of X that returns one of these. ``shape`` is that of an image or sequence in the
         columns: (L,), (H, W) or (C, H, W), for sequences also (C, L). Without it they are a table.
     X : array or data frame of shape (n, n_columns)
-        What the columns are columns of.
+        The samples.
     n_columns : int
-        Their number.
+        Number of columns of X.
     sequences : sequence of bool, default=()
-        Which groups are to be sequences whatever their shape; none by default.
+        Which groups are sequences whatever their shape; none by default.
 
     Returns
     -------
@@ -250,7 +242,7 @@ def column_groups(groups: Sequence[Any], X: Any, n_columns: int, sequences: Sequ
     if len(groups) < 2:
         raise ValueError(f"views must name at least two groups of columns, got {len(groups)}: that is one view only.")
     names = [group[0] for group in groups]
-    check_view_names(names)
+    _check_names(names)
     owner: dict[int, str] = {}
     views: list[View] = []
     for (name, columns, *rest), sequence in zip(groups, sequences or [False] * len(groups), strict=True):
@@ -266,8 +258,7 @@ def column_groups(groups: Sequence[Any], X: Any, n_columns: int, sequences: Sequ
     return views
 
 
-def check_view_names(names: Sequence[str]) -> None:
-    """Raise a ``ValueError`` unless the names of views are distinct, not empty, and usable as parts of other names."""
+def _check_names(names: Sequence[str]) -> None:
     for name in names:
         if not name or "__" in name or "." in name or name in RESERVED:
             raise ValueError(
@@ -293,7 +284,6 @@ def _group_shape(name: str, shape: Any, n_columns: int, sequence: bool) -> tuple
 
 
 def _positions(name: str, columns: Any, X: Any, n_columns: int) -> npt.NDArray[np.int64]:
-    """Return the columns of a group as an array of int."""
     named = feature_names(X)
     if callable(columns):
         columns = columns(X)

@@ -13,7 +13,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from skdim.inputs.arrays import ROWS_AT_ONCE, shuffled
+from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.layout import Layout
 
 __all__ = ["Samples", "Standardizer", "to_device"]
@@ -23,29 +23,16 @@ Array = npt.NDArray[np.generic]
 
 @dataclass
 class Standardizer:
-    """Rows of an array -> float tensors of mean 0 and variance 1 per channel (per column of a table).
+    """Rows of an array -> float tensors of mean 0 and variance 1 per channel (per column of a table)."""
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,).
-    mean, scale : ndarray of float64 of shape (C,)
-        Learned by :meth:`learn` or :meth:`learn_views`.
-    layout : Layout or None, default=None
-        The views that flat samples hold. Its ``mixing`` is applied to the channels first.
-    """
-
-    shape: tuple[int, ...]
-    mean: npt.NDArray[np.float64]
-    scale: npt.NDArray[np.float64]
-    layout: Layout | None = None
+    shape: tuple[int, ...]  # of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)
+    mean: npt.NDArray[np.float64]  # (C,)
+    scale: npt.NDArray[np.float64]  # (C,)
+    layout: Layout | None = None  # the views that flat samples hold
 
     @classmethod
     def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
-        """Learn mean and scale block by block; a constant channel keeps its scale of 1.
-
-        Of a sequence the first ``lengths[i]`` samples count; the rest is padding.
-        """
+        """Learn mean and scale block by block, without the padding beyond ``lengths``; a constant channel has a scale of 1."""
         scaler = StandardScaler()
         for start in range(0, len(X), ROWS_AT_ONCE):
             block = np.asarray(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, *shape)
@@ -63,13 +50,13 @@ class Standardizer:
         for start in range(0, len(X), ROWS_AT_ONCE):
             block = np.array(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, len(groups))
             scaler.partial_fit(_mixed(torch.from_numpy(block), mixing).numpy())
-        # The law of total variance, each column weighed by the values that it has.
+        # The law of total variance, with the number of values of each column as its weight.
         weight = np.broadcast_to(np.asarray(scaler.n_samples_seen_, dtype=np.float64), groups.shape)
         total = np.bincount(groups, weight)
         mean = np.bincount(groups, weight * scaler.mean_) / total
         squares = np.bincount(groups, weight * (scaler.var_ + (scaler.mean_ - mean[groups]) ** 2))
         variance = squares / total
-        # As scikit-learn's StandardScaler: what varies by rounding errors alone is constant, and keeps its scale of 1.
+        # As in scikit-learn's StandardScaler, a column that varies by rounding errors alone is constant.
         eps = np.finfo(np.float64).eps
         constant = variance <= total * eps * variance + (total * mean * eps) ** 2
         scale = np.where(constant, 1.0, np.sqrt(variance))
@@ -77,16 +64,16 @@ class Standardizer:
 
     def __call__(self, block: Array) -> Tensor:
         """Return the standardised float32 tensor of some rows."""
-        # In float64, so that bytes, 0 to 255 and 0 to 1 give the same bits, and values beyond float32 may come. A copy: the
-        # user's array is never written to.
+        # In float64, so that units do not matter and values beyond float32 are taken. A copy, since the user's array must not
+        # be written to.
         values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
-        if values.ndim != len(self.shape) + 1:  # stacked sequences may be longer or shorter than the fitted ones
+        if values.ndim != len(self.shape) + 1:  # stacked sequences keep their own length
             values = values.reshape(-1, *self.shape)
         values = _mixed(values, None if self.layout is None else self.layout.mixing)
         mean, scale = self._per_channel
         values -= mean
         values /= scale
-        return values.to(torch.float32)  # what float32 cannot hold is inf, and is refused where it matters
+        return values.to(torch.float32)  # inf where float32 is too small: transform and score refuse it
 
     @cached_property
     def _per_channel(self) -> tuple[Tensor, Tensor]:
@@ -103,7 +90,7 @@ def _mixed(values: Tensor, mixing: npt.NDArray[np.float64] | None) -> Tensor:
 
 
 def to_device(X: Tensor, device: torch.device) -> Tensor:
-    """Move a batch to the device; to CUDA from pinned memory, so that nothing waits for the copy."""
+    """Move a batch to the device, to CUDA from pinned memory and without waiting for the copy."""
     if device.type == "cuda" and X.device.type == "cpu":
         return X.pin_memory().to(device, non_blocking=True)
     return X.to(device)
@@ -111,24 +98,12 @@ def to_device(X: Tensor, device: torch.device) -> Tensor:
 
 @dataclass
 class Samples:
-    """Validated rows -> standardised tensors on the device.
+    """Validated rows -> standardised tensors on the device, a batch at a time."""
 
-    Parameters
-    ----------
-    X : array of shape (n, ...) or Stored
-        Read a batch at a time; may be memory-mapped. Samples outside memory are shuffled by blocks.
-    standardize : Standardizer
-        Turns rows into tensors.
-    device : torch.device
-        Where the tensors go.
-    extras : mapping of str to ndarray of shape (n, ...)
-        What else is known of each row.
-    """
-
-    X: Any
+    X: Any  # array of shape (n, ...), or Stored
     standardize: Standardizer
     device: torch.device
-    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # further values of each row, such as lengths
 
     def __len__(self) -> int:
         return len(self.X)
@@ -141,4 +116,4 @@ class Samples:
         return shape if self.X.ndim != len(shape) + 1 else tuple(self.X.shape[1:])
 
     def shuffled(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        return shuffled(self.X, rows, rng)
+        return self.X.shuffled(rows, rng) if isinstance(self.X, Stored) else rng.permutation(rows)

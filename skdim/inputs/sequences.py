@@ -13,13 +13,7 @@ __all__ = ["check_frames", "cut_to_lengths"]
 
 
 def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDArray[np.int64] | None]:
-    """Return sequences (n, n_channels, n_times) up to the longest one, and the lengths where they are given.
-
-    Raises
-    ------
-    ValueError
-        If the lengths are not one integer for each row, within the array.
-    """
+    """Return sequences (n, n_channels, n_times) up to the longest one, and the lengths where they are given; checks them."""
     if X.ndim == 2:
         n_times = X.shape[1] // n_channels
         X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))

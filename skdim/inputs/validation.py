@@ -20,27 +20,10 @@ __all__ = ["checked_as_read", "validate_samples", "validate_shape"]
 def validate_samples(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool | str = True, columns: Any = None
 ) -> Any:
-    """Return X as an array of real numbers, never copying one that is one; samples outside memory stay there.
+    """Return X as an array of real numbers of 2 to 4 dimensions, uncopied where it is one; samples outside memory stay there.
 
-    Parameters
-    ----------
-    estimator : scikit-learn estimator
-        Learns the number and names of the columns of a 2-D X, or is held against them.
-    X : array-like of shape (n, ...), or samples outside memory
-        What the user gave.
-    reset : bool
-        Whether the columns are learned.
-    min_samples : int, default=1
-        Fewest samples.
-    finite : bool or "allow-nan", default=True
-        As scikit-learn's ``ensure_all_finite``.
-    columns : ndarray of int or None, default=None
-        The columns of a 2-D X that are read; None for all.
-
-    Raises
-    ------
-    ValueError
-        If X is no array of finite real numbers with at most four dimensions.
+    The estimator learns the number and names of the columns of a 2-D X (``reset``), or must have been fitted on the same.
+    ``finite`` is scikit-learn's ``ensure_all_finite``. Of a 2-D X only ``columns`` are read, all by default.
     """
     X = as_stored(X) if is_stored(X) else X
     stacked = np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
@@ -77,9 +60,9 @@ def checked_as_read(
     columns: Any = None,
     reset: bool | None = None,
 ) -> Stored:
-    """Return samples outside memory, every array of which is checked when it is read: a fit reads all before it trains.
+    """Return samples outside memory that are checked as they are read, which a fit does once before it trains.
 
-    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves number and names of columns unchecked.
+    The parameters are those of :func:`validate_samples`; ``reset=None`` leaves the number and names of columns unchecked.
     """
     check = functools.partial(
         check_array,
@@ -95,21 +78,15 @@ def checked_as_read(
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     if columns is not None:
         X = X.then(lambda block: block[:, columns])
-    checked: Stored = X.then(functools.partial(check, ensure_min_samples=0))
-    return checked
+    return X.then(functools.partial(check, ensure_min_samples=0))
 
 
 def validate_shape(
     estimator: Any, X_shape: tuple[int, ...], *, reset: bool, accepted: Sequence[tuple[int, ...]] = ()
 ) -> None:
-    """Learn the shape of one sample, by the parameter ``input_shape`` where X is flat, or hold X against the fitted one.
+    """Learn ``input_shape_`` and ``n_features_in_`` from X and the parameter ``input_shape``, or check X against them.
 
-    Sets ``input_shape_`` and ``n_features_in_`` of the estimator, as :func:`sklearn.utils.validation.validate_data` does.
-
-    Raises
-    ------
-    ValueError
-        If ``input_shape`` is no shape or does not match X, or X is like neither the fitted samples nor ``accepted``.
+    Samples of the fitted shape, of the shapes ``accepted``, and flat ones are valid.
     """
     shape = X_shape[1:]
     if not reset:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array, check_consistent_length, validate_data
 
-from skdim.inputs.arrays import Beside, Stored, StoredArray, as_stored, is_stored
+from skdim.inputs.arrays import Beside, StoredArray, as_stored, is_stored
 from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import feature_names, is_group_list
 from skdim.inputs.samples import Samples, Standardizer
@@ -45,24 +45,10 @@ def samples_of_views(
     min_samples: int = 1,
     needed: int | None = None,
 ) -> Samples:
-    """Return X standardised, with which views each row has.
+    """Return the user's X standardised by ``fitted``, None to learn it, with which views each row has.
 
-    Parameters
-    ----------
-    estimator : scikit-learn estimator
-        With the parameters ``views``, ``graph`` and ``input_shape``.
-    X : array-like, or list of arrays
-        What the user gave.
-    fitted : Standardizer or None
-        How samples are standardised, and their layout; None learns both.
-    device : torch.device
-        Where the tensors go.
-    sequences : callable (n_views) -> sequence of bool
-        Which of the views are sequences; ``n_views`` is None where a partition makes the views.
-    min_samples : int, default=1
-        Fewest samples.
-    needed : int or None, default=None
-        The only view that samples must have.
+    ``sequences`` tells which of ``n_views`` views are sequences, with None for those that a partition makes. ``needed`` is the
+    number of the only view that rows must have.
     """
     reset = fitted is None
     given, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
@@ -83,32 +69,24 @@ def samples_of_views(
         layout = layout_of(X.shape)
     else:
         if fitted is not None and fitted.layout is not None and estimator.views == "auto":
-            _check_widths(columns, fitted.layout)
-        if np.ndim(given) < 2:
+            widths = [part.stop - part.start for _, part, *_ in columns]
+            fitted_widths = [len(part) for _, part, _ in fitted.layout.views]
+            if widths != fitted_widths:
+                raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted_widths} in fit.")
+        shape = np.shape(given)
+        if len(shape) < 2:
             check_array(given, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
-        layout = layout_of(np.shape(given))
+        if not reset:
+            validate_data(estimator, given, reset=False, skip_check_array=True)
+        layout = layout_of(shape)
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
     standardize = fitted or Standardizer.learn_views(X, layout)
     return Samples(X, standardize, device, {} if present is None else {"present": present})
 
 
-def _check_widths(groups: list[Any], layout: Layout) -> None:
-    """Hold a list of arrays against the fitted one."""
-    widths = [columns.stop - columns.start for _, columns, *_ in groups]
-    fitted = [len(columns) for _, columns, _ in layout.views]
-    if widths != fitted:
-        raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted} in fit.")
-
-
 def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:
-    """Return X as one array, and the groups of columns that are its views, None where a partition makes the views.
-
-    Raises
-    ------
-    ValueError
-        If X has no such columns.
-    """
+    """Return X as one array, and the groups of columns that are its views, None where a partition makes the views."""
     X = as_stored(X) if is_stored(X) else X
     if isinstance(views, (list, tuple)):
         if is_list_of_arrays(X):
@@ -123,18 +101,12 @@ def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> t
     return X, None
 
 
-def _presence_of_views(layout: Layout, X: Any, needed: int | None = None) -> npt.NDArray[np.bool_] | None:
-    """Return which views each row has, None where all have all; ``needed`` is the only view that rows must have.
-
-    Raises
-    ------
-    ValueError
-        If samples lack a view that they may not lack.
-    """
+def _presence_of_views(layout: Layout, X: Any, needed: int | None) -> npt.NDArray[np.bool_] | None:
+    """Return which views each row has, None where all have all; ``needed`` is the only view that rows must have."""
     present = layout.presence(X)
-    complete = present is None or (needed is not None and present[:, needed].all())
-    if not complete and not layout.may_lack:
-        assert present is not None
+    if present is None or layout.may_lack:
+        return present
+    if needed is None or not present[:, needed].all():
         raise ValueError(
             f"Input X contains NaN: {(~present.all(1)).sum()} sample(s) lack a view. That is allowed with graph='full' and "
             "named views, a list of column groups or of arrays, 'halves', 'quadrants' or 'channels'; not with views='auto' of "
@@ -160,13 +132,7 @@ def check_pairs(layout: Layout, present: npt.NDArray[Any] | None, rows: Any, sev
 
 
 def check_groups(groups: npt.NDArray[Any] | None, negatives: str, rows: Any) -> int:
-    """Return the size of the largest group among some rows, or 0 without groups.
-
-    Raises
-    ------
-    ValueError
-        If ``negatives`` need groups that are not given, or the other way round, or every group is a single sample.
-    """
+    """Return the size of the largest group among some rows, or 0 without groups; it must be 2 where groups are used."""
     if (groups is None) == (negatives == "same_group"):
         needs = "needs the groups of the samples: pass groups to fit" if groups is None else "has no use for groups"
         raise ValueError(f"negatives={negatives!r} {needs}.")
@@ -181,18 +147,7 @@ def check_groups(groups: npt.NDArray[Any] | None, negatives: str, rows: Any) -> 
 def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, names: Sequence[str] | None) -> Any:
     """Return whole rows that lack all views but one, if X holds that view alone, else None.
 
-    Parameters
-    ----------
-    X : array-like
-        The view: flat, or in its shape, an image also without its one channel.
-    layout : Layout
-        The views.
-    number : int
-        The view's number.
-    estimator : scikit-learn estimator
-        For messages.
-    names : sequence of str or None
-        The names of the view's columns in ``fit``.
+    X is flat or in the view's shape, an image also without its one channel; ``names`` are those of its columns in ``fit``.
     """
     name, columns, shape = layout.views[number]
     given = np.shape(X)[1:] if not is_list_of_arrays(X) else None
@@ -202,7 +157,7 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
     if found is not None and names is not None and found != list(names):
         raise ValueError(f"The columns of view {name!r} were {list(names)} in fit, got {found}.")
     if is_stored(X):
-        stored: Stored = checked_as_read(estimator, as_stored(X))
+        stored = checked_as_read(estimator, as_stored(X))
     else:
         stored = StoredArray(check_array(X, dtype="numeric", allow_nd=True, estimator=estimator, input_name="X"))
     n_columns = sum(len(columns) for _, columns, _ in layout.views)
@@ -216,13 +171,7 @@ def is_list_of_arrays(X: Any) -> bool:
 
 
 def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list[tuple[Any, ...]]]:
-    """Return the views beside each other in one array (n, n_columns), and the groups of columns that they are in it.
-
-    Raises
-    ------
-    ValueError
-        If there is one array only, or their lengths differ.
-    """
+    """Return the views side by side in one array (n, n_columns), and the groups of columns that they are in it."""
     if len(X) < 2:
         raise ValueError("X is a list of 1 array, that is one view only; a list of arrays has one for each view.")
     arrays: list[Any] = [

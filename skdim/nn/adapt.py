@@ -1,4 +1,4 @@
-"""From a factory, ours or a user's, to the network that an objective takes: checked on a trial pass, and adapted."""
+"""The networks that objectives take, built from a factory, ours or a user's, and checked on a trial pass."""
 
 from __future__ import annotations
 
@@ -8,52 +8,25 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "Code",
-    "Critic",
-    "CriticFactory",
-    "Encoder",
-    "EncoderFactory",
-    "LayeredEncoder",
-    "build_critic",
-    "build_encoder",
-]
-
 EncoderFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
 CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
 
 
 # ------------------------------------------------------------------------------------------------------------- encoders
 class Code(NamedTuple):
-    """What an encoder returns for n inputs.
+    """What an encoder returns for n inputs."""
 
-    Attributes
-    ----------
-    local : Tensor of shape (n, channels, locations)
-        C: features of parts of the input; one location if the input has no parts.
-    hidden : Tensor of shape (n, n_hidden)
-        The layer below the global code.
-    global_ : Tensor of shape (n, n_components)
-        Y: the code of the whole input.
-    """
-
-    local: Tensor
-    hidden: Tensor
-    global_: Tensor
+    local: (
+        Tensor  #: C, features of parts of the input, (n, channels, locations); one location if the input has no parts
+    )
+    hidden: Tensor  #: the layer below the global code, (n, n_hidden)
+    global_: Tensor  #: Y, the code of the whole input, (n, n_components)
 
 
 class Encoder(nn.Module):
-    """A network that returns a :class:`Code`; :func:`build_encoder` sets its attributes.
+    """A network that returns a :class:`Code`; :func:`build_encoder` sets its attributes."""
 
-    Attributes
-    ----------
-    local_shape : tuple of int
-        Channels and locations of the local features.
-    n_hidden, n_components : int
-        Widths of the hidden layer and of the global code.
-    """
-
-    local_shape: tuple[int, int]
+    local_shape: tuple[int, int]  # channels and locations
     n_hidden: int
     n_components: int
 
@@ -95,42 +68,27 @@ def _flat(local: Tensor) -> Tensor:
 def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_components: int) -> Encoder:
     """Build an encoder and check, on a pass of two zero inputs, that its codes have the right shapes.
 
-    Parameters
-    ----------
-    factory : callable (input_shape, n_components) -> nn.Module
-        The network returns a :class:`Code`, a triple like it, or one tensor (n, n_components), which then serves as local
-        (one location), hidden and global features.
-    input_shape : tuple of int
-        Shape of one input.
-    n_components : int
-        Width of the global code.
-
-    Returns
-    -------
-    Encoder
-        Its ``forward`` returns a :class:`Code`; it has the attributes ``local_shape``, ``n_hidden`` and ``n_components``.
-
-    Raises
-    ------
-    TypeError
-        If the factory does not return an nn.Module.
-    ValueError
-        If the output of the network has the wrong shape.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from skdim.nn.encoders import build_encoder
-    >>> network = build_encoder(lambda shape, width: nn.Linear(shape[0], width), (10,), 4)
-    >>> network.local_shape, network.n_hidden
-    ((4, 1), 4)
+    The network returns a :class:`Code`, a triple like it, or one tensor (n, n_components), which then serves as local (one
+    location), hidden and global features. Raises TypeError if it is no nn.Module and ValueError if a shape is wrong.
     """
     network = _module("encoder", factory(input_shape, n_components))
     encoder = network if isinstance(network, Encoder) else _Adapted(network)
     training = encoder.training
     encoder.eval()
-    with torch.no_grad():
-        code = _check_code(encoder, input_shape, n_components)
+    expected = (
+        f"The encoder must return a tensor of shape (n, {n_components}), or a Code of local (n, channels, ...), hidden "
+        f"(n, n_hidden) and global_ (n, {n_components}) features, for inputs of shape (n, {', '.join(map(str, input_shape))})"
+    )
+    try:
+        with torch.no_grad():
+            code: Code = encoder(torch.zeros(2, *input_shape))
+        shapes = [tuple(part.shape) for part in code]
+    except Exception as error:
+        raise ValueError(f"{expected}; it raised {type(error).__name__}: {error}") from error
+    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (2,) for shape in shapes):
+        raise ValueError(
+            f"{expected}; for n = 2 it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
+        )
     encoder.train(training)
     encoder.local_shape = (int(code.local.shape[1]), int(code.local.shape[2]))
     encoder.n_components = n_components
@@ -144,31 +102,13 @@ def _module(what: str, made: object) -> nn.Module:
     return made
 
 
-def _check_code(encoder: Encoder, input_shape: tuple[int, ...], n_components: int) -> Code:
-    expected = (
-        f"The encoder must return a tensor of shape (n, {n_components}), or a Code of local (n, channels, ...), hidden "
-        f"(n, n_hidden) and global_ (n, {n_components}) features, for inputs of shape (n, {', '.join(map(str, input_shape))})"
-    )
-    try:
-        code: Code = encoder(torch.zeros(2, *input_shape))
-        shapes = [tuple(part.shape) for part in code]
-    except Exception as error:
-        raise ValueError(f"{expected}; it raised {type(error).__name__}: {error}") from error
-    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (2,) for shape in shapes):
-        raise ValueError(
-            f"{expected}; for n = 2 it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
-        )
-    return code
-
-
 # -------------------------------------------------------------------------------------------------------------- critics
 class Critic(nn.Module):
-    r"""A critic's network with a learnable scale and offset, applied to codes or to maps of local features.
+    r"""A network g with a learnable scale and offset, applied to codes or to maps of local features.
 
     .. math:: f(x, y) = e^{s} g(x, y) + o
 
-    Without an offset an inner product cannot represent 1 + log-ratio, and NWJ reads below zero on dependent data; with
-    scores near the offset every bound starts near 0. A temperature fixes the scale: :math:`f = g / \tau + o`.
+    With scores near the offset every bound starts near 0. A temperature fixes the scale: :math:`f = g / \tau + o`.
 
     Parameters
     ----------
@@ -177,18 +117,9 @@ class Critic(nn.Module):
     offset : float, default=0.0
         Start of o: 1 for NWJ, 0 otherwise.
     affine : bool, default=True
-        Whether a scale and an offset are learned; False returns g, as in Tschannen et al. [1]_.
+        Whether a scale and an offset are learned; False returns g, as in Tschannen et al. (ICLR 2020).
     temperature : float or None, default=None
         Fixed temperature tau in place of the learned scale.
-
-    Raises
-    ------
-    ValueError
-        In ``forward``, if g does not return (n, m) scores.
-
-    References
-    ----------
-    .. [1] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
 
     Examples
     --------
@@ -214,8 +145,8 @@ class Critic(nn.Module):
         return bool(getattr(self.scores, "exchangeable", False))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """Score all pairs: ``x`` (n, c), ``y`` (m, d) or (m, d, locations) -> (n, m) or (n, m, locations)."""
-        # A location is one more candidate: (m, d, P) is folded to (P m, d), so every critic serves maps.
+        """Score all pairs, (n, c), (m, d[, locations]) -> (n, m[, locations]); raises ValueError if g returns another shape."""
+        # A location is one more candidate: (m, d, P) -> (P m, d).
         candidates = y if y.ndim == 2 else y.permute(2, 0, 1).flatten(0, 1)
         scores = self.scores(x, candidates)
         if scores.shape != (len(x), len(candidates)):
@@ -234,32 +165,8 @@ class Critic(nn.Module):
 def build_critic(factory: CriticFactory, x_features: int, y_features: int, offset: float = 0.0) -> Critic:
     """Build a critic and check, on a trial pass, that it scores all pairs.
 
-    Parameters
-    ----------
-    factory : callable (x_features, y_features) -> nn.Module
-        A configured object of :mod:`skdim.nn.critics`, a class or a function. If it has the attributes ``affine`` and
-        ``temperature``, they are passed to :class:`Critic`.
-    x_features, y_features : int
-        Widths of the codes.
-    offset : float, default=0.0
-        Start of the offset.
-
-    Returns
-    -------
-    Critic
-
-    Raises
-    ------
-    TypeError
-        If the factory does not return an nn.Module.
-    ValueError
-        If the network does not return (n, m) scores.
-
-    Examples
-    --------
-    >>> from skdim.nn.critics import Bilinear, build_critic
-    >>> build_critic(Bilinear(), 4, 5).offset.item()
-    0.0
+    ``affine`` and ``temperature`` are those of the factory, if it has them. Raises TypeError if the network is no nn.Module and
+    ValueError if it does not return (n, m) scores.
     """
     scores = _module("critic", factory(x_features, y_features))
     critic = Critic(scores, offset, getattr(factory, "affine", True), getattr(factory, "temperature", None))

@@ -27,18 +27,6 @@ from skdim._params import Configured, check_size
 from skdim.nn.encoders import MLP, Conv, EncoderFactory, build_encoder
 from skdim.nn.layers import ChannelNorm, Pad, Sum
 
-__all__ = [
-    "CONTEXTS",
-    "GRU",
-    "PATCH_ENCODERS",
-    "CausalEncoder",
-    "Contexts",
-    "MaskedConv",
-    "PatchGrid",
-    "StridedConv",
-    "build_causal_encoder",
-]
-
 #: An automatic stride is the smallest power of 2 that leaves at most so many frames.
 MOST_FRAMES = 32
 #: Patches with shorter sides are encoded by an MLP: they have few places for a convolution to share its weights over.
@@ -46,29 +34,17 @@ SMALLEST_CONV_PATCH = 16
 
 
 class Contexts(NamedTuple):
-    """What a causal encoder returns for n inputs.
+    """What a causal encoder returns for n inputs."""
 
-    Attributes
-    ----------
-    z : Tensor of shape (n, T, Q, n_latent)
-        Latents: z[:, t, q] is a function of the frame or patch (t, q), and of samples before it.
-    c : Tensor of shape (n, T, Q, n_components)
-        Contexts: c[:, t, q] is a function of the latents at times up to t.
-    """
-
-    z: Tensor
-    c: Tensor
+    z: Tensor  #: latents (n, T, Q, n_latent): z[:, t, q] is a function of the frame or patch (t, q), and of samples before it
+    c: Tensor  #: contexts (n, T, Q, n_components): c[:, t, q] is a function of the latents at times up to t
 
 
 class CausalEncoder(nn.Module):
-    """Latents, and contexts on top of them.
+    """Latents of inputs, and contexts of the latents.
 
-    Parameters
+    Attributes
     ----------
-    latents : nn.Module
-        Inputs -> z, (n, T, Q, n_latent).
-    context : nn.Module
-        z -> c, (n, T, Q, n_components).
     stride : int
         Samples of a frame; 0 for patches.
     grid : tuple of int
@@ -95,12 +71,6 @@ class CausalEncoder(nn.Module):
         return Contexts(z, self.context(z))
 
 
-def _causal_layer(size_in: int, size_out: int, kernel_size: int, stride: int, norm: bool) -> nn.Sequential:
-    """Return a strided convolution in time whose output t ends with input (t + 1) stride - 1."""
-    convolution = nn.Conv1d(size_in, size_out, kernel_size, stride)
-    return nn.Sequential(Pad(kernel_size - stride, 0), convolution, *[ChannelNorm(size_out)] * norm, nn.ReLU())
-
-
 class _Frames(nn.Module):
     """Sequences (n, C, L) -> latents (n, L // stride, 1, n_latent)."""
 
@@ -118,7 +88,7 @@ class StridedConv(Configured):
     """Encoder of sequences ``(channels, length)``: causal strided convolutions in time.
 
     There is one convolution for each halving of the length, then one of stride 1, each with layer normalisation over the
-    channels of a time step (not the first) and ReLU.
+    channels of a time step (not the first) and ReLU. Calling it raises ValueError if a parameter is outside its range.
 
     Parameters
     ----------
@@ -129,11 +99,6 @@ class StridedConv(Configured):
         paper's kernels are about twice their stride.
     stride : int or "auto", default="auto"
         Samples of a frame, a power of 2. "auto" is the smallest that leaves at most 32 frames.
-
-    Raises
-    ------
-    ValueError
-        When called, if a parameter is outside its range.
 
     Examples
     --------
@@ -157,17 +122,20 @@ class StridedConv(Configured):
         return stride
 
     def __call__(self, input_shape: tuple[int, ...], n_latent: int) -> nn.Module:
-        """Build the network for sequences of this shape."""
         check_size("width of StridedConv", self.width)
         check_size("overlap of StridedConv", self.overlap)
         n_channels, length = input_shape
         strides = [2] * (self.stride_of(length).bit_length() - 1) + [1]
         widths = [n_channels] + [self.width] * (len(strides) - 1)
-        layers: list[nn.Module] = [
-            # The first layer is not normalised, which would remove the level of a frame.
-            _causal_layer(size_in, self.width, self.overlap * stride, stride, norm=layer > 0)
-            for layer, (size_in, stride) in enumerate(zip(widths, strides, strict=True))
-        ]
+        layers: list[nn.Module] = []
+        for size_in, stride in zip(widths, strides, strict=True):
+            kernel_size = self.overlap * stride
+            norm = (
+                [ChannelNorm(self.width)] if layers else []
+            )  # in the first layer it would remove the level of a frame
+            convolution = nn.Conv1d(size_in, self.width, kernel_size, stride)
+            # Padded so, the output t ends with the input (t + 1) stride - 1.
+            layers.append(nn.Sequential(Pad(kernel_size - stride, 0), convolution, *norm, nn.ReLU()))
         return _Frames(layers, self.width, n_latent)
 
 
@@ -198,11 +166,6 @@ class PatchGrid(Configured):
     overlap : tuple of int or "auto", default="auto"
         Rows and columns that neighbouring patches share; "auto" is half of the size, as in the paper.
 
-    Raises
-    ------
-    ValueError
-        From ``grid``, if a patch is larger than the image or an overlap not smaller than the patch.
-
     Examples
     --------
     >>> from skdim.nn.causal import PatchGrid
@@ -229,7 +192,7 @@ class PatchGrid(Configured):
         return self.size[0] - self.overlap[0], self.size[1] - self.overlap[1]
 
     def grid(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
-        """Return how many rows and columns of patches an image of this shape holds."""
+        """Return the rows and columns of patches; raises ValueError if an image is too small, or the overlap too large."""
         if any(side > room for side, room in zip(self.size, input_shape[1:], strict=True)):
             raise ValueError(
                 f"patch_size={self.size} is larger than the images of {input_shape[1]} x {input_shape[2]}."
@@ -287,25 +250,24 @@ class GRU(Configured):
     n_layers: int = 1
 
     def __call__(self, n_latent: int, n_components: int, n_columns: int) -> nn.Module:
-        """Build the network for latents of this width on a grid with ``n_columns`` columns."""
         check_size("n_layers of GRU", self.n_layers)
         return _GRUContext(n_latent, n_components, self.n_layers)
 
 
-def _masked_layer(width: int, kernel_size: int, dilation: int, n_columns: int) -> Sum:
-    """Return a residual convolution that sees its own row and rows above, and its own and neighbouring columns."""
-    above, beside = (kernel_size - 1) * dilation, int(n_columns > 1)
-    convolution = nn.Conv2d(width, width, (kernel_size, 1 + 2 * beside), dilation=(dilation, 1))
-    branch = nn.Sequential(ChannelNorm(width), nn.ReLU(), Pad(beside, beside, above, 0), convolution)
-    return Sum(nn.Identity(), branch)
-
-
 class _MaskedContext(nn.Module):
+    """Residual convolutions that see their own row and rows above, and their own and neighbouring columns."""
+
     def __init__(self, n_latent: int, n_components: int, n_columns: int, kernel_size: int, n_layers: int) -> None:
         super().__init__()
         self.project = nn.Linear(n_latent, n_components)
-        layers = [_masked_layer(n_components, kernel_size, kernel_size**layer, n_columns) for layer in range(n_layers)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential()
+        beside = int(n_columns > 1)
+        for layer in range(n_layers):
+            dilation, sides = kernel_size**layer, (kernel_size, 1 + 2 * beside)
+            convolution = nn.Conv2d(n_components, n_components, sides, dilation=(dilation, 1))
+            pad = Pad(beside, beside, (kernel_size - 1) * dilation, 0)
+            branch = nn.Sequential(ChannelNorm(n_components), nn.ReLU(), pad, convolution)
+            self.layers.append(Sum(nn.Identity(), branch))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(self.project(z).movedim(3, 1)).movedim(1, 3)
@@ -315,17 +277,14 @@ class _MaskedContext(nn.Module):
 class MaskedConv(Configured):
     """Context by dilated [4]_ residual convolutions over the past, similar to PixelCNN [2]_.
 
+    Calling it raises ValueError if a parameter is outside its range.
+
     Parameters
     ----------
     kernel_size : int, default=3
         Steps, or rows of patches, that a layer sees, its own included; at least 2.
     n_layers : int, default=3
         Layers. Each multiplies the dilation by the kernel size, so that they reach back ``kernel_size ** n_layers`` steps.
-
-    Raises
-    ------
-    ValueError
-        When called, if a parameter is outside its range.
 
     Examples
     --------
@@ -339,7 +298,6 @@ class MaskedConv(Configured):
     n_layers: int = 3
 
     def __call__(self, n_latent: int, n_components: int, n_columns: int) -> nn.Module:
-        """Build the network for latents of this width on a grid with ``n_columns`` columns."""
         check_size("n_layers of MaskedConv", self.n_layers)
         check_size("kernel_size of MaskedConv", self.kernel_size)
         if self.kernel_size < 2:
@@ -361,38 +319,9 @@ def build_causal_encoder(
     n_components: int,
     patches: PatchGrid | None = None,
 ) -> CausalEncoder:
-    """Build latents and contexts of equal width for inputs of a shape.
+    """Build latents and contexts of equal width for sequences (C, L), or for images (C, H, W) in patches.
 
-    Parameters
-    ----------
-    encoder : StridedConv, or callable (patch_shape, n_components) -> nn.Module
-        Encoder of sequences, or of patches; see :func:`~skdim.nn.encoders.build_encoder`.
-    context : callable (n_latent, n_components, n_columns) -> nn.Module
-        A configured object of this module.
-    input_shape : tuple of int
-        (C, L), or (C, H, W) with ``patches``.
-    n_components : int
-        Width of latents and contexts.
-    patches : PatchGrid, default=None
-        The grid that images are cut into.
-
-    Returns
-    -------
-    CausalEncoder
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the encoder does not fit the input, or normalises patches by statistics of the batch.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP
-    >>> from skdim.nn.causal import MaskedConv, PatchGrid, build_causal_encoder
-    >>> encoder = build_causal_encoder(MLP((32,)), MaskedConv(), (1, 28, 28), 16, PatchGrid((8, 8)))
-    >>> encoder.grid, tuple(encoder(torch.zeros(2, 1, 28, 28)).z.shape)
-    ((6, 6), (2, 6, 6, 16))
+    Raises TypeError or ValueError if the encoder does not fit the input, or normalises patches by statistics of the batch.
     """
     if patches is None:
         if not isinstance(encoder, StridedConv):
@@ -402,15 +331,11 @@ def build_causal_encoder(
     else:
         stride, grid = 0, patches.grid(input_shape)
         patch_encoder = build_encoder(encoder, (input_shape[0], *patches.size), n_components)
-        _refuse_batch_statistics(patch_encoder)
+        for part in patch_encoder.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                raise ValueError(
+                    f"The encoder of patches has a {type(part).__name__}: statistics of the batch carry information on the "
+                    "patches that a context predicts. Normalise per patch, as Conv(norm='group') does."
+                )
         latents = _Patches(patch_encoder, patches.size, patches.step)
     return CausalEncoder(latents, context(n_components, n_components, grid[1]), stride, grid)
-
-
-def _refuse_batch_statistics(module: nn.Module) -> None:
-    for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            raise ValueError(
-                f"The encoder of patches has a {type(part).__name__}: statistics of the batch carry information on the "
-                "patches that a context predicts. Normalise per patch, as Conv(norm='group') does."
-            )

@@ -1,10 +1,4 @@
-r"""Networks for a conditional density: Gaussian for a vector y, categorical for a label.
-
-References
-----------
-.. [1] Barber & Agakov, "The IM algorithm: a variational approach to information maximization", NeurIPS 2003.
-.. [2] Cheng et al., "CLUB: a contrastive log-ratio upper bound of mutual information", ICML 2020.
-"""
+"""Networks for a conditional density: Gaussian for a vector y, categorical for a label."""
 
 from __future__ import annotations
 
@@ -16,10 +10,7 @@ from torch import Tensor, nn
 
 from skdim.nn.gaussian import log_density, log_density_of_pairs
 from skdim.nn.layers import mlp
-from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.ratio import RadialInputs
-
-__all__ = ["CategoricalConditional", "ConditionalObjective", "GaussianConditional"]
 
 #: Bound of the absolute log-variance: with a variance of 0 the density of a training row would be infinite.
 LARGEST_LOG_VARIANCE = 8.0
@@ -70,25 +61,3 @@ class CategoricalConditional(nn.Module):
 
     def _log_posterior(self, x: Tensor) -> Tensor:
         return F.log_softmax(self.network(self.inputs(x)) + self.log_frequencies, dim=1)
-
-
-class ConditionalObjective(Objective):
-    """The loss of a conditional: its mean negative log-likelihood of a batch (x, y), in nats.
-
-    Parameters
-    ----------
-    critic : GaussianConditional or CategoricalConditional
-        The conditional.
-    """
-
-    def __init__(self, critic: GaussianConditional | CategoricalConditional) -> None:
-        super().__init__()
-        self.critic = critic
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        return []
-
-    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = -self.critic.joint(*X).mean()
-        return loss, {"loss": loss.detach()}

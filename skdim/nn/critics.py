@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -128,7 +128,6 @@ class Inner(Configured):
     affine: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        """Build the network for codes of these widths."""
         return _Inner(x_features, y_features)
 
 
@@ -138,7 +137,8 @@ class Cosine(Configured):
 
     .. math:: f(x, y) = \frac{1}{\tau} \frac{x^\top y}{\|x\| \|y\|} + o
 
-    The wider code is first projected linearly to the narrower. :class:`Separable` embeds both codes before the cosine.
+    The wider code is first projected linearly to the narrower. :class:`Separable` embeds both codes before the cosine. Calling
+    it raises ValueError if the temperature is not positive.
 
     Parameters
     ----------
@@ -146,11 +146,6 @@ class Cosine(Configured):
         Temperature tau; theirs is 0.1 for STL-10, 0.07 for ImageNet.
     affine : bool, default=True
         Whether an offset o is learned, see :class:`Critic`.
-
-    Raises
-    ------
-    ValueError
-        When called, if the temperature is not positive.
 
     Examples
     --------
@@ -164,7 +159,6 @@ class Cosine(Configured):
     affine: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        """Build the network for codes of these widths."""
         if not self.temperature > 0:
             raise ValueError(f"temperature of Cosine must be positive, got {self.temperature!r}.")
         return _Inner(x_features, y_features, cosine=True)
@@ -189,19 +183,19 @@ class Bilinear(Configured):
     affine: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        """Build the network for codes of these widths."""
         return _Bilinear(x_features, y_features)
 
 
 @dataclass
 class Separable(Configured):
-    r"""Encode-and-dot critic, Deep InfoMax's for classification: the cosine of two embeddings over a temperature.
+    r"""Encode-and-dot critic, as Deep InfoMax's [1]_ for classification: the cosine of two embeddings over a temperature.
 
     .. math::
 
         f(x, y) = \frac{1}{\tau} \frac{h(x)^\top k(y)}{\|h(x)\| \|k(y)\|} + o
 
-    Without a temperature it is :math:`e^s (h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)) + o` with a learned scale s.
+    Without a temperature it is :math:`e^s (h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)) + o` with a learned scale s. Calling it
+    raises ValueError if a parameter is outside its range, or sides of different widths are to share an embedding.
 
     Parameters
     ----------
@@ -219,12 +213,6 @@ class Separable(Configured):
     affine : bool, default=True
         Whether a scale (without temperature) and an offset are learned, see :class:`Critic`.
 
-    Raises
-    ------
-    ValueError
-        When called, if a size is not a positive integer, the temperature is not positive, or ``shared`` is True and the sides
-        have different widths.
-
     Examples
     --------
     >>> from skdim.nn.critics import Separable
@@ -240,7 +228,6 @@ class Separable(Configured):
     affine: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        """Build the network for codes of these widths."""
         if self.shared and x_features != y_features:
             raise ValueError(f"Separable(shared=True) needs sides of one width, got {x_features} and {y_features}.")
         check_size("width of Separable", self.width)
@@ -255,7 +242,7 @@ class Concat(Configured):
     r"""Network on the concatenation [x, y]; over a feature map this is Deep InfoMax's concat-and-convolve.
 
     It scores each of the n m pairs by itself, so its cost grows with batch size squared times locations. Lower
-    ``n_locations`` if it is too slow.
+    ``n_locations`` if it is too slow. Calling it raises ValueError if there is no hidden layer or a size is invalid.
 
     Parameters
     ----------
@@ -263,11 +250,6 @@ class Concat(Configured):
         ReLU layers; the paper has (512, 512).
     affine : bool, default=True
         Whether a scale and an offset are learned, see :class:`Critic`.
-
-    Raises
-    ------
-    ValueError
-        When called, if there is no hidden layer or a size is not a positive integer.
 
     Examples
     --------
@@ -280,7 +262,6 @@ class Concat(Configured):
     affine: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        """Build the network for codes of these widths."""
         hidden = check_sizes("hidden_layer_sizes of Concat", self.hidden_layer_sizes, at_least=1)
         return _Concat(x_features, y_features, hidden)
 
@@ -295,19 +276,12 @@ CRITICS: dict[str, type[Configured]] = {
 }
 
 
-def choose_critic(
-    critic: str | CriticFactory,
-    hidden_layer_sizes: Sequence[int] | str = "auto",
-    table: Mapping[str, type[Configured] | Configured] = CRITICS,
-) -> CriticFactory:
-    """Return the factory that a name in ``table``, a configured object, a class or a function stands for.
+def choose_critic(critic: str | CriticFactory, hidden_layer_sizes: Sequence[int] | str = "auto") -> CriticFactory:
+    """Return the factory that a name, a configured object, a class or a function stands for.
 
     ``hidden_layer_sizes`` configures a named critic. Raises ValueError if the name is unknown or the sizes have no effect.
-
-    >>> choose_critic("concat", (32,))
-    Concat(hidden_layer_sizes=(32,), affine=True)
     """
-    return choose("critic", critic, table, hidden_layer_sizes=hidden_layer_sizes)
+    return choose("critic", critic, CRITICS, hidden_layer_sizes=hidden_layer_sizes)
 
 
 def shared_critic(critic: CriticFactory) -> CriticFactory:

@@ -105,17 +105,13 @@ def _assemble(
 ) -> LayeredEncoder:
     """Build the local map of the first layers, the others flattened, and the fully connected layers on top."""
     local, top = nn.Sequential(*layers[:n_local]), nn.Sequential(*layers[n_local:], FlattenMap())
-    n_flat = _n_features(nn.Sequential(local, top), input_shape)
+    stack = nn.Sequential(local, top).eval()  # the trial pass must not enter the batch statistics
+    with torch.no_grad():
+        n_flat = int(stack(torch.zeros(2, *input_shape)).shape[1])
+    stack.train()
     sizes = check_sizes("hidden_layer_sizes", encoder.hidden_layer_sizes)
     rest = nn.Sequential(*top, *mlp(n_flat, sizes, norm=encoder.norm))
     return LayeredEncoder(local, rest, (n_flat, *sizes)[-1], n_components)
-
-
-def _n_features(module: nn.Module, input_shape: tuple[int, ...]) -> int:
-    with torch.no_grad():  # in eval mode: the trial pass must not enter the batch statistics
-        width = int(module.eval()(torch.zeros(2, *input_shape)).flatten(1).shape[1])
-    module.train()
-    return width
 
 
 @dataclass
@@ -123,7 +119,8 @@ class Conv(Configured):
     """Convolutional encoder for images of 8 x 8 and more.
 
     Strided convolutions, each with normalisation and ReLU, lead to a local map of 4 to 7 locations a side. One more strided
-    convolution, flattened, is the hidden layer, and a linear layer returns the code.
+    convolution, flattened, is the hidden layer, and a linear layer returns the code. Calling it raises ValueError if the inputs
+    are smaller or a parameter is outside its range.
 
     Parameters
     ----------
@@ -138,11 +135,6 @@ class Conv(Configured):
     top : bool, default=True
         Whether there is a convolution between the local map and the fully connected layers. The encoder of Hjelm et al. [1]_
         for 28 x 28 images has none.
-
-    Raises
-    ------
-    ValueError
-        When called, if the inputs are not images of at least 8 x 8 or a parameter is outside its range.
 
     Examples
     --------
@@ -161,7 +153,6 @@ class Conv(Configured):
     top: bool = True
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        """Build the network for inputs of this shape."""
         return _convolutional(self, input_shape, n_components, LARGEST_MAP_SIDE, self.top)
 
 
@@ -171,6 +162,7 @@ class PooledConv(Configured):
 
     Convolutions of stride 2 with ReLU are followed by a normalisation per sample over channels and places, with a scale and a
     shift for each channel: the local map. Its mean over places is the hidden layer, and a linear layer returns the code.
+    Calling it raises ValueError if the images are smaller than 8 x 8 or a parameter is outside its range.
 
     Parameters
     ----------
@@ -178,11 +170,6 @@ class PooledConv(Configured):
         Channels of the layers in turn.
     kernel_size : int, default=5
         Odd side of the kernels.
-
-    Raises
-    ------
-    ValueError
-        When called, if the inputs are not images of at least 8 x 8 or a parameter is outside its range.
 
     Examples
     --------
@@ -197,7 +184,6 @@ class PooledConv(Configured):
     kernel_size: int = 5
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        """Build the network for inputs of this shape."""
         n_channels, _ = _sides(self, input_shape)
         _check_kernel(self.kernel_size)
         channels = check_sizes("channels", self.channels, at_least=1)
@@ -212,6 +198,8 @@ class PooledConv(Configured):
 class Conv1d(Configured):
     """Convolutional encoder for sequences ``(channels, length)`` of length 8 and more.
 
+    Calling it raises ValueError if the inputs are shorter or a parameter is outside its range.
+
     Parameters
     ----------
     channels : tuple of int, default=(32, 64, 128)
@@ -222,11 +210,6 @@ class Conv1d(Configured):
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
         Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
-
-    Raises
-    ------
-    ValueError
-        When called, if the inputs are not sequences of at least 8 steps or a parameter is outside its range.
 
     Examples
     --------
@@ -244,7 +227,6 @@ class Conv1d(Configured):
     norm: str = "batch"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        """Build the network for inputs of this shape."""
         return _convolutional(self, input_shape, n_components, LARGEST_MAP_LENGTH, top=True)
 
 
@@ -253,7 +235,7 @@ class ResNet(Configured):
     """Residual encoder for images of 8 x 8 and more: deeper and slower than :class:`Conv`.
 
     A convolution and strided residual blocks [3]_ lead to a local map of 4 to 7 locations a side. A last strided block,
-    flattened, is the hidden layer.
+    flattened, is the hidden layer. Calling it raises ValueError if the inputs are smaller or a parameter is outside its range.
 
     Parameters
     ----------
@@ -263,11 +245,6 @@ class ResNet(Configured):
         Fully connected layers between the last block and the code.
     norm : {"batch", "group"}, default="batch"
         Normalisation by batch statistics, or per sample over channels and places [2]_ (one group).
-
-    Raises
-    ------
-    ValueError
-        When called, if the inputs are not images of at least 8 x 8 or a parameter is outside its range.
 
     Examples
     --------
@@ -284,7 +261,6 @@ class ResNet(Configured):
     norm: str = "batch"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        """Build the network for inputs of this shape."""
         n_channels, sides = _sides(self, input_shape)
         strides = _strides(min(sides), least=1)
         widths = _widen(check_sizes("channels", self.channels, at_least=1), len(strides) + 2)
@@ -300,17 +276,14 @@ class ResNet(Configured):
 class MLP(Configured):
     """Fully connected encoder for tables: the first hidden layer is the local map, with one location.
 
+    Stacked inputs are flattened. Calling it raises ValueError if a parameter is outside its range.
+
     Parameters
     ----------
     hidden_layer_sizes : tuple of int, default=(256, 256)
         Hidden layers, each with normalisation and ReLU; at least one.
     norm : {"group", "batch", "none"}, default="group"
         Normalisation per sample over the layer (one group), by batch statistics, or none, as in Tschannen et al. [4]_.
-
-    Raises
-    ------
-    ValueError
-        When called, if there is no hidden layer, a size is not a positive integer or ``norm`` is unknown.
 
     Examples
     --------
@@ -326,7 +299,6 @@ class MLP(Configured):
     norm: str = "group"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        """Build the network for inputs of this shape; stacked inputs are flattened."""
         sizes = check_sizes("hidden_layer_sizes of MLP", self.hidden_layer_sizes, at_least=1)
         if self.norm not in ("group", "batch", "none"):
             raise ValueError(f"norm of MLP must be 'group', 'batch' or 'none', got {self.norm!r}.")
@@ -343,12 +315,8 @@ def choose_encoder(
 ) -> EncoderFactory:
     """Return the factory that a name, a configured object, a class or a function stands for.
 
-    "auto" is "conv" for images and "conv1d" for sequences with sides of 8 or more, else "mlp". ``hidden_layer_sizes`` is for a
-    named encoder. Raises ValueError if the name is unknown, the sizes have no effect, or an encoder of images is given flat
-    samples.
-
-    >>> choose_encoder("auto", (1, 7, 7), (64,))
-    MLP(hidden_layer_sizes=(64,), norm='group')
+    "auto" is "conv" for images and "conv1d" for sequences with sides of 8 or more, else "mlp". Raises ValueError if the name is
+    unknown, ``hidden_layer_sizes`` has no effect, or an encoder of images is given flat samples.
     """
     check_encoders([encoder], hidden_layer_sizes)
     if isinstance(encoder, str) and encoder == "auto":

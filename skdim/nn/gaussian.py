@@ -3,11 +3,12 @@ r"""Gaussian densities and density ratios in closed form, for all pairs of rows.
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-
-from skdim.gaussian import ratio_coefficients
 
 #: Numbers that the scoring of all pairs holds at once for each layer or component: they stay in the processor's cache.
 NUMBERS_AT_ONCE = 2**18
@@ -17,6 +18,15 @@ LOG_2_PI = math.log(2 * math.pi)
 def rows_at_once(n_columns: int, n_numbers: int) -> int:
     """Return how many rows of x to score at once against ``n_columns`` rows of y, at so many numbers a pair."""
     return max(1, NUMBERS_AT_ONCE // (n_columns * n_numbers))
+
+
+def ratio_coefficients(correlations: npt.NDArray[np.float64]) -> tuple[Any, Any, Any]:
+    r"""Return the coefficients of x_k y_k and of -(x_k^2 + y_k^2) in the Gaussian log ratio, and its constant.
+
+    .. math:: \sum_k \frac{\rho_k x_k y_k - \rho_k^2 (x_k^2 + y_k^2) / 2}{1 - \rho_k^2} - \tfrac12 \log(1 - \rho_k^2)
+    """
+    rest = 1 - correlations**2
+    return correlations / rest, correlations**2 / (2 * rest), -0.5 * np.log(rest).sum()
 
 
 def log_density(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -29,23 +39,17 @@ def log_density_of_pairs(y: Tensor, mean: Tensor, log_variance: Tensor) -> Tenso
 
     .. math:: \log p(y_j \mid x_i) = -\tfrac12 \sum_c \Bigl( \log 2\pi + v_{ic} + (y_{jc} - \mu_{ic})^2 e^{-v_{ic}} \Bigr)
 
-    (m, d), (n, d), (n, d) -> (n, m), in nats. Products of matrices take the place of all n m d differences. They are in
-    float64, in which close rows under small variances do not cancel.
-
-    >>> round(log_density_of_pairs(torch.zeros(1, 2), torch.zeros(1, 2), torch.zeros(1, 2)).item(), 4)  # -log(2 pi)
-    -1.8379
+    (m, d), (n, d), (n, d) -> (n, m), in nats. Products of matrices take the place of all n m d differences; in float64 they do
+    not cancel for close rows under small variances.
     """
     like = mean
-    y, mean, log_variance = (_in_float64(tensor) for tensor in (y, mean, log_variance))
+    # Apple's device does not have float64.
+    on_device = (part.cpu() if part.device.type == "mps" else part for part in (y, mean, log_variance))
+    y, mean, log_variance = (part.double() for part in on_device)
     precision = (-log_variance).exp()
     squares = precision @ y.square().T - 2 * (precision * mean) @ y.T + (precision * mean.square()).sum(1, keepdim=True)
     constant = (log_variance + LOG_2_PI).sum(1, keepdim=True)
     return (-0.5 * (squares + constant)).to(like)
-
-
-def _in_float64(tensor: Tensor) -> Tensor:
-    """Return the tensor in double precision, on the CPU if its device is Apple's, which does not have it."""
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 class GaussianReference(nn.Module):
@@ -57,10 +61,9 @@ class GaussianReference(nn.Module):
 
     def __init__(self, correlations: Tensor) -> None:
         super().__init__()
-        linear, quadratic, constant = map(torch.as_tensor, ratio_coefficients(correlations.double().numpy()))
-        self.register_buffer("linear", linear.float())
-        self.register_buffer("quadratic", quadratic.float())
-        self.register_buffer("constant", constant.float())
+        coefficients = ratio_coefficients(correlations.double().numpy())
+        for name, value in zip(("linear", "quadratic", "constant"), coefficients, strict=True):
+            self.register_buffer(name, torch.as_tensor(value).float())
         self.log_scale = nn.Parameter(torch.zeros(len(correlations)))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

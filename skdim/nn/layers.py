@@ -23,9 +23,6 @@ def mlp(
 
     ``norm`` ("none", "group" or "batch") precedes each ReLU, and ``linear`` builds each linear layer. ``start`` is the output
     for every input before training; with None the top layer is as ``linear`` returns it.
-
-    >>> mlp(3, (8, 8), 1, start=2.0)(torch.ones(1, 3)).item()
-    2.0
     """
     layers: list[nn.Module] = []
     for size_in, size_out in pairwise((n_inputs, *hidden_layer_sizes)):

@@ -21,20 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skdim.bounds import Criterion
-from skdim.inputs.batches import Rows
 from skdim.nn.gaussian import rows_at_once
 from skdim.nn.layers import constant, mlp
-from skdim.nn.objectives.objective import Draws, Objective
-
-__all__ = [
-    "JointRatio",
-    "RadialInputs",
-    "RatioObjective",
-    "ReferencedCritic",
-    "SeparableRatio",
-    "StackedRatio",
-]
 
 #: Leading axes that the radius is multiplied with.
 N_RADIAL = 8
@@ -51,10 +39,8 @@ FEWEST_STACKING_ROWS, LARGEST_WEIGHT = 50, 3.0
 class RadialInputs(nn.Module):
     """Variates (n, d) -> inputs (n, p): the variates, the log of their squared norm, and its products with the leading ones.
 
-    Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs, and not of the
-    variates alone.
-
-    The log radius is standardised by that of the training rows ``x``. With ``radial=False`` the inputs are the variates.
+    Heavy tails, and rotations by an angle that grows with the radius, are simple functions of these inputs. The log radius is
+    standardised by that of the training rows ``x``. With ``radial=False`` the inputs are the variates.
     """
 
     mean: Tensor
@@ -252,42 +238,3 @@ class StackedRatio(nn.Module):
             chosen, constant = torch.zeros_like(best), torch.tensor(nothing)
         self.weights.copy_(chosen.detach())
         self.offset.copy_(constant.detach())
-
-
-class RatioObjective(Objective):
-    """What a step minimises: the loss of the bound on a batch's scores, over both anchors where they differ.
-
-    Parameters
-    ----------
-    critic : nn.Module
-        (x, y) -> scores.
-    criterion : Criterion
-        Of the MI estimator.
-    n_shifts : int or None, default=None
-        With a number, the critic is a :class:`JointRatio` that is trained by the Jensen-Shannon objective on so many
-        shuffles of the batch: all pairs of a joint network cost too much.
-    """
-
-    def __init__(self, critic: nn.Module, criterion: Criterion, n_shifts: int | None = None) -> None:
-        super().__init__()
-        self.critic = critic
-        self.criterion = criterion
-        self.n_shifts = n_shifts
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        return []
-
-    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
-        if self.n_shifts is None:
-            return {}
-        return {"shifts": 1 + torch.randperm(rows.n - 1, generator=generator)[: self.n_shifts]}
-
-    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        x, y = X
-        if "shifts" in draws:
-            joint, marginal = self.critic.shuffled(x, y, draws["shifts"])  # type: ignore[operator]
-            loss = F.softplus(-joint).mean() + F.softplus(marginal).mean()
-        else:
-            loss = self.criterion.loss(self.critic(x, y), x, y)
-        return loss, {"loss": loss.detach()}

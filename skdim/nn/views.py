@@ -1,9 +1,10 @@
-"""Encoders of several views: a list of inputs -> a list of codes."""
+"""Several views: flat samples -> a list of inputs -> a list of codes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,75 +12,54 @@ from skdim.inputs.layout import Layout
 from skdim.nn.adapt import Code, Encoder, EncoderFactory, build_encoder
 from skdim.nn.encoders import check_encoders, choose_encoder, takes_sequences
 
-__all__ = ["LayerEncoder", "ViewEncoders", "build_view_encoders", "check_view_encoders", "sequences_among"]
+
+class SplitViews(nn.Module):
+    """Standardised flat samples (n, n_columns) -> their views (n, ...)."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.shapes = layout.shapes
+        self.slices: list[slice | None] = []
+        for view, (_, columns, _) in enumerate(layout.views):
+            is_range = bool((np.diff(columns) == 1).all())
+            self.slices.append(slice(int(columns[0]), int(columns[-1]) + 1) if is_range else None)
+            # Columns that are not neighbours are on the device before the first step, which must not send them there.
+            self.register_buffer(f"columns_{view}", None if is_range else torch.from_numpy(columns), persistent=False)
+
+    def forward(self, X: Tensor) -> list[Tensor]:
+        parts = [self.get_buffer(f"columns_{view}") if part is None else part for view, part in enumerate(self.slices)]
+        return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(parts, self.shapes, strict=True)]
 
 
 class ViewEncoders(nn.Module):
-    """Encoders of views: a list of inputs -> a list of codes.
+    """One encoder for each view, or one for all of them."""
 
-    Parameters
-    ----------
-    encoders : sequence of Encoder
-        One for each view, or one for all of them.
-    n_views : int
-        Number of views.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.views import ViewEncoders
-    >>> encoders = ViewEncoders([build_encoder(MLP(), (3,), 4), build_encoder(MLP(), (5,), 4)], 2)
-    >>> [tuple(code.global_.shape) for code in encoders([torch.zeros(2, 3), torch.zeros(2, 5)])]
-    [(2, 4), (2, 4)]
-    """
-
-    def __init__(self, encoders: Sequence[Encoder], n_views: int) -> None:
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(encoders)
-        self.n_views = n_views
         self.n_components = encoders[0].n_components
 
     def forward(self, views: Sequence[Tensor]) -> list[Code]:
-        """Encode all views of some samples."""
         if len(self.encoders) == 1:  # one pass: batch statistics are those of all views
             code = self.encoders[0](torch.cat(list(views)))
             return [Code(*parts) for parts in zip(*(part.chunk(len(views)) for part in code), strict=True)]
         return [encoder(view) for encoder, view in zip(self.encoders, views, strict=True)]
 
     def encode(self, view: int, X: Tensor) -> Code:
-        """Encode one view."""
         code: Code = self.encoders[min(view, len(self.encoders) - 1)](X)
         return code
 
 
 class LayerEncoder(ViewEncoders):
-    """One encoder with two views of a sample: a linear code of its local map, and its global code Y.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Built by :func:`~skdim.nn.encoders.build_encoder`.
-    n_components : int
-        Width of both codes.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.encoders import MLP, build_encoder
-    >>> from skdim.nn.views import LayerEncoder
-    >>> X = torch.zeros(2, 3)
-    >>> [tuple(code.global_.shape) for code in LayerEncoder(build_encoder(MLP(), (3,), 4), 4)([X, X])]
-    [(2, 4), (2, 4)]
-    """
+    """One encoder with two views of a sample: a linear code of its local map, and its global code Y."""
 
     def __init__(self, encoder: Encoder, n_components: int) -> None:
-        super().__init__([encoder], n_views=2)
+        super().__init__([encoder])
         channels, locations = encoder.local_shape
         self.middle = nn.Linear(channels * locations, n_components)
 
     def forward(self, views: Sequence[Tensor]) -> list[Code]:
-        """Encode samples; both views are the sample, which passes through the encoder once."""
+        """Encode samples, which both views are, in one pass."""
         last: Code = self.encoders[0](views[0])
         flat = last.local.movedim(1, 2).flatten(1)
         return [Code(last.local, flat, self.middle(flat)), last]
@@ -116,10 +96,7 @@ def build_view_encoders(
 ) -> ViewEncoders:
     """Return the encoders of the views of a layout.
 
-    Raises
-    ------
-    ValueError
-        If the number of encoders is not that of the views, or a shared encoder has views of several shapes.
+    Raises ValueError if the number of encoders is not that of the views, or a shared encoder has views of several shapes.
     """
     n_views, shapes = len(layout.views), layout.shapes
     encoders = _each(encoder, n_views)
@@ -129,10 +106,8 @@ def build_view_encoders(
         described = dict(zip(layout.names, shapes, strict=True))
         raise ValueError(f"shared_encoder=True needs views of one shape, got {described}.")
     layers = layout.kind == "layers"
-    built = [
-        build_encoder(
-            choose_encoder(each, shape, hidden_layer_sizes if isinstance(each, str) else "auto"), shape, n_components
-        )
-        for each, shape in list(zip(encoders, shapes, strict=True))[: 1 if shared or layers else n_views]
-    ]
-    return LayerEncoder(built[0], n_components) if layers else ViewEncoders(built, n_views)
+    built = []
+    for each, shape in list(zip(encoders, shapes, strict=True))[: 1 if shared or layers else n_views]:
+        sizes = hidden_layer_sizes if isinstance(each, str) else "auto"
+        built.append(build_encoder(choose_encoder(each, shape, sizes), shape, n_components))
+    return LayerEncoder(built[0], n_components) if layers else ViewEncoders(built)

@@ -1,1 +1,1 @@
-"""Training: batches, the skorch net, callbacks, devices and state."""
+"""Training: the loop, its callbacks, devices and processes, and the state that is saved."""

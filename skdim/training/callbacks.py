@@ -66,14 +66,14 @@ class BestEpoch(Callback):
     judge : callable (objective) -> dict of str to float
         Values of an objective in eval mode on held-out rows; the least "loss" is best.
     patience : int
-        Epochs without improvement that are waited for.
+        Epochs without improvement after which training stops.
     tol : float, default=0.0
         Smallest improvement of the loss that starts the waiting anew.
     every : int, default=1
         Epochs between two judgements.
     decay : float or None, default=None
-        Share of an exponential average of the weights that is kept at each step. The average is judged and kept in place of
-        the weights, and its start is judged too: nothing learned is a candidate. None judges the weights themselves.
+        Weight of the past in an average of the weights over the steps, which is judged and kept in their place, and so is its
+        start: training that only made things worse leaves the network untrained. None judges the weights themselves.
     """
 
     def __init__(
@@ -120,12 +120,12 @@ class BestEpoch(Callback):
         if self.decay is not None:  # buffers, such as running means, are no weights to average
             for kept, present in zip(self.judged_module_.buffers(), net.module_.buffers(), strict=True):
                 kept.copy_(present)
-        with local_seed(EVALUATION_SEED):  # a network may draw in eval mode as well
+        device = next((parameter.device for parameter in net.module_.parameters()), None)
+        with local_seed(EVALUATION_SEED, device):  # a network may draw in eval mode as well
             return self.judge(self.judged_module_)
 
     def _keep(self, loss: float, epoch: int) -> None:
-        is_start = epoch == 0
-        if loss < self.best_loss_ or is_start:
+        if loss < self.best_loss_ or epoch == 0:
             self.best_loss_, self.best_epoch_ = math.inf if math.isnan(loss) else loss, epoch
             self.best_state_ = {name: value.clone() for name, value in self.judged_module_.state_dict().items()}
 
@@ -139,18 +139,8 @@ class BestEpoch(Callback):
 class EpochTasks(Callback):
     """Epochs as tasks of scikit-learn's callbacks; a callback that returns True ends training after that epoch.
 
-    Parameters
-    ----------
-    root : object
-        The callback context of the fit.
-    estimator : scikit-learn estimator
-        What is fitted.
-    data : tuple of (X, y)
-        What it is fitted on.
-    fitted : callable (net) -> dict
-        Attributes of the estimator as it would be fitted now.
-    any_rank : callable (bool) -> bool, default=bool
-        Whether any of the processes that train together says so.
+    ``root`` is the callback context of the fit on ``data``, X and y. ``fitted(net)`` returns the attributes of the estimator,
+    were training to end now. ``any_rank`` tells whether its argument is true in any process that trains together.
     """
 
     def __init__(
@@ -175,14 +165,9 @@ class EpochTasks(Callback):
 
 
 class EpochLog(PrintLog):
-    """A line per epoch: the loss and, where a line of 100 columns has room for them, the bounds.
+    """A line per epoch with the loss and, where 100 columns have room for them, the bounds.
 
-    Parameters
-    ----------
-    bounds : sequence of str
-        Names of the parts that are bounds in nats.
-    judged : bool
-        Whether epochs are judged on held-out rows. Not every epoch needs to be.
+    Where epochs are ``judged`` on held-out rows, an epoch that is not leaves its place empty.
     """
 
     def __init__(self, bounds: Sequence[str], judged: bool) -> None:

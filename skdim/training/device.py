@@ -26,26 +26,6 @@ def resolve_device(device: str) -> torch.device:
     """Return the torch device for the parameter ``device``; "auto" is CUDA where there is one, else the CPU.
 
     Of several processes that torchrun starts on a machine, each takes a CUDA device of its own.
-
-    Parameters
-    ----------
-    device : str
-        "auto", or what :class:`torch.device` takes: "cpu", "cuda", "cuda:1", "mps".
-
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    ValueError
-        If torch knows no such device, or this machine has none.
-
-    Examples
-    --------
-    >>> from skdim.training.device import resolve_device
-    >>> resolve_device("cpu").type
-    'cpu'
     """
     if device == "auto":
         if torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
@@ -59,7 +39,7 @@ def resolve_device(device: str) -> torch.device:
         ) from error
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(resolved.type, False):
-        usable = ["auto", *(name for name, is_there in available.items() if is_there)]
+        usable = ["auto", *(name for name, present in available.items() if present)]
         raise ValueError(f"device={device!r} is not available on this machine. Available are: {usable}.")
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ValueError(
@@ -88,56 +68,23 @@ def place(module: Module, device: torch.device) -> Module:
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """Return what encoders compute in during training, for the parameter ``precision``.
 
-    "auto" is bfloat16 on CUDA devices that multiply in it, from compute capability 8.0 on, and float32 elsewhere: on CPUs a
-    default may not depend on the model, and there two processes must give what one gives.
-
-    Parameters
-    ----------
-    precision : {"auto", "float32", "bfloat16"}
-        Name.
-    device : torch.device
-        Where training is.
-
-    Returns
-    -------
-    torch.dtype
-
-    Warns
-    -----
-    DeviceWarning
-        If bfloat16 is asked of a CPU that has no instructions for it.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.training.device import resolve_precision
-    >>> resolve_precision("auto", torch.device("cpu"))
-    torch.float32
+    "auto" is bfloat16 on CUDA devices that multiply in it, from compute capability 8.0 on, and float32 elsewhere. On CPUs the
+    default does not depend on the model of the CPU, so that results do not.
     """
     if precision == "auto":
         native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if native else torch.float32
     able = torch.cpu.get_capabilities()
     if precision == "bfloat16" and device.type == "cpu" and not any(able.get(name) for name in MULTIPLIES_BFLOAT16):
-        warn(
-            "precision='bfloat16' on a CPU without instructions for it is far slower than 'float32'.",
-            DeviceWarning,
-        )
+        warn("precision='bfloat16' on a CPU without instructions for it is far slower than 'float32'.", DeviceWarning)
     return PRECISIONS[precision]
 
 
 @contextmanager
 def computing(networks: Iterable[nn.Module], precision: torch.dtype, compiled: bool) -> Iterator[None]:
-    """Let networks compute in a precision, and compiled, for a block; weights, and what they return, stay in float32.
+    """Let networks compute in a precision, and compiled, within a block; weights and outputs stay in float32.
 
-    Parameters
-    ----------
-    networks : iterable of nn.Module
-        Networks whose ``forward`` returns a tensor, or a tuple of tensors.
-    precision : torch.dtype
-        torch.bfloat16 autocasts products and convolutions; torch.float32 leaves them.
-    compiled : bool
-        Whether torch.compile translates ``forward``, at the first batch.
+    A network's ``forward`` returns a tensor, or a tuple of tensors. torch.compile translates it at the first batch.
     """
     if precision is torch.float32 and not compiled:
         yield

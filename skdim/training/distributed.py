@@ -68,11 +68,6 @@ def join(device: torch.device) -> Ranks | None:
 
     Under torchrun the first call initialises torch.distributed, with gloo for CPUs and NCCL for GPUs; the end of the process
     takes it down.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where this process trains.
     """
     if not several():
         return None
@@ -136,20 +131,13 @@ def write_once(path: str | Path, write: Callable[[Path], Any]) -> None:
 
 
 class Ranks:
-    """The processes that train together, as one of them sees them.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where this one trains.
-    """
+    """The processes that train together, as one of them sees them, which trains on ``device``."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.counts = [0] * self.size
 
-    # ------------------------------------------------------------------------------------------------------------ batches
     def share(self, n: int) -> slice:
         """Return this rank's part of a batch of ``n`` rows, of which codes are gathered until the next call."""
         least, more = divmod(n, self.size)
@@ -158,25 +146,15 @@ class Ranks:
         return slice(start, start + self.counts[self.rank])
 
     def gather(self, X: Tensor, n_views: int = 1) -> Tensor:
-        """Return what all ranks hold of the present batch, in its order.
+        """Return what all ranks hold of the present batch, (n_views * n, ...), in its order.
 
-        Parameters
-        ----------
-        X : Tensor of shape (n_views * n_own, ...)
-            What this rank holds: its rows of one view after the other.
-        n_views : int, default=1
-            Number of views.
-
-        Returns
-        -------
-        Tensor of shape (n_views * n, ...)
-            Gradients pass to this rank's part, times the number of ranks.
+        X (n_views * n_own, ...) holds this rank's rows of one view after the other. Gradients pass to this rank's part, times
+        the number of ranks.
         """
         parts = _Gather.apply(X, [n_views * count for count in self.counts], self.rank)
         views = zip(*(part.chunk(n_views) for part in parts), strict=True)
         return torch.cat([part for view in views for part in view])
 
-    # ----------------------------------------------------------------------------------------------------------- training
     @contextmanager
     def training(self, objective: nn.Module) -> Iterator[None]:
         """Let an objective gather its codes, and its batch normalisation its statistics, from the first rank's weights on."""
@@ -210,15 +188,8 @@ class Ranks:
         """Whether any of the ranks says so."""
         return bool(self.mean(torch.tensor(float(flag), device=self.device)) > 0)
 
-    # ------------------------------------------------------------------------------------------------------------- checks
     def check_same(self, facts: Mapping[str, float]) -> None:
-        """Raise a ``ValueError`` if the ranks would train on other data, or otherwise; every rank raises it.
-
-        Parameters
-        ----------
-        facts : dict of str to float
-            What must be the same, up to rounding.
-        """
+        """Raise a ``ValueError``, on every rank, if ``facts`` differ between ranks by more than rounding."""
         own = torch.tensor(list(facts.values()), dtype=torch.float64, device=self.device)
         every = [torch.empty_like(own) for _ in range(self.size)]
         dist.all_gather(every, own)

@@ -43,7 +43,7 @@ TRAINING_CONSTRAINTS: dict[str, Any] = {
 
 
 def n_epochs(estimator: Any, n_rows: int) -> int:
-    """Return the epochs that ``max_iter`` stands for with so many training rows."""
+    """Return the epochs that ``max_iter`` stands for with ``n_rows`` training rows."""
     if estimator.max_iter != "auto":
         return int(estimator.max_iter)
     return int(np.clip(round(AUTO_STEPS * estimator.batch_size / n_rows), *AUTO_EPOCHS))
@@ -57,35 +57,17 @@ def optimizer_of(estimator: Any) -> MakeOptimizer:
 
 
 class Fitting(NamedTuple):
-    """One call of ``fit`` or ``partial_fit``, ready to be trained.
+    """One call of ``fit`` or ``partial_fit``, ready to be trained."""
 
-    Attributes
-    ----------
-    train, valid : ndarray of int, ndarray of int or None
-        The rows that are trained on, and those held out.
-    max_epochs : int
-        Epochs.
-    schedule : bool
-        Whether the learning rate rises and falls.
-    ranks : Ranks or None
-        The processes that train together.
-    """
-
-    train: np.ndarray[Any, Any]
-    valid: np.ndarray[Any, Any] | None
+    train: np.ndarray[Any, Any]  # rows
+    valid: np.ndarray[Any, Any] | None  # rows held out
     max_epochs: int
-    schedule: bool
-    ranks: Ranks | None
+    schedule: bool  # whether the learning rate rises and falls
+    ranks: Ranks | None  # the processes that train together
 
     @classmethod
     def plan(cls, estimator: Any, learner: Learner, samples: Samples, partial: bool) -> Fitting:
-        """Return the rows and epochs that an estimator's parameters ask for.
-
-        Raises
-        ------
-        ValueError
-            If too few rows are left to train or to judge on, or the processes that train together differ.
-        """
+        """Return the rows and epochs that an estimator's parameters ask for, equal in all processes that train together."""
         n = len(samples)
         train, valid = np.arange(n), None
         if estimator.early_stopping and not partial:
@@ -100,12 +82,8 @@ class Fitting(NamedTuple):
         epochs = 1 if partial else n_epochs(estimator, len(train))
         ranks = join(learner.device)
         if ranks is not None:
-            of_training = {
-                "batch_size": estimator.batch_size,
-                "the number of epochs": epochs,
-                "learning_rate": estimator.learning_rate,
-            }
-            ranks.check_same(learner.facts(samples) | of_training)
+            training = {"batch_size": estimator.batch_size, "learning_rate": estimator.learning_rate}
+            ranks.check_same(learner.facts(samples) | training | {"the number of epochs": epochs})
         return cls(train, valid, epochs, not partial, ranks)
 
     def batches(self, estimator: Any, learner: Learner, samples: Samples, held_out: bool = False) -> Batches:
@@ -130,7 +108,7 @@ class Fitting(NamedTuple):
             )
         callbacks = []
         if root._callbacks:
-            # A transformer has no y, but a monitor scores only where there is one.
+            # A transformer has no y, but scikit-learn's monitor scores only if there is one.
             data = X, np.zeros(len(samples)) if y is None else y
             any_rank = bool if self.ranks is None else self.ranks.any
             built_with = estimator._built_with

@@ -23,13 +23,7 @@ N_SCORED = 256
 
 
 def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.float32]:
-    """Return the features of that name, (n, n_features_out).
-
-    Raises
-    ------
-    ValueError
-        If features are not finite.
-    """
+    """Return the features of that name, (n, n_features_out); they must be finite."""
     features = np.empty((len(samples), objective.widths()[name]), dtype=np.float32)
     outside: list[int] = []
     for start in range(0, len(samples), CHUNK):
@@ -57,13 +51,7 @@ def _encode_rows(objective: Objective, samples: Samples, rows: npt.NDArray[np.in
 
 @torch.inference_mode()
 def mean_score(objective: Objective, samples: Samples) -> float:
-    """Return the mean of the InfoNCE bound, in nats, over blocks of at most ``N_SCORED`` samples.
-
-    Raises
-    ------
-    ValueError
-        If the score is not finite.
-    """
+    """Return the mean of the InfoNCE bound, in nats, over blocks of at most ``N_SCORED`` samples; it must be finite."""
     k, scores = min(len(samples), N_SCORED), []
     for start in range(0, len(samples), k):
         batch = evaluation_batch(samples, np.arange(start, start + k) % len(samples), objective.n_draws)

@@ -27,39 +27,22 @@ from skdim.training.state import (
 
 __all__ = ["Learner"]
 
+#: Builds the objective for inputs like these, with what only training needs if the flag is True.
 Build: TypeAlias = Callable[[Standardizer, bool], Objective]
 MakeOptimizer: TypeAlias = Callable[[Objective], torch.optim.Optimizer]
 
 
 @dataclass
 class Learner:
-    """The objective with its standardisation, and what continuing its training needs.
+    """The objective with its standardisation, and what continuing its training needs."""
 
-    Parameters
-    ----------
-    objective : Objective
-        Encoder, critics and prior, on ``device``.
-    standardize : Standardizer
-        Rows -> tensors.
-    device : torch.device
-        Where it trains and encodes.
-    seed : int
-        Seed of orders, views and everything else random.
-    epoch : int, default=0
-        Epochs trained so far; with the seed it fixes the next epoch's order and views.
-    optimizer : torch.optim.Optimizer or None
-        None once training is over for good.
-    generator : torch.Generator or None
-        Likewise.
-    """
-
-    objective: Objective
+    objective: Objective  # on ``device``
     standardize: Standardizer
     device: torch.device
-    seed: int
-    epoch: int = 0
-    optimizer: torch.optim.Optimizer | None = None
-    generator: torch.Generator | None = None
+    seed: int  # of orders, views and everything else random
+    epoch: int = 0  # epochs trained so far; with the seed it fixes the next epoch's order and views
+    optimizer: torch.optim.Optimizer | None = None  # None after a fit that is not to be continued
+    generator: torch.Generator | None = None  # source of what a step draws; None likewise
 
     @classmethod
     def new(cls, build: Build, make_optimizer: MakeOptimizer, samples: Samples, seed: int) -> Learner:
@@ -70,7 +53,7 @@ class Learner:
         return cls(objective, samples.standardize, samples.device, seed, 0, make_optimizer(objective), generator)
 
     def resumed(self, build: Build, make_optimizer: MakeOptimizer) -> Learner:
-        """Return a copy that can train; what the last fit dropped starts anew."""
+        """Return a copy that can train; optimizer, generator and adversary start anew where the last fit dropped them."""
         learner = self.from_state(self.state(), build, make_optimizer)
         if learner.generator is None:
             seed = learner.seed + learner.epoch
@@ -85,7 +68,7 @@ class Learner:
         self.optimizer = self.generator = self.objective.adversary = None
 
     def facts(self, samples: Samples) -> dict[str, float]:
-        """Return what processes that train together must have in common."""
+        """Return what must be equal in all processes that train together."""
         return {
             "the number of rows of X": len(samples),
             "the number of values of a sample": math.prod(samples.X.shape[1:]),
@@ -116,28 +99,8 @@ class Learner:
         return state
 
     @classmethod
-    def from_state(
-        cls,
-        state: Mapping[str, Any],
-        build: Build,
-        make_optimizer: MakeOptimizer,
-    ) -> Learner:
-        """Build the objective and copy the arrays into it.
-
-        Parameters
-        ----------
-        state : mapping
-            From :meth:`state`.
-        build : callable (standardize, training) -> Objective
-            Builds the objective for inputs like these, with what only training needs if ``training``.
-        make_optimizer : callable (objective) -> Optimizer
-            Builds the optimizer.
-
-        Raises
-        ------
-        ValueError
-            If a later version of skdim wrote the state.
-        """
+    def from_state(cls, state: Mapping[str, Any], build: Build, make_optimizer: MakeOptimizer) -> Learner:
+        """Build the objective and copy the arrays of :meth:`state` into it."""
         check_version(state)
         continues = "generator" in state
         device = available_device(state["device"])

@@ -43,26 +43,12 @@ def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def module_state(module: nn.Module) -> dict[str, Any]:
-    """Return a module's parameters and buffers by name, as arrays.
-
-    Examples
-    --------
-    >>> from torch import nn
-    >>> from skdim.training.state import module_state
-    >>> {name: array.shape for name, array in module_state(nn.Linear(3, 2)).items()}
-    {'weight': (2, 3), 'bias': (2,)}
-    """
+    """Return a module's parameters and buffers by name, as arrays."""
     return {name: _array(tensor) for name, tensor in module.state_dict().items()}
 
 
 def load_module(module: nn.Module, arrays: Mapping[str, Any]) -> None:
-    """Copy arrays into a module of the same structure.
-
-    Raises
-    ------
-    ValueError
-        If names or shapes differ.
-    """
+    """Copy arrays into a module of the same structure."""
     try:
         module.load_state_dict({name: _tensor(array) for name, array in arrays.items()})
     except RuntimeError as error:

@@ -46,18 +46,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimizer; biases, norms, scales and the adversary are not decayed.
 
-    Parameters
-    ----------
-    optimizer : str or callable
-        A name, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
-    objective : Objective
-        What is trained.
-    learning_rate, weight_decay : float
-        The optimizer's settings.
-
-    Returns
-    -------
-    torch.optim.Optimizer
+    ``optimizer`` is a name, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
     """
     against = list(objective.adversary.parameters()) if objective.adversary is not None else []
     others = {id(parameter) for parameter in against}
@@ -74,58 +63,28 @@ def make_optimizer(
 
 
 class History(NamedTuple):
-    """What a training recorded.
+    """What a training recorded."""
 
-    Attributes
-    ----------
-    epochs : list of dict
-        Per epoch "loss" and the other parts of the objective, held-out ones with the prefix "valid_".
-    best : dict
-        The parts of the epoch whose weights were kept, from held-out rows where there are such; {} without an epoch.
-    best_epoch : int
-        Its number, from 1; 0 where the start was best.
-    """
-
-    epochs: list[dict[str, float]]
-    best: dict[str, float]
-    best_epoch: int
+    epochs: list[dict[str, float]]  # "loss" and the other parts; "valid_loss" and so on are of held-out rows
+    best: dict[str, float]  # parts of the epoch whose weights were kept, of held-out rows if there are any
+    best_epoch: int  # from 1; 0 where the start was best
 
 
 @dataclass
 class Trainer:
-    """How an objective is trained.
+    """How an objective is trained: the optimizer's steps on its losses, epoch by epoch, with callbacks between them.
 
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-        Over the objective's parameters.
-    max_epochs : int
-        Most epochs.
-    generator : torch.Generator
-        Source of what a step draws besides its views.
-    schedule : bool, default=True
-        Whether the learning rate rises and falls over all steps; False keeps it constant.
-    best : BestEpoch or None, default=None
-        Judges epochs on held-out rows, and keeps the best one's weights.
-    callbacks : sequence of skorch callbacks, default=()
-        Called between batches and epochs.
-    computing : tuple of (torch.dtype, bool), default=(torch.float32, False)
-        The precision of the objective's networks, and whether they are compiled.
-    ranks : Ranks or None, default=None
-        The processes that train together.
-    verbose : int, default=0
-        Above 0, a line per epoch is printed.
-    what : str, default="This"
-        What trains in one process only, for the error where several would each train the same.
+    ``best`` judges epochs on held-out rows and keeps the best one's weights. ``ranks`` are the processes that train together.
+    ``what`` is what the user called, for the error where it trains in one process only and several were started.
     """
 
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer  # over the objective's parameters
     max_epochs: int
-    generator: torch.Generator
-    schedule: bool = True
+    generator: torch.Generator  # source of what a step draws besides its views
+    schedule: bool = True  # whether the learning rate rises and falls over all steps
     best: BestEpoch | None = None
-    callbacks: Sequence[Callback] = ()
-    computing: tuple[torch.dtype, bool] = (torch.float32, False)
+    callbacks: Sequence[Callback] = ()  # called between batches and epochs
+    computing: tuple[torch.dtype, bool] = (torch.float32, False)  # precision of the networks; whether they are compiled
     ranks: Ranks | None = None
     verbose: int = 0
     what: str = "This"
@@ -232,7 +191,7 @@ class _Net(NeuralNet):
 
     def on_train_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         super().on_train_begin(net, *args, **kwargs)
-        self.recorded_: dict[str, None] = {}  # names of all that was recorded, in order; some epochs may lack a part
+        self.recorded_: dict[str, None] = {}  # names of the parts in order of their first epoch; an epoch may lack some
 
     def on_epoch_begin(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         if self.stops:
@@ -270,7 +229,7 @@ class _Net(NeuralNet):
 
 
 def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:
-    """Return the means of an objective's parts over batches of held-out rows; puts the objective into eval mode."""
+    """Put an objective into eval mode, and return the means of its parts over batches of held-out rows."""
     objective.eval()
     values: dict[str, list[Any]] = {}
     with torch.no_grad():

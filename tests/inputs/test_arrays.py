@@ -2,13 +2,15 @@
 
 import tracemalloc
 
+import dask.array
 import numpy as np
 import pytest
 import torch
+import zarr
 from helpers import images, same_state, table, tiny, tiny_table
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.callback import ScoringMonitor
+from sklearn.base import clone
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from skdim import CPCTransformer, MultiViewInfoMaxTransformer
@@ -55,22 +57,10 @@ class Stream(IterableDataset):
         yield from images(8)
 
 
-def as_zarr(X):
-    import zarr
-
-    return zarr.array(X, chunks=(50, *X.shape[1:]))
-
-
-def as_dask(X):
-    import dask.array
-
-    return dask.array.from_array(X, chunks=(70, *X.shape[1:]))
-
-
 SOURCES = {
     "shape, dtype and slicing": OnDisk,
-    "zarr": as_zarr,
-    "dask": as_dask,
+    "zarr": lambda X: zarr.array(X, chunks=(50, *X.shape[1:])),
+    "dask": lambda X: dask.array.from_array(X, chunks=(70, *X.shape[1:])),
     "TensorDataset": lambda X: TensorDataset(torch.from_numpy(X), torch.zeros(len(X))),
     "Dataset of arrays and labels": Labelled,
     "an array, on request": StoredArray,
@@ -156,6 +146,29 @@ def test_results_are_those_of_the_array(source):
     assert stored.score(SOURCES[source](X)) == fitted.score(X)
 
 
+WAVES, LENGTHS = np.cumsum(np.random.default_rng(0).normal(size=(200, 64)), axis=1), np.arange(200) % 30 + 30
+
+
+@pytest.mark.parametrize(
+    ("estimator", "X", "options"),
+    [
+        (MultiViewInfoMaxTransformer(4, max_iter=1, random_state=0), images(200), {}),
+        (CPCTransformer(4, max_iter=1, random_state=0), WAVES, {}),
+        (CPCTransformer(4, max_iter=1, random_state=0), WAVES, {"lengths": LENGTHS}),
+    ],
+    ids=str,
+)
+def test_every_transformer_takes_what_is_outside_memory(small_blocks, estimator, X, options):
+    fitted = clone(estimator).fit(OnDisk(X), **options)
+    assert (fitted.transform(OnDisk(X), **options) == fitted.transform(X, **options)).all()
+    assert fitted.score(OnDisk(X), **options) == fitted.score(X, **options)
+    if X.ndim == 2:
+        assert same_state(fitted, clone(estimator).fit(OnDisk(X[:, None]), **options))
+    else:
+        fitted.set_params(output="top")
+        assert (fitted.transform(OnDisk(X[:, :4])) == fitted.transform(X)).all()
+
+
 def test_training_in_blocks_is_a_function_of_the_seed(small_blocks):
     a, b, c = (tiny(random_state=seed).fit(OnDisk(digits())) for seed in (0, 0, 1))
     assert same_state(a, b)
@@ -163,24 +176,6 @@ def test_training_in_blocks_is_a_function_of_the_seed(small_blocks):
     in_memory = tiny().fit(digits())
     assert a.loss_curve_ != in_memory.loss_curve_  # another order
     assert a.loss_curve_[-1] == pytest.approx(in_memory.loss_curve_[-1], abs=0.3)
-
-
-def test_partial_fit_over_chunks():
-    X, a, b = as_zarr(digits()), tiny(), tiny()
-    for start in (0, 100, 200):
-        a.partial_fit(X[start : start + 100])
-        b.partial_fit(StoredArray(OnDisk(digits()[start : start + 100])))
-    assert same_state(a, b)
-    assert a.n_iter_ == 3
-
-
-def test_multiview(small_blocks):
-    X = images(200)
-    fitted = MultiViewInfoMaxTransformer(4, max_iter=1, random_state=0).fit(OnDisk(X))
-    assert (fitted.transform(OnDisk(X)) == fitted.transform(X)).all()
-    assert fitted.score(OnDisk(X)) == fitted.score(X)
-    fitted.set_params(output="top")
-    assert (fitted.transform(OnDisk(X[:, :4])) == fitted.transform(X)).all()
 
 
 def test_a_list_of_arrays_stays_where_it_is(small_blocks, tmp_path):
@@ -202,26 +197,6 @@ def test_a_missing_view_outside_memory(small_blocks):
     X[0, 0] = 1.0
     with pytest.raises(ValueError, match="NaN in 2 of the 3 columns"):
         fitted.transform(OnDisk(X))
-
-
-@pytest.mark.parametrize("lengths", [None, np.arange(200) % 30 + 30])
-def test_sequences(small_blocks, lengths):
-    X = np.cumsum(np.random.default_rng(0).normal(size=(200, 64)), axis=1)
-    fitted = CPCTransformer(4, max_iter=1, random_state=0).fit(OnDisk(X), lengths=lengths)
-    assert (fitted.transform(OnDisk(X), lengths=lengths) == fitted.transform(X, lengths=lengths)).all()
-    assert fitted.score(OnDisk(X), lengths=lengths) == fitted.score(X, lengths=lengths)
-    stacked = CPCTransformer(4, max_iter=1, random_state=0).fit(OnDisk(X[:, None]), lengths=lengths)
-    assert same_state(fitted, stacked)
-
-
-def test_callbacks_score_what_is_outside_memory():
-    def monitor():
-        return ScoringMonitor(scoring={"score": lambda estimator, X, y: estimator.score(X)})
-
-    logs = [tiny().set_callbacks(callback := monitor()).fit(X) and callback for X in (OnDisk(digits()), digits())]
-    on_disk, in_memory = ([row["score"] for row in log.get_logs().data if "score" in row] for log in logs)
-    assert on_disk == in_memory
-    assert len(on_disk) == 2
 
 
 # ---------------------------------------------------------------------------------------------------------------- refusals
@@ -268,7 +243,7 @@ def test_other_numbers_of_rows_and_columns_are_refused():
     assert tiny().fit(digits()).transform(OnDisk(digits(1))).shape == (1, 8)
     with pytest.raises(ValueError, match="X has 5 features, but DeepInfoMaxTransformer is expecting 6"):
         tiny_table().fit(OnDisk(table())).transform(OnDisk(table(n_features=5)))
-    X = as_dask(table())
+    X = SOURCES["dask"](table())
     with pytest.raises(ValueError, match="compute_chunk_sizes"):
         tiny_table().fit(X[X[:, 0] > 0])
 

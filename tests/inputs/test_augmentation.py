@@ -59,12 +59,6 @@ def test_draws_are_independent_across_seeds_epochs_samples_and_draws():
             assert abs(np.corrcoef(function(base[:, 0]), function(other))[0, 1]) < 4.5 / np.sqrt(n), name
 
 
-def test_epochs_of_one_sample_are_uniform_and_uncorrelated():
-    u = np.concatenate([sample_uniform(0, epoch, [17], 2) for epoch in range(4_000)])
-    assert stats.kstest(u[:, 0].astype(float), "uniform").pvalue > 1e-3
-    assert abs(np.corrcoef(u[:-1, 0], u[1:, 0])[0, 1]) < 4.5 / np.sqrt(4_000)
-
-
 def test_no_two_rows_share_their_draws():
     rows = [sample_uniform(seed, epoch, range(50), 3) for seed in range(6) for epoch in range(6)]
     assert len(np.unique(np.concatenate(rows), axis=0)) == 6 * 6 * 50

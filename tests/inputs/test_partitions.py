@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import without_address
 
 from skdim.inputs.partitions import (
     LUMINANCE_CHROMINANCE,
@@ -66,7 +67,7 @@ FRAME = pd.DataFrame(np.zeros((3, 4)), columns=list("abcd"))
 @pytest.mark.parametrize(
     "columns",
     [1, "b", [1], ["b"], slice(1, 2), slice("b", "b"), np.array([False, True, False, False]), [-3], lambda X: ["b"]],
-    ids=str,
+    ids=without_address,
 )
 def test_groups_of_columns_resolve_in_every_way(columns):
     (_, found, shape), _ = column_groups([("x", columns), ("y", [3])], FRAME, 4)

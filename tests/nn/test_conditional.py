@@ -14,7 +14,8 @@ from scipy.stats import norm
 from test_critics import randomized
 from torch import nn
 
-from skdim.nn.conditional import LARGEST_LOG_VARIANCE, CategoricalConditional, ConditionalObjective, GaussianConditional
+from skdim.nn.conditional import LARGEST_LOG_VARIANCE, CategoricalConditional, GaussianConditional
+from skdim.nn.objectives.conditional import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
 
 
@@ -59,7 +60,7 @@ def test_the_joint_is_the_diagonal_of_all_pairs(model):
 def test_what_a_step_minimises_is_the_negative_log_likelihood(model):
     build, y = MODELS[model]
     objective = ConditionalObjective(build())
-    loss, parts = objective([X[:5], y])
+    loss, parts = objective([X[:5], y], {})
     assert loss.item() == pytest.approx(-objective.critic.joint(X[:5], y).mean().item())
     assert parts["loss"].item() == loss.item()
     assert not parts["loss"].requires_grad
@@ -73,7 +74,7 @@ def test_a_conditional_is_one_graph(model):
     build, y = MODELS[model]
     network = build()
     assert_one_graph(network, X, y)
-    assert_one_graph(ConditionalObjective(network), [X[:5], y])
+    assert_one_graph(ConditionalObjective(network), [X[:5], y], {})
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -142,10 +143,10 @@ def test_training_finds_the_conditional_of_a_line():
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.02)
     for _ in range(200):
         optimizer.zero_grad()
-        objective([x, y])[0].backward()
+        objective([x, y], {})[0].backward()
         optimizer.step()
     entropy = 0.5 * math.log(2 * math.pi * math.e * 0.36)
-    assert objective([x, y])[0].item() == pytest.approx(entropy, abs=0.03)
+    assert objective([x, y], {})[0].item() == pytest.approx(entropy, abs=0.03)
     mean, log_variance = network._moments(torch.tensor([[1.0]]))
     assert mean.item() == pytest.approx(0.8, abs=0.1)
     assert log_variance.item() == pytest.approx(math.log(0.36), abs=0.2)

@@ -9,6 +9,7 @@ import torch
 from helpers import assert_one_graph
 from torch import nn
 
+from skdim._params import choose
 from skdim.nn.critics import (
     CRITICS,
     Bilinear,
@@ -107,9 +108,9 @@ def test_a_name_stands_for_the_defaults_or_the_sizes_given_where_it_takes_them(n
 
 def test_a_table_of_configured_critics_keeps_its_options():
     table = {**CRITICS, "separable": Separable(width=9, temperature=None)}
-    assert choose_critic("separable", table=table) == Separable(width=9, temperature=None)
+    assert choose("critic", "separable", table) == Separable(width=9, temperature=None)
     expected = Separable(width=9, temperature=None, hidden_layer_sizes=(5,))
-    assert choose_critic("separable", (5,), table) == expected
+    assert choose("critic", "separable", table, hidden_layer_sizes=(5,)) == expected
     assert table["separable"].hidden_layer_sizes == ()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from skdim import gaussian
+from skdim.information import canonical
 from skdim.nn.gaussian import GaussianReference, MixtureReference, log_density, log_density_of_pairs
 from skdim.synthetic import GaussianMixture
 
@@ -49,7 +49,7 @@ def test_the_reference_is_the_closed_form_on_all_pairs(correlations):
     assert scores.shape == (6, 5)
     pairs = [(i, j) for i in range(6) for j in range(5)]
     rows_x, rows_y = (x.double().numpy()[[i for i, _ in pairs]], y.double().numpy()[[j for _, j in pairs]])
-    expected = gaussian.log_ratio(rows_x[:, :k], rows_y[:, :k], np.array(correlations)).reshape(6, 5)
+    expected = canonical.log_ratio(rows_x[:, :k], rows_y[:, :k], np.array(correlations)).reshape(6, 5)
     np.testing.assert_allclose(scores.detach(), expected, rtol=2e-5, atol=2e-5)
 
 
@@ -83,7 +83,7 @@ def test_a_correlation_near_1_keeps_its_precision():
     y = x + 0.01 * noise(200, 1, seed=1)
     rho = torch.tensor([1 - 1e-4], dtype=torch.float64)
     scores = GaussianReference(rho)(x, y).diagonal().detach()
-    expected = gaussian.log_ratio(x.double().numpy(), y.double().numpy(), rho.numpy())
+    expected = canonical.log_ratio(x.double().numpy(), y.double().numpy(), rho.numpy())
     np.testing.assert_allclose(scores, expected, atol=0.02)
 
 

@@ -4,8 +4,6 @@ from skdim.nn.objectives.deep_infomax import DeepInfoMax, build_terms
 from skdim.nn.objectives.objective import Draws, Objective, drawn
 from skdim.nn.objectives.posterior import (
     PRIOR_METHODS,
-    VARIANCE_CEILING,
-    VARIANCE_FLOOR,
     AdditiveNoise,
     Gaussian,
     GaussianPosterior,
@@ -15,13 +13,11 @@ from skdim.nn.objectives.posterior import (
     total_correlation,
 )
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching, UniformPrior
-from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
+from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax
 
 __all__ = [
     "PRIORS",
     "PRIOR_METHODS",
-    "VARIANCE_CEILING",
-    "VARIANCE_FLOOR",
     "AdditiveNoise",
     "CodeInfoMax",
     "DeepInfoMax",
@@ -38,7 +34,6 @@ __all__ = [
     "Prior",
     "PriorMatching",
     "StochasticCode",
-    "Term",
     "UniformPrior",
     "build_terms",
     "drawn",

@@ -8,72 +8,39 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Grid", "OwnPlaces", "SharedPlaces", "own_places", "shared_places"]
-
 
 class Grid(NamedTuple):
-    """The frames of the sequences of a batch.
+    """The frames of the sequences of a batch."""
 
-    Attributes
-    ----------
-    n : int
-        Number of sequences.
-    n_times, n_columns : int
-        Frames of the longest sequence, and columns of each frame.
-    n_frames : Tensor of int of shape (n,) or None
-        Frames of each sequence; None if all have ``n_times``.
-    """
-
-    n: int
-    n_times: int
-    n_columns: int
-    n_frames: Tensor | None
+    n: int  # sequences
+    n_times: int  # frames of the longest sequence
+    n_columns: int  # of each frame
+    n_frames: Tensor | None  # of each sequence (n,); None if all have n_times
 
 
 class SharedPlaces(NamedTuple):
-    """Places that are the same in all sequences: G pairs (t, t + k), numbered over steps and anchors.
+    """Places that are the same in all sequences: G pairs (t, t + k), numbered over steps and anchors."""
 
-    Attributes
-    ----------
-    steps : Tensor of int of shape (n_steps,)
-        Steps k, counted from 0.
-    now, later : Tensor of int of shape (n_steps, n_anchors)
-        Places of the contexts, and of the latents that they predict.
-    groups : list of (Tensor, Tensor) or None
-        Some pairs, and the sequences that reach them, at least 2; None if all sequences reach all pairs.
-    present : list of int
-        The steps with a pair that two sequences reach.
-    """
-
-    steps: Tensor
-    now: Tensor
-    later: Tensor
-    groups: list[tuple[Tensor, Tensor]] | None
-    present: list[int]
+    steps: Tensor  # steps k, counted from 0, (n_steps,)
+    now: Tensor  # places of the contexts, (n_steps, n_anchors)
+    later: Tensor  # places of the latents that they predict, (n_steps, n_anchors)
+    groups: (
+        list[tuple[Tensor, Tensor]] | None
+    )  # pairs, and the 2 or more sequences that reach them; None if all reach all
+    present: list[int]  # steps with a pair that two sequences reach
 
 
 class OwnPlaces(NamedTuple):
     """Places of one step in ascending order, and the sequences that reach them.
 
     Two neighbours are the same place, rarely, if the boundary of their parts of the sequence divides that place.
-
-    Attributes
-    ----------
-    step : Tensor of int of shape (1,)
-        Step k, counted from 0.
-    now, later : Tensor of int of shape (n_anchors,)
-        Places of the contexts, and of the latents that they predict.
-    by_count : list of (int, Tensor)
-        A number of places, at least 2, and the sequences that reach so many.
-    anchors, sequences : Tensor of int
-        All pairs of a place and a sequence that reaches it.
     """
 
-    step: Tensor
-    now: Tensor
-    later: Tensor
-    by_count: list[tuple[int, Tensor]]
-    anchors: Tensor
+    step: Tensor  # step k, counted from 0, (1,): a scalar index would be read on the host
+    now: Tensor  # places of the contexts, (n_anchors,)
+    later: Tensor  # places of the latents that they predict, (n_anchors,)
+    by_count: list[tuple[int, Tensor]]  # a number of places, at least 2, and the sequences that reach so many
+    anchors: Tensor  # with ``sequences``: all pairs of a place and a sequence that reaches it
     sequences: Tensor
 
 

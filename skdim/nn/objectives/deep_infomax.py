@@ -17,7 +17,9 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,28 +36,16 @@ from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, 
 
 
 class DeepInfoMax(Objective):
-    """The complete objective over one encoder: every term that has a weight, and the prior.
+    """The complete objective over one encoder: the terms "global", "local" and "code", and the prior.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Inputs -> :class:`~skdim.nn.encoders.Code`.
-    terms : dict of str to Term
-        The weighted bounds by name: "global", "local", "code"; "tnce" in place of "global" with a known posterior.
-    two_views : TwoViews or None, default=None
-        Makes the two views of each sample; if None, the sample is its only view.
-    prior : PriorMatching or None, default=None
-        Prior matching.
-    prior_weight : float, default=0.0
-        Its weight gamma.
-    n_locations : int or None, default=None
-        Number of random locations that the local term scores per step; None for all.
-    posterior : nn.Module or None, default=None
-        Code -> :class:`Gaussian`, whose samples replace the code in every term and in the prior; None keeps the code.
+    ``two_views`` makes the two views of a sample; without it the sample is its only view. The local term scores
+    ``n_locations`` random locations per step, all if None. ``posterior`` maps a code to a :class:`Gaussian`, whose samples
+    replace the code in every term and in the prior; if its density is the critic, "tnce" takes the place of "global".
     """
 
     encoder: Encoder
     adversary: PriorMatching | None
+    terms: Mapping[str, Term]
 
     def __init__(
         self,
@@ -69,7 +59,7 @@ class DeepInfoMax(Objective):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.terms = nn.ModuleDict(terms)
+        self.terms = cast("Mapping[str, Term]", nn.ModuleDict(terms))
         self.two_views = two_views
         self.n_draws = 0 if two_views is None else two_views.n_draws
         self.adversary = prior
@@ -117,26 +107,22 @@ class DeepInfoMax(Objective):
     def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises for a batch, and its parts by name, detached.
 
-        The parts are "loss" (the objective), each term's bound in nats, with a known posterior "l1out" and, where it has
-        weight, "total_correlation", and with a prior "prior" and "discriminator".
+        The parts are "loss" (the objective), each term's bound in nats, the further bounds of a known posterior, and with a
+        prior "prior" and "discriminator".
         """
         views = self.views(X, draws)
         code = self._encode(views, draws)
-        codes = self._split(code, len(views))
+        codes = _split(code, len(views))
         parts: dict[str, Tensor] = {}
         objectives: list[Tensor] = []
-        for name, term in self._named_terms():
+        for name, term in self.terms.items():
             x = codes
             if name in ("local", "global"):
-                x = self._with_maps(codes, code.local, draws.get("locations") if name == "local" else None)
-            losses, values = [], []
-            for pair in self._directions(x, term):
-                loss, value = term(*pair)
-                losses.append(loss)
-                values.append(value)
+                x = _with_maps(codes, code.local, self.gather, draws.get("locations") if name == "local" else None)
+            losses, values = zip(*starmap(term, _directions(x, term)), strict=True)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
-        penalty, further = self._further_bounds(codes)
+        penalty, further = _further_bounds(self.terms, codes)
         parts |= further
         loss = objective = sum(objectives, penalty)
         if self.adversary is not None:
@@ -153,42 +139,26 @@ class DeepInfoMax(Objective):
         """Return the bounds over all locations, and as "loss" what they add to the objective."""
         codes = self._evaluated(self.views(X, draws), draws)
         parts: dict[str, Tensor] = {"loss": torch.zeros((), device=X.device)}
-        for name, term in self._named_terms():
-            losses, values = zip(*(term.evaluate(a, b) for a, b in self._directions(codes, term)), strict=True)
+        for name, term in self.terms.items():
+            losses, values = zip(*starmap(term.evaluate, _directions(codes, term)), strict=True)
             parts[name] = _mean(values)
             parts["loss"] = parts["loss"] + term.weight * _mean(losses)
-        penalty, further = self._further_bounds(codes)
+        penalty, further = _further_bounds(self.terms, codes)
         return {**parts, **further, "loss": parts["loss"] + penalty}
 
     @property
     def scored_terms(self) -> list[str]:
         """Names of the terms that :meth:`score` adds up: those with weight, or all if none has; "code" only if it is alone."""
-        names = [name for name, term in self._named_terms() if term.weight > 0] or list(self.terms)
+        names = [name for name, term in self.terms.items() if term.weight > 0] or list(self.terms)
         return [name for name in names if name != "code"] or names
 
     def score(self, X: Tensor, draws: Draws) -> Tensor:
         """Return the sum of the scored terms' InfoNCE: of the samples themselves, or of their two views for "code"."""
         codes = self._evaluated(self.views(X, draws) if "code" in self.scored_terms else [X], draws)
-        scores = [term.score(codes[0], codes[-1]) for name, term in self._named_terms() if name in self.scored_terms]
-        return torch.stack(scores).sum()
-
-    def _named_terms(self) -> list[tuple[str, Term]]:
-        return [(name, term) for name, term in self.terms.items() if isinstance(term, Term)]
-
-    def _further_bounds(self, codes: list[AnyCode]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the penalty on the total correlation and, detached, the further bounds of a known posterior."""
-        term = dict(self._named_terms()).get("tnce")
-        penalty = torch.zeros((), device=codes[0].global_.device)
-        if not isinstance(term, PosteriorInfoMax):
-            return penalty, {}
-        bounds = [term.further_bounds(code) for code in codes]
-        means = {name: _mean([bound[name] for bound in bounds]) for name in bounds[0]}
-        if "total_correlation" in means:
-            penalty = term.total_correlation_weight * means["total_correlation"]
-        return penalty, {name: value.detach() for name, value in means.items()}
+        return torch.stack([self.terms[name].score(codes[0], codes[-1]) for name in self.scored_terms]).sum()
 
     def _encode(self, views: Sequence[Tensor], draws: Draws) -> AnyCode:
-        """Return the views' codes; of the maps, which are large, :meth:`_with_maps` gathers only what is used."""
+        """Return the codes of the views; of the maps, which are large, :func:`_with_maps` gathers only what is used."""
         code: Code = self.encoder(torch.cat(list(views)) if len(views) > 1 else views[0])
         code = code._replace(global_=self.gather(code.global_, len(views)))
         if self.posterior is None:
@@ -199,30 +169,8 @@ class DeepInfoMax(Objective):
 
     def _evaluated(self, views: Sequence[Tensor], draws: Draws) -> list[AnyCode]:
         code = self._encode(views, draws)
-        return self._with_maps(self._split(code, len(views)), code.local)
+        return _with_maps(_split(code, len(views)), code.local, self.gather)
 
-    @staticmethod
-    def _split(code: AnyCode, n_views: int) -> list[AnyCode]:
-        """Return the code of each view, without its map."""
-        parts = zip(*(part.chunk(n_views) for part in code[1:]), strict=True)
-        return [type(code)(code.local[:0], *part) for part in parts]
-
-    def _with_maps(self, codes: list[AnyCode], maps: Tensor, locations: Tensor | None = None) -> list[AnyCode]:
-        """Return the views' codes with their maps of the whole batch, at some locations or at all."""
-        # Places before channels, as convolutions keep them in memory: otherwise the gradient has another layout, which slows
-        # every layer below.
-        maps = maps.transpose(1, 2)
-        maps = maps if locations is None else maps.index_select(1, locations)
-        of_views = self.gather(maps, len(codes)).chunk(len(codes))
-        return [code._replace(local=part.transpose(1, 2)) for code, part in zip(codes, of_views, strict=True)]
-
-    @staticmethod
-    def _directions(codes: list[AnyCode], term: Term) -> list[tuple[AnyCode, AnyCode]]:
-        """Return a term's (code, features) pairs: one view with itself, or two views both ways unless the bound is the same."""
-        x, y = codes[0], codes[-1]
-        return [(x, y)] if len(codes) == 1 or term.exchangeable else [(x, y), (y, x)]
-
-    # ---------------------------------------------------------------------------------------------------------- features
     def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
         code: Code = self.encoder(X)
         return {"global": code.global_, "hidden": code.hidden, "local": code.local}[name].flatten(1)
@@ -233,26 +181,12 @@ class DeepInfoMax(Objective):
 
 
 def build_terms(
-    encoder: Encoder,
-    bound: Bound,
-    critics: Sequence[CriticFactory],
-    weights: Mapping[str, float],
-    known: Term | None = None,
+    encoder: Encoder, bound: Bound, critics: Sequence[CriticFactory], weights: Mapping[str, float], known: Term | None
 ) -> dict[str, Term]:
-    """Return the terms that have weight, by name.
+    """Return the terms of "local", "global" and "code" that have weight, by name.
 
-    Parameters
-    ----------
-    encoder : Encoder
-        Its widths are the critics'.
-    bound : Bound
-        The MI estimator.
-    critics : sequence of callable
-        The critic of the global term, which the code-to-code term shares, and that of the local term.
-    weights : mapping of str to float
-        Weights of "local", "global" and "code".
-    known : Term or None, default=None
-        The term of a known posterior, which replaces the global one, without weight too: it reports the bounds.
+    The first critic is that of the global term, which the code-to-code term shares; the second is that of the local term.
+    ``known``, the term of a known posterior, replaces the global one, without weight too: it reports the bounds.
     """
     width, (n_channels, n_locations) = encoder.n_components, encoder.local_shape
     kinds: dict[str, tuple[type[Term], CriticFactory, int]] = {
@@ -269,6 +203,45 @@ def build_terms(
         else:
             terms[name] = kind(bound, build_critic(factory, width, features, bound.offset), weights[name])
     return terms
+
+
+def _split(code: AnyCode, n_views: int) -> list[AnyCode]:
+    """Return the code of each view, without its map."""
+    parts = zip(*(part.chunk(n_views) for part in code[1:]), strict=True)
+    return [type(code)(code.local[:0], *part) for part in parts]
+
+
+def _with_maps(
+    codes: list[AnyCode], maps: Tensor, gather: Callable[[Tensor, int], Tensor], locations: Tensor | None = None
+) -> list[AnyCode]:
+    """Return the codes of the views with their maps of the whole batch, at some locations or at all."""
+    # Places before channels, as convolutions keep them in memory: otherwise the gradient has another layout, which slows
+    # every layer below.
+    maps = maps.transpose(1, 2)
+    maps = maps if locations is None else maps.index_select(1, locations)
+    of_views = gather(maps, len(codes)).chunk(len(codes))
+    return [code._replace(local=part.transpose(1, 2)) for code, part in zip(codes, of_views, strict=True)]
+
+
+def _directions(codes: list[AnyCode], term: Term) -> list[tuple[AnyCode, AnyCode]]:
+    """Return the (code, features) pairs of a term: one view with itself, or two views both ways if the bounds may differ."""
+    x, y = codes[0], codes[-1]
+    is_same = isinstance(term, CodeInfoMax) and getattr(term.critic, "exchangeable", False)
+    return [(x, y)] if len(codes) == 1 or is_same else [(x, y), (y, x)]
+
+
+def _further_bounds(terms: Mapping[str, Term], codes: list[AnyCode]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the penalty on the total correlation and, detached, the further bounds of a known posterior."""
+    penalty = torch.zeros((), device=codes[0].global_.device)
+    if "tnce" not in terms:
+        return penalty, {}
+    term = terms["tnce"]
+    assert isinstance(term, PosteriorInfoMax)
+    bounds = [term.further_bounds(code) for code in codes]
+    means = {name: _mean([bound[name] for bound in bounds]) for name in bounds[0]}
+    if "total_correlation" in means:
+        penalty = term.total_correlation_weight * means["total_correlation"]
+    return penalty, {name: value.detach() for name, value in means.items()}
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -29,51 +29,24 @@ from skdim.inputs.layout import Layout
 from skdim.nn.adapt import Critic, CriticFactory, build_critic
 from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.objectives.terms import CodeInfoMax
-from skdim.nn.views import ViewEncoders
-
-__all__ = ["NEGATIVES", "MultiView", "PairInfoMax", "build_pairs", "check_target", "semi_hard"]
+from skdim.nn.views import SplitViews, ViewEncoders
 
 #: Where the negatives of a joint sample come from.
 NEGATIVES = ("batch", "same_group", "semi_hard")
 
 
 class PairRows(NamedTuple):
-    """The rows of a batch that the bound of a pair of views is taken on.
+    """The rows of a batch that the bound of a pair of views is taken on."""
 
-    Attributes
-    ----------
-    both : Tensor of int or None
-        The rows that have both views; None where all have.
-    members : list of Tensor of int or None
-        The rows of each group, among those; None where the batch is one group.
-    """
-
-    both: Tensor | None
-    members: list[Tensor] | None
+    both: Tensor | None  # the rows that have both views; None if all have
+    members: list[Tensor] | None  # among those, the rows of each group; None if the batch is one group
 
 
 def semi_hard(scores: Tensor) -> Tensor:
-    """Return, for each anchor, the scores of a batch of two: the joint sample and one negative.
+    """Return, for each anchor x_i, the scores of a batch of two, the joint sample and one negative: (K, K) -> (2, 2, K).
 
     The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet [3]_ samples
     within a margin instead.
-
-    Parameters
-    ----------
-    scores : Tensor of shape (K, K)
-        ``scores[i, j]`` = f(x_i, y_j); x_i is the anchor.
-
-    Returns
-    -------
-    Tensor of shape (2, 2, K)
-        Joint scores on the diagonal, negative ones off it.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.nn.objectives.multiview import semi_hard
-    >>> semi_hard(torch.tensor([[2.0, 1.0, 3.0], [1.0, 0.0, 2.0], [5.0, 4.0, 6.0]]))[0, 1].tolist()
-    [1.0, 1.0, 5.0]
     """
     joint = scores.diagonal()
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
@@ -88,29 +61,8 @@ def semi_hard(scores: Tensor) -> Tensor:
 class PairInfoMax(CodeInfoMax):
     r"""I(g_a(X_a); g_b(X_b)): the codes of two views, with a choice of negatives and of a target.
 
-    With a target t the loss is the matched bound of Tschannen et al. 2020 [1]_, Section 3.4: :math:`|I_{EST} - t|`. For an
-    estimator that is not trained by its value ("jsd"), the gradient is that of its own loss, towards t.
-
-    Parameters
-    ----------
-    bound : Bound
-        The MI estimator.
-    critic : Critic
-        Scores pairs of codes.
-    negatives : {"batch", "same_group", "semi_hard"}, default="batch"
-        Which samples of the batch are the negatives.
-    target : float or None, default=None
-        Target t in nats.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from skdim.bounds import InfoNCE
-    >>> from skdim.nn.critics import Inner, build_critic
-    >>> from skdim.nn.objectives.multiview import PairInfoMax
-    >>> term = PairInfoMax(InfoNCE(), build_critic(Inner(), 3, 3), target=1.5)
-    >>> [part.item() for part in term.of_codes(torch.zeros(8, 3), torch.zeros(8, 3))]
-    [1.5, 0.0]
+    With a target t in nats the loss is the matched bound of Tschannen et al. 2020 [1]_, Section 3.4: :math:`|I_{EST} - t|`. Its
+    gradient is that of the loss of the estimator, towards t.
     """
 
     def __init__(self, bound: Bound, critic: Critic, negatives: str = "batch", target: float | None = None) -> None:
@@ -120,7 +72,12 @@ class PairInfoMax(CodeInfoMax):
 
     def of_codes(self, x: Tensor, y: Tensor, members: list[Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats; ``members`` are the rows of each group."""
-        parts = self._comparisons(self.critic(x, y), members)
+        scores = self.critic(x, y)
+        parts = [(1.0, scores)]
+        if self.negatives == "semi_hard":
+            parts = [(0.5, semi_hard(scores)), (0.5, semi_hard(scores.T))]
+        elif members is not None:
+            parts = [(float(len(rows)), scores[rows][:, rows]) for rows in members]
         total = sum(share for share, _ in parts)
         loss, value = torch.zeros((), device=x.device), torch.zeros((), device=x.device)
         for share, scores in parts:
@@ -136,14 +93,6 @@ class PairInfoMax(CodeInfoMax):
     def infonce(self, x: Tensor, y: Tensor) -> Tensor:
         """Return InfoNCE in nats with the batch as negatives, the mean over both choices of the anchor."""
         return InfoNCE().symmetric_value(self.critic(x, y))
-
-    def _comparisons(self, scores: Tensor, members: list[Tensor] | None) -> list[tuple[float, Tensor]]:
-        """Return the score tensors whose bounds are averaged, with their shares."""
-        if self.negatives == "semi_hard":
-            return [(0.5, semi_hard(scores)), (0.5, semi_hard(scores.T))]
-        if members is not None:
-            return [(float(len(rows)), scores[rows][:, rows]) for rows in members]
-        return [(1.0, scores)]
 
 
 def check_target(bound: Bound, target: float | None, k: int, negatives: str) -> None:
@@ -174,23 +123,14 @@ def build_pairs(
 class MultiView(Objective):
     """The complete objective: encoders, and a bound for each pair of views.
 
-    Pairs outside the graph train their critic on detached codes: they are measured and do not train the encoders.
-
-    Parameters
-    ----------
-    encoder : ViewEncoders
-        Inputs -> codes.
-    pairs : dict of (int, int) to PairInfoMax
-        All pairs of views.
-    layout : Layout
-        The views of flat samples.
-    graph : {"core", "full"}, default="full"
-        Which pairs are maximised: those with the first view, or all.
-    two_views : TwoViews or None, default=None
-        Makes the views of whole samples by augmentation; None splits the samples as the layout says.
+    Pairs outside the graph train their critic on detached codes: they are measured and do not train the encoders. The graph
+    "core" has the pairs of the first view. ``two_views`` makes the views of whole samples by augmentation; without it the
+    layout splits the samples.
     """
 
     encoder: ViewEncoders
+    terms: Mapping[str, PairInfoMax]  # of the graph
+    others: Mapping[str, PairInfoMax]
 
     def __init__(
         self,
@@ -205,15 +145,13 @@ class MultiView(Objective):
         self.layout = layout
         self.two_views = two_views
         self.n_draws = 0 if two_views is None else two_views.n_draws
-        self.slices: list[slice | None] = []  # a step must not send columns to the device: those are buffers
-        for view, columns in enumerate(layout.selections()):
-            self.slices.append(columns if isinstance(columns, slice) else None)
-            buffer = None if isinstance(columns, slice) else columns
-            self.register_buffer(f"columns_{view}", buffer, persistent=False)
+        self.split = SplitViews(layout)
         self.pairs = list(combinations(range(len(layout.views)), 2))
         of_graph = [pair for pair in pairs if graph == "full" or pair[0] == 0]
-        self.terms = nn.ModuleDict({self.name(pair): pairs[pair] for pair in of_graph})
-        self.others = nn.ModuleDict({self.name(pair): term for pair, term in pairs.items() if pair not in of_graph})
+        terms = {self.name(pair): pairs[pair] for pair in of_graph}
+        others = {self.name(pair): term for pair, term in pairs.items() if pair not in of_graph}
+        self.terms = cast("Mapping[str, PairInfoMax]", nn.ModuleDict(terms))
+        self.others = cast("Mapping[str, PairInfoMax]", nn.ModuleDict(others))
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -224,14 +162,11 @@ class MultiView(Objective):
         return list(self.terms)
 
     def name(self, pair: tuple[int, int]) -> str:
-        """Return the name of a pair of views."""
         return f"{self.layout.names[pair[0]]}-{self.layout.names[pair[1]]}"
 
     def _term(self, pair: tuple[int, int]) -> PairInfoMax:
         name = self.name(pair)
-        term = (self.terms if name in self.terms else self.others)[name]
-        assert isinstance(term, PairInfoMax)
-        return term
+        return (self.terms if name in self.terms else self.others)[name]
 
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         draws: Draws = {} if self.two_views is None else dict(self.two_views.draw(rows.own.start, generator))
@@ -258,13 +193,9 @@ class MultiView(Objective):
 
     def views(self, X: Tensor, draws: Draws) -> list[Tensor]:
         if self.two_views is None:
-            return self._split(X)
+            return self.split(X)
         whole = X.reshape(-1, *self.layout.shapes[0])
         return self.two_views(whole, draws["uniform"], draws.get("generator"))
-
-    def _split(self, X: Tensor) -> list[Tensor]:
-        columns = [self.get_buffer(f"columns_{view}") if part is None else part for view, part in enumerate(self.slices)]
-        return self.layout.split(X, columns)
 
     def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises, and its parts by name, detached: "loss", and each pair's bound in nats."""
@@ -291,16 +222,16 @@ class MultiView(Objective):
     def score(self, X: Tensor, draws: Draws) -> Tensor:
         """Return InfoNCE in nats, the mean over the pairs of views that two samples or more have."""
         codes = self.codes(X, draws)
-        of_pairs = [(pair, draws["pairs"].get(self.name(pair))) for pair in self.pairs]
-        scores = [
-            self._term(pair).infonce(*self._both(codes, pair, rows)) for pair, rows in of_pairs if rows is not None
-        ]
+        scores = []
+        for pair in self.pairs:
+            if (rows := draws["pairs"].get(self.name(pair))) is not None:
+                scores.append(self._term(pair).infonce(*self._both(codes, pair, rows)))
         if not scores:
             raise ValueError(f"No pair of views is present in two samples of the {len(X)} that are scored together.")
         return torch.stack(scores).mean()
 
     def codes(self, X: Tensor, draws: Draws) -> list[Tensor]:
-        """Return the views' codes (n, n_components); rows of missing views are 0, and have met no encoder."""
+        """Return the codes of the views, (n, n_components) each; the encoders do not see missing views, whose codes are 0."""
         views = self.views(X, draws)
         if "of_view" not in draws:
             return [self.gather(code.global_) for code in self.encoder(views)]
@@ -321,7 +252,7 @@ class MultiView(Objective):
     # ---------------------------------------------------------------------------------------------------------- features
     @property
     def n_components(self) -> int:
-        """Width of each view's code."""
+        """Width of the code of each view."""
         return self.encoder.n_components
 
     def output_views(self, name: str) -> list[str]:
@@ -333,7 +264,7 @@ class MultiView(Objective):
         return self.layout.names[:1] if is_one else self.layout.names
 
     def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
-        views = [view.nan_to_num() for view in self._split(X)]
+        views = [view.nan_to_num() for view in self.split(X)]
         names = self.output_views(name)
         if len(names) == len(views):
             codes = torch.stack([code.global_ for code in self.encoder(views)], dim=1)

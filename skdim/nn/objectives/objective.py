@@ -15,8 +15,6 @@ from torch import Tensor, nn
 
 from skdim.inputs.batches import Batch, Rows
 
-__all__ = ["Draws", "Objective", "drawn"]
-
 #: Tensors by name, on the host or on the device; also lists of them, and the generator of a user's augmentation.
 Draws: TypeAlias = dict[str, Any]
 
@@ -25,22 +23,13 @@ class Objective(nn.Module):
     """What is trained: encoders and critics, and the loss of their scores.
 
     A subclass overrides :meth:`forward` and what else its estimator needs; :class:`~skdim.training.trainer.Trainer` only uses
-    the methods below. Several processes can share a batch: each encodes its own rows, and :meth:`gather` collects the codes
-    before they are compared.
-
-    Attributes
-    ----------
-    n_draws : int
-        Uniform numbers that the views of one sample are made from.
-    encoder : nn.Module
-        Samples -> codes, if the objective has codes.
-    adversary : nn.Module or None
-        What is trained against the rest, in an optimizer group of its own, and dropped after training.
+    the members below. Several processes can share a batch: each encodes its own rows, and :meth:`gather` collects the codes
+    before they are compared. Methods of held-out samples are called in eval mode and without gradient.
     """
 
-    n_draws: int = 0
-    encoder: nn.Module
-    adversary: nn.Module | None
+    n_draws: int = 0  # uniform numbers that the views of one sample are made from
+    encoder: nn.Module  # samples -> codes, if the objective has codes
+    adversary: nn.Module | None  # trained against the rest in an optimizer group of its own, and dropped after training
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,10 +37,7 @@ class Objective(nn.Module):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Networks of one tensor that may be compiled, or compute in another precision: the encoder, if there is one.
-
-        The rest of a step is in float32.
-        """
+        """Networks of one tensor that may be compiled, or compute in another precision; the rest of a step is in float32."""
         return [self.encoder] if hasattr(self, "encoder") else []
 
     @property
@@ -71,16 +57,7 @@ class Objective(nn.Module):
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         """Draw, on the host, what is random in a step besides the views' uniform numbers, and the rows that it compares.
 
-        Parameters
-        ----------
-        rows : Rows
-            The rows of the whole batch.
-        generator : torch.Generator or None
-            Source of random numbers; None is for held-out values and scores, whose draws are fixed.
-
-        Returns
-        -------
-        Draws
+        ``rows`` are those of the whole batch. Without a generator the draws are fixed, for held-out values and scores.
         """
         return {}
 
@@ -93,15 +70,15 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def evaluate(self, X: Any, draws: Draws) -> dict[str, Tensor]:
-        """Return the parts of the objective on held-out samples; call in eval mode and without gradient."""
+        """Return the parts of the objective on held-out samples."""
         return self(X, draws)[1]
 
     def score(self, X: Any, draws: Draws) -> Tensor:
-        """Return the InfoNCE bound of the codes in nats, a scalar; call in eval mode and without gradient."""
+        """Return the InfoNCE bound of the codes of held-out samples in nats, a scalar."""
         raise NotImplementedError
 
     def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
-        """Return the features of that name, (n, n_features_out); call in eval mode and without gradient."""
+        """Return the features of that name, (n, n_features_out)."""
         raise NotImplementedError
 
     def widths(self) -> Mapping[str, int]:

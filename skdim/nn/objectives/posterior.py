@@ -24,22 +24,18 @@ from torch import Tensor, nn
 from skdim._params import Configured
 from skdim.bounds import l1out, tnce
 from skdim.nn.adapt import Code, Encoder
+from skdim.nn.gaussian import LOG_2_PI, log_density_of_pairs
 
-#: Bounds of the variance. Information depends on the ratio of the means' spread to the noise, so a floor only limits how large
-#: the means must be; without one, gradients grow without end and (y - mean)^2 / variance leaves float32's exact range. Codes of
-#: the normal prior have variance 1 altogether, noise included; a component with more noise says nothing.
+#: Bounds of the variance. Without a floor, gradients grow without end and (y - mean)^2 / variance leaves float32's exact range.
+#: Codes of the normal prior have variance 1 altogether, noise included; a component with more noise says nothing.
 VARIANCE_FLOOR, VARIANCE_CEILING = 1e-4, 1.0
-#: First variance, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. A narrow one tells all
-#: samples of a batch apart at once: TNCE is at its cap, and has no gradient.
+#: First variance, as the logit of its place between the logarithms of floor and ceiling: wide, at 0.33. With a narrow one TNCE
+#: is at its cap from the start, and has no gradient.
 START = 2.0
 
 
 class Gaussian(NamedTuple):
     """Independent normal components, one distribution of the code for each of n inputs.
-
-    Attributes
-    ----------
-    mean, log_variance : Tensor of shape (n, n_components)
 
     Examples
     --------
@@ -51,8 +47,8 @@ class Gaussian(NamedTuple):
     ((3, 4), -1.8379)
     """
 
-    mean: Tensor
-    log_variance: Tensor
+    mean: Tensor  #: (n, n_components)
+    log_variance: Tensor  #: (n, n_components)
 
     def sample(self, noise: Tensor) -> Tensor:
         """Return y = mean + sd * noise, (n, n_components); the gradient passes to both (Kingma & Welling 2014 [2]_)."""
@@ -60,50 +56,27 @@ class Gaussian(NamedTuple):
 
     def log_density(self, y: Tensor) -> Tensor:
         """Return log p(y_j | x_i) of each of m codes under each of n inputs, (n, m), in nats."""
-        # Matrix products do not hold the differences of all pairs in every component. In float64 they do not cancel for nearby
-        # codes with little noise.
-        y, mean, log_variance = (_in_float64(tensor) for tensor in (y, *self))
-        precision = (-log_variance).exp()
-        square = (
-            precision @ y.square().T - 2 * (precision * mean) @ y.T + (precision * mean.square()).sum(1, keepdim=True)
-        )
-        constant = (log_variance + math.log(2 * math.pi)).sum(1, keepdim=True)
-        return (-0.5 * (square + constant)).to(self.mean)
+        return log_density_of_pairs(y, *self)
 
     def component_log_density(self, y: Tensor) -> Tensor:
         """Return log p(y_jc | x_i) of every component c by itself, (n, m, n_components), in nats."""
         precision_root = (-self.log_variance / 2).exp()
         z = torch.addcmul(-(self.mean * precision_root).unsqueeze(1), y.unsqueeze(0), precision_root.unsqueeze(1))
-        return -0.5 * (z.square() + (self.log_variance + math.log(2 * math.pi)).unsqueeze(1))
-
-
-def _in_float64(tensor: Tensor) -> Tensor:
-    """Return the tensor in double precision, on the CPU if its device (Apple's) has none."""
-    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
+        return -0.5 * (z.square() + (self.log_variance + LOG_2_PI).unsqueeze(1))
 
 
 class StochasticCode(NamedTuple):
-    """A :class:`~skdim.nn.encoders.Code` whose global part is a sample, with the distribution that it comes from.
+    """A :class:`~skdim.nn.encoders.Code` whose global part is a sample, with the distribution that it comes from."""
 
-    Attributes
-    ----------
-    local, hidden : Tensor
-        As the encoder returns them.
-    global_ : Tensor of shape (n, n_components)
-        y, a sample of p(y | x).
-    mean, log_variance : Tensor of shape (n, n_components)
-        The parameters of p(y | x).
-    """
-
-    local: Tensor
-    hidden: Tensor
-    global_: Tensor
-    mean: Tensor
-    log_variance: Tensor
+    local: Tensor  #: as the encoder returns it
+    hidden: Tensor  #: as the encoder returns it
+    global_: Tensor  #: y, a sample of p(y | x), (n, n_components)
+    mean: Tensor  #: of p(y | x), (n, n_components)
+    log_variance: Tensor  #: of p(y | x), (n, n_components)
 
     @property
     def posterior(self) -> Gaussian:
-        """Return p(y | x)."""
+        """The distribution p(y | x)."""
         return Gaussian(self.mean, self.log_variance)
 
 
@@ -114,8 +87,7 @@ AnyCode: TypeAlias = Code | StochasticCode
 class GaussianPosterior(nn.Module):
     """p(y | x) with the encoder's code as mean and a variance that a linear layer reads from the hidden layer below it.
 
-    So any encoder becomes stochastic, a user's own too. The logarithm of the variance moves between those of
-    ``VARIANCE_FLOOR`` and ``VARIANCE_CEILING`` along a sigmoid, which has a gradient everywhere.
+    The variance lies between ``VARIANCE_FLOOR`` and ``VARIANCE_CEILING``, and its logarithm is a sigmoid between theirs.
 
     Parameters
     ----------
@@ -149,8 +121,7 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
 
     .. math:: TC(Y) = \sum_c I(X; Y_c) - I(X; Y) \le \sum_c I_{L1Out}(X; Y_c) - I_{TNCE}(X; Y)
 
-    L1Out is loose where information is large, so it is taken of single components, whose information is small. The joint
-    information only enters by its lower bound.
+    L1Out is loose where information is large, so it is taken of single components, whose information is small.
 
     Parameters
     ----------
@@ -162,13 +133,8 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     Returns
     -------
     Tensor, a scalar in nats
-        In expectation at least the total correlation. TNCE sees at most log K of the joint information; the bound exceeds the
-        total correlation by the rest.
-
-    Raises
-    ------
-    ValueError
-        If the scores are not (K, K) and (K, K, ...) with K of at least 2.
+        In expectation at least the total correlation, by more if the joint information exceeds log K, the cap of TNCE. Scores
+        of other shapes, or of K = 1, raise ValueError.
 
     Examples
     --------
@@ -180,11 +146,10 @@ def total_correlation(joint: Tensor, components: Tensor) -> Tensor:
     >>> round(total_correlation(2 * one, torch.stack([one, one], dim=2)).item(), 4)
     3.7136
     """
-    # The mean over components times their number is the sum over them.
+    # l1out is the mean over components
     return components.shape[2] * l1out(components) - tnce(joint)
 
 
-# -------------------------------------------------------------------------------------------------------- noise as a prior
 @dataclass
 class Noise(Configured):
     r"""Prior matching by noise: each component of Y is brought to mean 0 and variance 1, and training adds noise to it.
@@ -198,7 +163,7 @@ class Noise(Configured):
     ----------
     sigma : float, default=0.3
         Standard deviation of the noise, in those of the code. Small noise leaves the information far above the cap log K of a
-        batch, where nothing acts on the distribution; large noise drowns the code.
+        batch, where nothing acts on the distribution; large noise hides the code.
 
     Examples
     --------
@@ -239,13 +204,8 @@ class AdditiveNoise(nn.Module):
 class NormalizedCode(Encoder):
     """An encoder whose global code has mean 0 and variance 1 in each component.
 
-    In training these are the moments of the batch. In eval mode they are running moments, so that a row's code depends on the
+    In training these are the moments of the batch; in eval mode they are running moments, so that a row's code depends on the
     row alone. There are no weights: a scale could undo the variance.
-
-    Parameters
-    ----------
-    encoder : Encoder
-        Built by :func:`~skdim.nn.encoders.build_encoder`.
     """
 
     def __init__(self, encoder: Encoder) -> None:

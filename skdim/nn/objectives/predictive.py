@@ -16,8 +16,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -25,10 +24,9 @@ from torch import Tensor, nn
 from skdim.bounds import Bound, infonce
 from skdim.inputs.batches import Rows
 from skdim.nn.causal import CausalEncoder, Contexts
-from skdim.nn.objectives.anchors import Grid, OwnPlaces, SharedPlaces, own_places, shared_places
+from skdim.nn.objectives.anchors import Grid, own_places, shared_places
 from skdim.nn.objectives.objective import Draws, Objective
-
-__all__ = ["NEGATIVES", "Predictive", "steps_allowed"]
+from skdim.nn.objectives.predictors import Predictors, accuracies, average
 
 #: The negatives of a pair (c_t, z_{t+k}): z at the same offset of the other sequences, z at other offsets of the same sequence,
 #: or both and other offsets of the others.
@@ -37,36 +35,12 @@ NEGATIVES = ("batch", "sequence", "all")
 EVALUATION_ANCHORS = 16
 
 
-class _Scores(NamedTuple):
-    """Scores (K, K, G) of the pairs of some steps; ``steps`` (G,) counts from 0."""
-
-    steps: Tensor
-    scores: Tensor
-
-    @property
-    def n_pairs(self) -> int:
-        return self.scores.shape[0] * self.scores.shape[2]
-
-
 class Predictive(Objective):
-    """The complete objective over one causal encoder: a bilinear predictor W_k for each step.
+    """The complete objective over one causal encoder: a bilinear predictor for each step.
 
-    Parameters
-    ----------
-    encoder : CausalEncoder
-        Inputs -> :class:`~skdim.nn.causal.Contexts`.
-    bound : Bound
-        The MI estimator.
-    n_components : int
-        Width of latents and contexts.
-    n_steps : int
-        Number of steps K.
-    negatives : {"batch", "sequence", "all"}, default="batch"
-        Where the negatives come from. "batch": the latents at the same offset of the other sequences, a valid bound if
-        sequences are independent. Latents of one sequence depend on each other, so with "sequence" and "all" the training
-        loss is no bound (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch.
-    n_anchors : int, default=4
-        Offsets t that are drawn per step k, one from each of ``n_anchors`` equal parts of the sequence.
+    Latents of one sequence depend on each other, so with the negatives "sequence" and "all" the training loss is no bound
+    (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch. ``n_anchors`` offsets t are
+    drawn per step k, one from each of as many equal parts of the sequence.
     """
 
     encoder: CausalEncoder
@@ -106,9 +80,8 @@ class Predictive(Objective):
     def units(self) -> Mapping[str, str]:
         return {"prediction": "nats"} | {f"accuracy_{k + 1}": "share" for k in range(self.n_steps)}
 
-    # ------------------------------------------------------------------------------------------------------------- draws
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
-        """Return the anchors: at random in equal parts of the sequence, or in their middles without a generator."""
+        """Return the anchors: at random in equal parts of the sequence, without a generator in their middles."""
         if generator is None:
             inside = torch.full((self.n_steps, EVALUATION_ANCHORS), 0.5)
         else:
@@ -132,7 +105,6 @@ class Predictive(Objective):
         """Return the lengths of the sequences, if they differ."""
         return {name: torch.from_numpy(part) for name, part in rows.extras.items() if name == "lengths"}
 
-    # -------------------------------------------------------------------------------------------------------------- step
     def views(self, X: Tensor, draws: Draws) -> Tensor:
         """Return the samples, 0 beyond a sequence's own length."""
         if "lengths" not in draws:
@@ -146,24 +118,24 @@ class Predictive(Objective):
         The parts are "loss"; "prediction", the bound in nats with negatives of the batch; and for each step k that has pairs
         "accuracy_k", how often the context gives its own future the highest score among the batch.
         """
-        codes = self._encode(X, draws)
-        same_offset = list(self._same_offset(codes, draws["places"]))
+        codes, predictors = self._encode(X, draws), self._predictors
+        same_offset = list(predictors.same_offset(codes, draws["places"]))
         groups = same_offset
         if self.negatives != "batch":
-            of = self._own_offsets if self.negatives == "sequence" else self._all_offsets
+            of = predictors.own_offsets if self.negatives == "sequence" else predictors.all_offsets
             groups = [group for places in draws["own"] for group in of(codes, places)]
-        losses = []
-        for group in groups:
-            losses.append(self.criterion.loss(group.scores))
-        loss = _average(losses, groups, codes.c)
+        losses = [self.criterion.loss(group.scores) for group in groups]
+        loss = average(losses, groups, codes.c)
         with torch.no_grad():
             if self.negatives == "batch":
                 pairs = zip(losses, groups, strict=True)
                 values = [self.criterion.reported(part, group.scores) for part, group in pairs]
             else:
                 values = [self.criterion.value(group.scores) for group in same_offset]
-            value = _average(values, same_offset, codes.c)
-            parts = {"loss": loss.detach(), "prediction": value, **self._accuracies(same_offset, draws["places"])}
+            parts = {"loss": loss.detach(), "prediction": average(values, same_offset, codes.c)}
+            if same_offset:
+                of_steps = accuracies(same_offset, self.n_steps)
+                parts |= {f"accuracy_{k + 1}": of_steps[k] for k in draws["places"].present}
         return loss, parts
 
     def score(self, X: Tensor, draws: Draws) -> Tensor:
@@ -176,62 +148,20 @@ class Predictive(Objective):
 
     def information(self, X: Tensor, draws: Draws) -> Tensor:
         """Return InfoNCE in nats for each step, (n_steps,); NaN for a step without pairs."""
-        codes = self._encode(X, draws)
+        codes, predictors = self._encode(X, draws), self._predictors
         values = codes.c.new_full((self.n_steps,), math.nan)
         for k, places in enumerate(draws["by_step"]):
-            groups = list(self._same_offset(codes, places))
+            groups = list(predictors.same_offset(codes, places))
             if groups:
-                values[k] = _average([infonce(group.scores) for group in groups], groups, codes.c)
+                values[k] = average([infonce(group.scores) for group in groups], groups, codes.c)
         return values
+
+    @property
+    def _predictors(self) -> Predictors:
+        return Predictors(self.W, self.log_scale, self.offset)
 
     def _encode(self, X: Tensor, draws: Draws) -> Contexts:
         return Contexts(*(self.gather(part) for part in self.encoder(self.views(X, draws))))
-
-    # ------------------------------------------------------------------------------------------------------------ scores
-    def _same_offset(self, codes: Contexts, places: SharedPlaces) -> Iterator[_Scores]:
-        """Yield scores[i, j, g] = f_k(z_{t+k} of sequence j, c_t of sequence i), by the sequences that reach t + k."""
-        if not len(places.steps):
-            return
-        c, z = (
-            _at(code, index.flatten()) for code, index in ((codes.c, places.now), (codes.z, places.later))
-        )  # (G, n, d)
-        predictions = torch.bmm(c.unflatten(0, places.now.shape).flatten(1, 2), self.W[places.steps]).view_as(c)
-        steps = places.steps.repeat_interleave(places.now.shape[1])
-        for group in [None] if places.groups is None else places.groups:
-            p, q, k = predictions, z, steps
-            if group is not None:
-                pairs, rows = group
-                p, q, k = p[pairs][:, rows], q[pairs][:, rows], k[pairs]
-            scores = torch.bmm(p, q.transpose(1, 2))
-            yield _Scores(k, self._scale(scores, k[:, None, None]).permute(1, 2, 0))
-
-    def _own_offsets(self, codes: Contexts, places: OwnPlaces) -> Iterator[_Scores]:
-        """Yield scores[a, b, i] = f_k(z at anchor b + k, c at anchor a), both of sequence i."""
-        p, z = _at(codes.c, places.now) @ self.W[places.step].squeeze(0), _at(codes.z, places.later)
-        for count, rows in places.by_count:  # places ascend: a sequence reaches the first few
-            scores = torch.einsum("aid,bid->abi", p[:count, rows], z[:count, rows])
-            yield _Scores(places.step.expand(len(rows)), self._scale(scores, places.step))
-
-    def _all_offsets(self, codes: Contexts, places: OwnPlaces) -> Iterator[_Scores]:
-        """Yield scores[i, j, 0] = f_k(z of pair j, c of pair i), over the anchors of all sequences."""
-        p, z = _at(codes.c, places.now) @ self.W[places.step].squeeze(0), _at(codes.z, places.later)
-        if len(places.anchors) > 1:
-            scores = p[places.anchors, places.sequences] @ z[places.anchors, places.sequences].T
-            yield _Scores(places.step, self._scale(scores, places.step)[:, :, None])
-
-    def _scale(self, scores: Tensor, k: Tensor) -> Tensor:
-        return scores * (self.log_scale[k].exp() / math.sqrt(self.W.shape[1])) + self.offset[k]
-
-    def _accuracies(self, groups: Sequence[_Scores], places: SharedPlaces) -> dict[str, Tensor]:
-        if not groups:
-            return {}
-        hits, totals = torch.zeros(2, self.n_steps, device=self.W.device)
-        for steps, scores in groups:
-            own = torch.arange(len(scores), device=scores.device)[:, None]
-            hits.index_add_(0, steps, (scores.argmax(1) == own).sum(0).to(hits))
-            totals.index_add_(0, steps, totals.new_full(steps.shape, len(scores)))
-        accuracies = (hits / totals).unbind()
-        return {f"accuracy_{k + 1}": accuracies[k] for k in places.present}
 
     # ---------------------------------------------------------------------------------------------------------- features
     def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
@@ -261,13 +191,7 @@ class Predictive(Objective):
 
 
 def steps_allowed(n_steps: int, negatives: str, encoder: CausalEncoder, shape: tuple[int, ...]) -> int:
-    """Return how many of ``n_steps`` the fitted length allows.
-
-    Raises
-    ------
-    ValueError
-        If it allows none.
-    """
+    """Return how many of ``n_steps`` the fitted length allows, or raise a ``ValueError`` if it allows none."""
     (n_times, n_columns), stride = encoder.grid, encoder.stride
     # A sequence that is its own negative needs two pairs for the last step.
     least = 3 if negatives == "sequence" and n_columns == 1 else 2
@@ -279,16 +203,3 @@ def steps_allowed(n_steps: int, negatives: str, encoder: CausalEncoder, shape: t
         f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {n_times} frame(s) of {stride} sample(s); "
         f"at least {least} are needed."
     )
-
-
-def _at(code: Tensor, places: Tensor) -> Tensor:
-    """Return a code (n, T, Q, d) at places of the flattened grid, (places, n, d)."""
-    return code.flatten(1, 2).index_select(1, places).transpose(0, 1)
-
-
-def _average(values: Sequence[Tensor], groups: Sequence[_Scores], like: Tensor) -> Tensor:
-    """Return the mean over the groups' joint samples; 0, attached to the graph, where there is none."""
-    if not groups:
-        return like.sum() * 0.0
-    total = sum(group.n_pairs for group in groups)
-    return torch.stack([value * (group.n_pairs / total) for value, group in zip(values, groups, strict=True)]).sum()

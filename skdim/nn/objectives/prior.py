@@ -21,7 +21,7 @@ from skdim.nn.layers import mlp
 
 @dataclass
 class Prior(Configured):
-    """A prior for the codes, with the discriminator that brings them to it; see :class:`UniformPrior`, :class:`NormalPrior`.
+    """A prior for the codes, with the discriminator that brings them to it.
 
     Parameters
     ----------
@@ -42,7 +42,6 @@ class Prior(Configured):
             raise ValueError(f"penalty of {type(self).__name__} must be at least 0, got {self.penalty!r}.")
 
     def sample(self, shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-        """Return prior samples."""
         raise NotImplementedError
 
     def squash(self, codes: Tensor) -> Tensor:
@@ -95,28 +94,14 @@ PRIORS: dict[str, type[Prior]] = {"uniform": UniformPrior, "normal": NormalPrior
 class PriorMatching(nn.Module):
     r"""Adversarial matching of the codes' distribution to a prior (Hjelm et al. 2019 [1]_, Eq. 7).
 
-    The discriminator D tells prior samples from codes; the encoder makes codes that D takes for prior samples (the
-    non-saturating loss). The codes are mapped to the prior's support here only. The gradient penalty is over the whole batch
-    (Mescheder et al. 2018 [2]_).
+    The discriminator D tells prior samples z from codes Y; the encoder makes codes that D takes for prior samples. The codes
+    are mapped to the prior's support here only. The gradient penalty is over the whole batch (Mescheder et al. 2018 [2]_).
 
     .. math::
 
         L_D = E_z[\mathrm{sp}(-D(z))] + E_Y[\mathrm{sp}(D(Y))]
               + \tfrac{\lambda}{2} \bigl( E_z \|\nabla D(z)\|^2 + E_Y \|\nabla D(Y)\|^2 \bigr),
         \qquad L_E = E_Y[\mathrm{sp}(-D(Y))]
-
-    Parameters
-    ----------
-    prior : Prior
-        What the codes are matched to.
-    n_components : int
-        Width of the codes.
-
-    Examples
-    --------
-    >>> from skdim.nn.objectives import PriorMatching, UniformPrior
-    >>> sum(p.numel() for p in PriorMatching(UniformPrior(), 2).discriminator.parameters())
-    203401
     """
 
     def __init__(self, prior: Prior, n_components: int) -> None:

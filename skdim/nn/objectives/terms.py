@@ -22,28 +22,13 @@ PAIRS_IN_TRAINING = 2**18
 
 
 class Term(nn.Module):
-    """A weighted bound between the code of one view and features of another, under one critic.
-
-    Parameters
-    ----------
-    bound : Bound
-        The MI estimator.
-    critic : nn.Module
-        A :class:`~skdim.nn.critics.Critic`, which scores (global code, features) pairs.
-    weight : float
-        Weight in the objective.
-    """
+    """A weighted bound between the code of one view and features of another, under a critic of (global code, features)."""
 
     def __init__(self, bound: Bound, critic: nn.Module, weight: float) -> None:
         super().__init__()
         self.criterion = bound.criterion()
         self.critic = critic
         self.weight = weight
-
-    @property
-    def exchangeable(self) -> bool:
-        """Whether the scores of two codes are the same both ways, transposed."""
-        return False
 
     def features(self, code: AnyCode) -> Tensor:
         """Return what the global code is paired with, (n, features) or (n, features, locations)."""
@@ -102,10 +87,6 @@ class LocalInfoMax(Term):
 class CodeInfoMax(Term):
     """I(Y^a; Y^b): the codes of two views."""
 
-    @property
-    def exchangeable(self) -> bool:
-        return bool(getattr(self.critic, "exchangeable", False))
-
     def features(self, code: AnyCode) -> Tensor:
         return code.global_
 
@@ -114,8 +95,7 @@ class PosteriorInfoMax(Term):
     """I(X; Y) of a stochastic code by TNCE: the known log p(y | x) is the critic (Poole et al. 2019 [1]_, Section 2.5).
 
     The code y of one view is scored under the distributions of the other view's inputs; with one view, under its own. Between
-    two views this is InfoNCE with a fixed critic: it bounds the information that y has about the other view, and by data
-    processing the information about its own.
+    two views this bounds the information that y has about the other view, and so that about its own.
 
     Parameters
     ----------

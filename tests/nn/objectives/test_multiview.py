@@ -24,7 +24,7 @@ def pair(bound=None, **options):
 
 def objective(n_views=3, graph="full", **options):
     def build():
-        encoders = ViewEncoders([build_encoder(MLP((8,)), (5,), 4) for _ in range(n_views)], n_views)
+        encoders = ViewEncoders([build_encoder(MLP((8,)), (5,), 4) for _ in range(n_views)])
         pairs = {(a, b): pair(**options) for a in range(n_views) for b in range(a + 1, n_views)}
         return MultiView(encoders, pairs, layout, graph)
 

@@ -11,8 +11,6 @@ from torch import nn
 from skdim.bounds import l1out, tnce
 from skdim.nn.adapt import Code, Encoder
 from skdim.nn.objectives import (
-    VARIANCE_CEILING,
-    VARIANCE_FLOOR,
     AdditiveNoise,
     DeepInfoMax,
     Gaussian,
@@ -23,6 +21,7 @@ from skdim.nn.objectives import (
     StochasticCode,
     total_correlation,
 )
+from skdim.nn.objectives.posterior import VARIANCE_CEILING, VARIANCE_FLOOR
 
 from .builders import HIDDEN, WIDTH, SmoothEncoder, numbers, seeded, step
 

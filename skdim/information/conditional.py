@@ -1,0 +1,197 @@
+"""Conditional densities, learned or known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from skdim._random import local_seed
+from skdim.information.canonical import canonical_axes
+from skdim.information.discrete import entropy
+from skdim.information.model import Array, Evaluation, Learned, Model, Rows, hidden_layers
+from skdim.information.networks import fit_mixture
+from skdim.nn.conditional import CategoricalConditional, GaussianConditional
+from skdim.nn.objectives.conditional import ConditionalObjective
+from skdim.nn.ratio import RadialInputs
+from skdim.training.state import part
+
+#: Most rows whose pairs are given to a known conditional at once.
+BLOCK_OF_KNOWN = 1024
+#: Sizes of the mixtures that are tried as the density of y, rows by size and dimension at least, and the smallest variance.
+SIZES, ROWS_BY_SIZE, SMALLEST_VARIANCE = (1, 2, 4, 8), 5, 1e-4
+#: Fitted attributes by which a mixture scores rows.
+MIXTURE_STATE = ("weights_", "means_", "covariances_", "precisions_cholesky_")
+
+
+class LearnedConditional(Learned):
+    """A Gaussian conditional q(y | x), learned by likelihood: against a density of y for "ba", under a bound for "club"."""
+
+    dependence = "conditional"
+    critic: GaussianConditional
+    density: GaussianMixture | None = None  # while the conditional is in training
+
+    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        self.axes = canonical_axes(x[train], y[train])
+        x, y = self._variates(x, y)
+        with local_seed(self.seed):
+            self.critic = self._network(x[train], y.shape[1]).to(self.device)
+        if self._is_learnable(train, x, y):
+            self._train(ConditionalObjective(self.critic), [x, y], train, valid)
+        self.density = _fit_density(y[train].double().cpu().numpy(), y[valid].double().cpu().numpy(), self.seed)
+        self.critic.eval().requires_grad_(False)
+
+    def _network(self, x: Tensor, n_outputs: int) -> GaussianConditional:
+        inputs = RadialInputs(x, self.options.radial_inputs)
+        return GaussianConditional(inputs, n_outputs, hidden_layers(self.options))
+
+    @torch.no_grad()
+    def scores(self, x: Any, y: Any) -> Tensor:
+        x, y = self._variates(x, y)
+        scores: Tensor = self.critic(x, y) - self._log_density(y)
+        return scores
+
+    def _log_density(self, y: Tensor) -> Tensor:
+        if self.density is None:
+            return y.new_zeros(len(y))
+        return torch.from_numpy(self.density.score_samples(y.double().cpu().numpy())).to(y)
+
+    @torch.no_grad()
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        x, y = self._variates(x, y)
+        bound = self.bound
+        if bound is None:
+            per_row = (self.critic.joint(x, y) - self._log_density(y)).double().cpu().numpy()
+            return Evaluation(float(per_row.mean()), per_row, math.inf)
+        return self._over_blocks(len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
+
+    def state(self) -> dict[str, Any]:
+        if self.density is None:
+            return super().state()
+        return super().state() | {f"density/{name}": np.array(getattr(self.density, name)) for name in MIXTURE_STATE}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        density = part(state, "density/")
+        self.density = GaussianMixture(len(density["weights_"])) if density else None
+        for name, array in density.items():
+            setattr(self.density, name, np.array(array))
+
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> GaussianConditional:
+        return self._network(x, y.shape[1])
+
+
+def _fit_density(y: Array, y_valid: Array, seed: int) -> GaussianMixture | None:
+    """Return the mixture of Gaussians under which held-out rows are likeliest; None if y does not vary."""
+    if not y.shape[1] or len(y) < 2:
+        return None
+    most = min(len(np.unique(y, axis=0)), len(y) // (ROWS_BY_SIZE * (y.shape[1] + 2)))
+    sizes = [size for size in SIZES if size <= most] or [1]
+    candidates = [fit_mixture(y, size, SMALLEST_VARIANCE, seed) for size in sizes]
+    return max(candidates, key=lambda mixture: float(mixture.score(y_valid)))
+
+
+class LearnedLabels(Learned):
+    r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
+
+    dependence = "labels"
+    saved = ("exchanged", "entropy")
+    kind = "lower"
+    critic: CategoricalConditional
+    entropy: float  # H(y) in nats, with the correction of Miller and Madow
+    exchanged: bool  # whether x is the side with labels
+
+    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        self.exchanged = x.ndim == 1
+        numbers, codes = (y, x) if self.exchanged else (x, y)
+        indicators = np.eye(codes.max() + 1)[codes]
+        # On canonical axes against the labels' indicators, the directions in which the means differ come first.
+        self.axes = canonical_axes(numbers[train], indicators[train])
+        x, labels = self._variates(x, y)
+        self.entropy = entropy(codes, correction="miller-madow")
+        frequencies = torch.bincount(labels).float() / len(labels)
+        with local_seed(self.seed):
+            self.critic = self._network(x[train], frequencies).to(self.device)
+        if self._is_learnable(train, x):
+            self._train(ConditionalObjective(self.critic), [x, labels], train, valid)
+        self.critic.eval().requires_grad_(False)
+
+    def _network(self, x: Tensor, frequencies: Tensor) -> CategoricalConditional:
+        inputs = RadialInputs(x, self.options.radial_inputs)
+        return CategoricalConditional(inputs, frequencies, hidden_layers(self.options))
+
+    def _variates(self, x: Any, y: Any) -> tuple[Tensor, Tensor]:
+        """Return the numbers on their canonical axes and the labels, whichever side has them."""
+        numbers, labels = (y, x) if self.exchanged else (x, y)
+        return self._tensor(self.axes.x(numbers)), torch.from_numpy(labels).to(self.device)
+
+    @torch.no_grad()
+    def scores(self, x: Any, y: Any) -> Tensor:
+        numbers, labels = self._variates(x, y)
+        scores: Tensor = self.critic(numbers, labels) - self.critic.log_frequencies[labels]
+        return scores.T if self.exchanged else scores
+
+    @torch.no_grad()
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        numbers, labels = self._variates(x, y)
+        log_ratio = self.critic.joint(numbers, labels) - self.critic.log_frequencies[labels]
+        per_row = log_ratio.double().cpu().numpy()
+        return Evaluation(float(per_row.mean()), per_row, self.entropy)
+
+    def known(self, x: Any, y: Any) -> Array | None:
+        # The mean of -log p(y) over all rows is H(y): this takes out the noise of the test rows' labels.
+        _, labels = self._variates(x, y)
+        return -self.critic.log_frequencies[labels].double().cpu().numpy()
+
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> CategoricalConditional:
+        return self._network(x, torch.ones(len(state["critic/log_frequencies"])))
+
+
+class KnownConditional(Model):
+    """A bound from the known log p(y | x): nothing is learned, and the value comes from all rows."""
+
+    dependence = "known conditional"
+    saved = ("reference",)
+    is_known = True
+    anchors = ("y",)
+    reference: Any
+
+    def scores(self, x: Any, y: Any) -> Tensor:
+        assert self.options.conditional is not None
+        n, rows = len(y), []
+        for i in range(len(x)):
+            log_p = np.asarray(self.options.conditional(np.repeat(x[i : i + 1], n, axis=0), y), dtype=np.float64)
+            if log_p.shape != (n,) or np.isnan(log_p).any() or np.isposinf(log_p).any():
+                raise ValueError(
+                    "conditional(X, Y) must return log p(y | x) of shape (n,) for n rows, finite or -inf where p is 0; for "
+                    f"{n} rows it returned shape {log_p.shape}, from {log_p.min(initial=math.inf)} to "
+                    f"{log_p.max(initial=-math.inf)}."
+                )
+            rows.append(log_p)
+        return torch.from_numpy(np.stack(rows))
+
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        bound = self.bound
+        assert bound is not None
+
+        def contributions(rows: slice) -> tuple[Tensor, Tensor]:
+            value, per_row = bound.contributions(self.scores(x[rows], y[rows]))
+            if not per_row.isfinite().all():
+                row = rows.start + int((~per_row.isfinite()).nonzero()[0])
+                raise ValueError(
+                    f"conditional(X, Y) gives probability 0 to pairs that estimator={bound.name!r} averages, the first at "
+                    f"row {row}: the bound is not finite. Use 'tnce', which needs p > 0 at the joint samples only."
+                )
+            return value, per_row
+
+        return self._over_blocks(len(x), contributions, BLOCK_OF_KNOWN)
+
+    def keep(self, x: Any, y: Any) -> None:
+        self.reference = x
+
+    def pointwise(self, x: Any, y: Any) -> Array:
+        return self._normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))

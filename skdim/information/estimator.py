@@ -1,0 +1,335 @@
+"""The estimator of mutual information."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_is_fitted
+
+from skdim._sklearn import draw_seed, unchanged_on_error
+from skdim.bounds import Bound
+from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.model import Model, anchored_infonce
+from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
+from skdim.information.result import MIResult, Split, caveats, duplicated_rows, measured, measured_anew
+from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
+from skdim.training.device import available_device, resolve_device
+from skdim.training.state import STATE_VERSION, check_version
+
+#: Candidates of ``score``.
+N_SCORED = 256
+
+
+class MIEstimator(CallbackSupportMixin, BaseEstimator):
+    r"""Estimate the mutual information of X and y, in nats, from joint samples.
+
+    .. math:: I(X; Y) = E_{p(x,y)}\left[ \log \frac{p(x, y)}{p(x)\, p(y)} \right]
+
+    A critic f(x, y) is trained under a variational bound [1]_, and evaluated on other rows. Each column becomes normal scores,
+    which changes no information. The critic starts from the closed-form log ratio of Gaussian variables. Rows must be
+    independent of each other: dependent rows void every bound.
+
+    If a side has only discrete columns, a classifier replaces the critic, and :math:`I = H(y) - E[-\log q(y \mid x)]`. If both
+    sides have only discrete columns, their combinations are counted. ``estimator`` and ``critic`` then have no effect. Read
+    more in the :doc:`user guide </user_guide>`.
+
+    Parameters
+    ----------
+    estimator : str or Bound, default="infonce"
+        A bound of :mod:`skdim.bounds`, by name or configured, such as ``SMILE(tau=1.0)``. "infonce", "mlcpc", "alpha", "jsd",
+        "dv", "nwj", "tuba", "uba", "smile", "dime", "flo" train a critic. "ba" learns a Gaussian conditional and a density of
+        y. "gaussian" is the closed form of canonical correlations. "tnce" and "l1out" need ``conditional``; "club" learns one
+        if none is given.
+    critic : "auto", str, object or callable, default="auto"
+        "auto": separable networks, and for narrow sides a joint network, weighed on validation rows. Or a critic of
+        :mod:`skdim.nn.critics` by name or configured, or a callable ``(x_features, y_features) -> nn.Module``.
+    marginals : {"normal_scores", "standardize"} or None, default="normal_scores"
+        What continuous columns become: the normal scores of their ranks, or mean 0 and variance 1. None leaves them as is.
+    reference : {"auto", "gaussian"} or None, default="auto"
+        The closed-form log ratio that critics start from. "auto": that of correlated Gaussians, or of a mixture of Gaussians
+        if it is better on validation rows; none for an estimator whose e^f its tails make explode. "gaussian" allows no
+        mixture, and is an error for such an estimator.
+    hidden_layer_sizes : "auto" or tuple of int, default="auto"
+        ReLU layers of each side's network; "auto" is (128, 128, 128).
+    radial_inputs : bool, default=True
+        Whether networks also take the log norm of the variates and its products with the leading ones, if the estimator
+        allows a reference.
+    n_refits : int, default=2
+        How often ``critic="auto"`` trains a new network on inputs scaled by their relevance to the last one, unless both sides
+        together have at most four variates.
+    weight_averaging : float in [0, 1), default=0.98
+        Share of the averaged weights that each step keeps; 0 uses the weights themselves.
+    control_variate : bool, default=True
+        Whether the value is corrected by the Gaussian log ratio, whose mean is known on all rows.
+    conditional : callable, default=None
+        ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
+    discrete_X, discrete_y : "auto", bool or array-like, default="auto"
+        Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
+    batch_size : int, default=256
+        Largest batch, at least 2.
+    max_iter : int or "auto", default="auto"
+        Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs; a third if another network follows.
+    learning_rate, weight_decay : float, default=3e-3, 1e-3
+        Highest learning rate, which rises over the first 5 % of the steps and falls along a cosine, and the decay of weight
+        matrices.
+    optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
+        Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
+    validation_fraction, test_fraction : float, default=0.15, 0.2
+        Shares of the rows that choose among networks, and that the value comes from.
+    n_iter_no_change : int, default=20
+        Epochs without improvement on the validation rows after which training stops.
+    confidence_level : float, default=0.95
+        Level of ``mi_interval_``.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA if there is one.
+    random_state : int, RandomState instance or None, default=None
+        An int gives the same bits again on one CPU, with the same number of threads and the same versions.
+    verbose : int, default=0
+        Above 0, a line is printed for each epoch.
+
+    Attributes
+    ----------
+    mi_, mi_interval_ : float, tuple of float
+        The estimate in nats, and the confidence interval of its expectation. Of a lower bound, only the lower end bounds the
+        mutual information.
+    kind_ : {"lower", "upper", "estimate"}
+        What the expectation is to the mutual information.
+    cap_ : float
+        The largest value that the estimator can take.
+    diagnostics_ : dict of float
+        "standard_error"; "saturation", what the bound (InfoNCE for an estimator without cap) loses with a quarter of the test
+        rows; "train_test_gap"; "effective_pairs", the share of marginal pairs that the mean of e^f rests on; "p_value" of a
+        permutation test of independence; "duplicated_rows", the share of test rows that copy training rows.
+    discrete_ : tuple of ndarray of bool
+        Which columns of X, and of y, are discrete.
+    history_ : list of dict
+        For each epoch of each network "epoch", "network", "loss" and "valid_loss".
+    n_iter_ : int
+        Epochs of all networks together.
+    device_ : str
+        Where the networks are.
+    n_features_in_, feature_names_in_ : int, ndarray of str
+        Number of columns of X, and their names if it has any.
+
+    Raises
+    ------
+    ValueError, TypeError, NotFittedError
+        From every method, if X or y is invalid, or ``fit`` was not called before.
+
+    References
+    ----------
+    .. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
+    .. [2] Czyz et al., "Beyond normal: on the evaluation of mutual information estimators", NeurIPS 2023.
+
+    Examples
+    --------
+    >>> from skdim import MIEstimator
+    >>> from skdim.synthetic import GaussianPairs
+    >>> X, y = GaussianPairs(rho=0.8).sample(4000, random_state=0)  # I = -log(1 - 0.8^2) / 2 = 0.511
+    >>> mi = MIEstimator(random_state=0).fit(X, y)
+    >>> round(mi.mi_, 1), mi.kind_
+    (0.5, 'lower')
+    """
+
+    _parameter_constraints: dict[str, Any] = CONSTRAINTS
+    _sides: tuple[Side, ...]
+    _model: Model
+
+    def __init__(
+        self,
+        *,
+        estimator: str | Bound = "infonce",
+        critic: Any = "auto",
+        marginals: str | None = "normal_scores",
+        reference: str | None = "auto",
+        hidden_layer_sizes: Any = "auto",
+        radial_inputs: bool = True,
+        n_refits: int = 2,
+        weight_averaging: float = 0.98,
+        control_variate: bool = True,
+        conditional: Callable[[Any, Any], Any] | None = None,
+        discrete_X: Any = "auto",
+        discrete_y: Any = "auto",
+        batch_size: int = 256,
+        max_iter: int | str = "auto",
+        learning_rate: float = 3e-3,
+        optimizer: Any = "adamw",
+        weight_decay: float = 1e-3,
+        validation_fraction: float = 0.15,
+        test_fraction: float = 0.2,
+        n_iter_no_change: int = 20,
+        confidence_level: float = 0.95,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.critic = critic
+        self.marginals = marginals
+        self.reference = reference
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.radial_inputs = radial_inputs
+        self.n_refits = n_refits
+        self.weight_averaging = weight_averaging
+        self.control_variate = control_variate
+        self.conditional = conditional
+        self.discrete_X = discrete_X
+        self.discrete_y = discrete_y
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+        self.weight_decay = weight_decay
+        self.validation_fraction = validation_fraction
+        self.test_fraction = test_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.confidence_level = confidence_level
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any) -> MIEstimator:
+        """Learn the dependence and estimate the mutual information.
+
+        Parameters
+        ----------
+        X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
+            Joint samples, at least two, independent of each other.
+
+        Returns
+        -------
+        self : MIEstimator
+
+        Raises
+        ------
+        ValueError, TypeError, DivergenceError
+            If a parameter, X or y is invalid, an option has no effect together with others, or training leaves the range of
+            float32; the estimator is left unchanged.
+        """
+        with unchanged_on_error(self):
+            check_parameters(self)
+            columns = validated(self, X, y, reset=True)
+            root = self._init_callback_context(max_subtasks=None)
+            root.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            model = self._unfitted_model(columns)
+            model.watch(root, self, (X, y))
+            (x, target), rows = self._prepared(columns), Split.draw(model, len(columns[0]))
+            model.fit(x, target, rows.train, rows.valid)
+            copies = duplicated_rows(columns, self.discrete_, rows.train, rows.test) if rows.is_disjoint else 0.0
+            result = measured(model, x, target, rows, copies)
+            model.callbacks, self._model = (), model
+            self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
+            self.diagnostics_, self.history_, self.n_iter_ = result.diagnostics, model.history, len(model.history)
+            for caveat in caveats(result, len(columns[0]), len(rows.test), model.bound):
+                warn(*caveat)
+            root.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
+        """Learn what the columns of both sides become, and return a model of their dependence."""
+        sides = tuple(
+            Side.learn(part, discrete, self.marginals) for part, discrete in zip(columns, self.discrete_, strict=True)
+        )
+        constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
+        for name in constant:
+            warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
+        self._built_with = clone(self)
+        device = resolve_device(self.device)
+        model = model_of(self, sides, bool(constant))(self._built_with, device, draw_seed(self.random_state))
+        self._sides, self.device_ = () if model.is_known else sides, str(device)
+        return model
+
+    def _prepared(self, columns: tuple[Columns, Columns]) -> tuple[Any, Any]:
+        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
+        return x, y
+
+    def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
+        check_is_fitted(self)
+        return self._prepared(validated(self, X, y, reset=False, min_samples=min_samples))
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the InfoNCE lower bound of the fitted critic on these rows, in nats.
+
+        It is the same bound whatever ``estimator`` is, so that a search does not prefer an upper bound.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Joint samples as for ``fit``.
+
+        Returns
+        -------
+        float
+            At most log K, with K = min(n_samples, 256) candidates.
+        """
+        (x, y), model = self._new_rows(X, y), self._model
+        n, k = len(x), min(len(x), N_SCORED)
+        blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
+        return float(np.mean([anchored_infonce(model.scores(x[rows], y[rows]), model.anchors) for rows in blocks]))
+
+    def estimate(self, X: Any, y: Any) -> MIResult:
+        """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Joint samples as for ``fit``.
+
+        Returns
+        -------
+        MIResult
+            Without the control variate, and with no diagnostics but "standard_error".
+        """
+        x, y = self._new_rows(X, y)
+        return measured_anew(self._model, x, y)
+
+    def pointwise(self, X: Any, y: Any) -> Any:
+        r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
+
+        .. math:: f(x, y) - \tfrac12 \Bigl( \log \overline{e^{f(x, y_j)}} + \log \overline{e^{f(x_j, y)}} \Bigr)
+
+        The means are over at most 2,048 rows held out in ``fit``: a critic is known only up to functions of x and of y.
+
+        Parameters
+        ----------
+        X, y : array-like
+            Pairs of rows as for ``fit``, at least one.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        x, y = self._new_rows(X, y, min_samples=1)
+        parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
+        return np.concatenate([self._model.pointwise(x[rows], y[rows]) for rows in parts])
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        if "_model" in state:
+            kind = {"version": STATE_VERSION, "dependence": self._model.dependence, "device": self.device_}
+            state["_model"] = kind | self._model.state()
+            state["_sides"] = state_of_sides(self._sides)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_model" in state:
+            saved = state["_model"]
+            check_version(saved)
+            device = available_device(saved["device"])
+            self.device_, self._sides = str(device), load_sides(state["_sides"])
+            self._model = MODELS[saved["dependence"]](self._built_with, device)
+            self._model.load(saved)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.two_d_labels = False
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags

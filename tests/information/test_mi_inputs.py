@@ -1,0 +1,512 @@
+"""What MIEstimator takes, what it warns of, and what it refuses."""
+
+import math
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from helpers import BilinearCritic, KnownGaussian, bilinear_critic, sgd_without_momentum, tiny_mi
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+from test_inputs import refuses
+from test_mi_estimator import KINDS, KNOWN, RHO, TRUTH, pairs
+
+from skdim import MIEstimator, mutual_information
+from skdim.bounds import Alpha
+from skdim.exceptions import (
+    ConstantInputWarning,
+    DivergenceError,
+    DuplicateRowsWarning,
+    HighVarianceWarning,
+    MutualInformationWarning,
+    PersistenceWarning,
+    SaturationWarning,
+    SmallSampleWarning,
+)
+from skdim.nn.critics import Inner, Separable
+
+IGNORE = "ignore::skdim.exceptions."
+FEW_ROWS = pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+pytestmark = pytest.mark.filterwarnings(IGNORE + "SaturationWarning")
+
+X, Y = pairs(400)
+SIGNS = np.where(Y.ravel() > 0, "up", "down")
+#: A classifier starts from nothing: enough steps on the 260 rows to train on.
+ON_FEW = {"max_iter": 15, "batch_size": 32, "learning_rate": 0.01}
+
+
+def numbers(mi):
+    """Return every number that a fit reports."""
+    return [mi.mi_, *mi.mi_interval_, *mi.diagnostics_.values()]
+
+
+def caught(call):
+    """Return what a call gives, and the classes of its warnings."""
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        result = call()
+    return result, [warning.category for warning in record]
+
+
+@pytest.fixture(scope="module")
+def continuous():
+    return tiny_mi().fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    return tiny_mi().fit(X, SIGNS)
+
+
+# ------------------------------------------------------------------------------------------------- never a non-finite result
+def awkward():
+    rng = np.random.default_rng(1)
+    cauchy = rng.standard_cauchy((400, 2))
+    few = rng.integers(0, 3, (400, 2)).astype(float)
+    outlier = np.zeros((400, 1))
+    outlier[7] = 1
+    return {
+        "Cauchy": (cauchy, cauchy[:, :1] + rng.standard_cauchy((400, 1))),
+        "duplicated rows": (np.repeat(X[:40], 10, axis=0), np.repeat(Y[:40], 10, axis=0)),
+        "ties": (few, few[:, :1] + rng.integers(0, 2, (400, 1))),
+        "the same column": (X, X),
+        "the same column twice": (np.hstack([X, X]), Y),
+        "a constant column": (np.hstack([X, np.ones((400, 1))]), Y),
+        "one value differs": (outlier, Y),
+        "clipped": (np.maximum(X, 0), np.maximum(Y, 0)),
+        "more columns than rows": (rng.normal(size=(120, 150)), rng.normal(size=(120, 3))),
+        "1e30": (1e30 * X, 1e30 * Y),
+        "1e-30": (1e-30 * X, 1e-30 * Y),
+        "both": (1e30 * X, 1e-30 * Y),
+        "far from 0": (X + 1e8, Y - 1e8),
+    }
+
+
+AWKWARD = awkward()
+
+
+@pytest.mark.filterwarnings(IGNORE + "MutualInformationWarning")
+@pytest.mark.parametrize("estimator", ["infonce", "alpha", "jsd", "nwj", "uba", "dime", "ba", "gaussian"])
+@pytest.mark.parametrize("case", AWKWARD)
+def test_awkward_data_give_finite_numbers(case, estimator):
+    x, y = AWKWARD[case]
+    for marginals in (
+        ("normal_scores", "standardize", None) if estimator in ("infonce", "gaussian") else ("normal_scores",)
+    ):
+        mi = tiny_mi(estimator=estimator, marginals=marginals, max_iter=1).fit(x, y)
+        assert np.isfinite(numbers(mi)).all()
+        assert np.isfinite(mi.pointwise(x, y)).all()
+        assert np.isfinite([mi.score(x, y), mi.estimate(x, y).value, *mi.estimate(x, y).interval]).all()
+        assert mi.mi_interval_[0] < mi.mi_ < mi.mi_interval_[1]
+
+
+@pytest.mark.parametrize("marginals", ["normal_scores", "standardize", None])
+@pytest.mark.parametrize("factor", [1e30, 1e-30])
+def test_the_unit_does_not_matter(factor, marginals):
+    assert tiny_mi(marginals=marginals).fit(factor * X, Y).mi_ == pytest.approx(TRUTH, abs=0.15)
+
+
+@pytest.mark.filterwarnings(IGNORE + "MutualInformationWarning")
+@pytest.mark.parametrize("estimator", KINDS)
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 20, 40, 76, 100])
+def test_few_rows_give_finite_numbers_and_a_wide_interval(n, estimator):
+    for seed in range(2):
+        x, y = pairs(n, seed=seed)
+        mi = tiny_mi(estimator=estimator, max_iter=2, random_state=seed).fit(x, y)
+        assert np.isfinite(numbers(mi)).all()
+        assert np.isfinite([mi.score(x, y), mi.estimate(x, y).value, *mi.pointwise(x, y)]).all()
+        assert np.diff(mi.mi_interval_) > 1 / math.sqrt(n)
+        if KINDS[estimator] == "lower":
+            assert mi.mi_interval_[0] <= TRUTH + 0.3
+
+
+@pytest.mark.filterwarnings(IGNORE + "MutualInformationWarning")
+@pytest.mark.parametrize("n", [2, 4, 6, 8, 12, 30])
+def test_few_independent_rows_give_an_interval_with_0(n):
+    holds = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        mi = tiny_mi(random_state=seed).fit(rng.normal(size=(n, 1)), rng.normal(size=(n, 1)))
+        holds.append(mi.mi_interval_[0] <= 0 <= mi.mi_interval_[1])
+    assert np.mean(holds) >= 0.9
+
+
+@pytest.mark.filterwarnings(IGNORE + "MutualInformationWarning")
+@pytest.mark.parametrize("n", [2, 3, 5, 8, 20])
+def test_few_rows_of_discrete_data(n):
+    for x, y in [(X[:n], SIGNS[:n]), (SIGNS[:n, None], Y[:n]), (SIGNS[:n, None], SIGNS[:n])]:
+        mi = tiny_mi().fit(x, y)
+        assert np.isfinite(numbers(mi)).all()
+        assert np.isfinite(mi.pointwise(x, y)).all()
+        assert mi.mi_ <= mi.cap_ + 1e-9
+
+
+# --------------------------------------------------------------------------------------------------------------- warnings
+@pytest.mark.parametrize("side", ["X", "y"])
+@pytest.mark.parametrize("estimator", [*KINDS])
+def test_a_constant_side_is_0_and_warns(estimator, side):
+    constant = np.full((400, 1), 3.5)
+    with pytest.warns(ConstantInputWarning, match=f"{side} is constant"):
+        mi = tiny_mi(estimator=estimator).fit(*((constant, Y) if side == "X" else (X, constant)))
+    assert mi.mi_ == 0
+    assert mi.kind_ == KINDS[estimator]
+    assert mi.mi_interval_[0] < 0 < mi.mi_interval_[1]
+    assert (mi.pointwise(constant[:5], Y[:5]) == 0).all()
+    assert mi.score(constant, Y) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("constant", [np.full((400, 2), "a"), np.full((400, 2), 7)], ids=["strings", "integers"])
+def test_a_constant_discrete_side_is_0_and_warns(constant):
+    for y in (Y, SIGNS):
+        with pytest.warns(ConstantInputWarning, match="X is constant"):
+            mi = tiny_mi().fit(constant, y)
+        assert mi.mi_ == pytest.approx(0, abs=1e-9)
+
+
+def test_few_rows_warn():
+    with pytest.warns(SmallSampleWarning, match="50 samples"):
+        tiny_mi().fit(X[:50], Y[:50])
+    with pytest.warns(SmallSampleWarning, match="2 samples"):
+        tiny_mi().fit(X[:2], Y[:2])
+    tiny_mi().fit(X[:200], Y[:200])  # warnings are errors here
+
+
+def test_few_rows_give_no_other_warning():
+    for n in (2, 3, 5, 7, 8, 20):
+        for estimator in ("infonce", "ba", "gaussian"):
+            _, warned = caught(lambda: tiny_mi(estimator=estimator).fit(X[:n], Y[:n]))  # noqa: B023
+            assert set(warned) == {SmallSampleWarning}
+
+
+def test_more_nats_than_rows_can_support_warn():
+    x, y = pairs(300, rho=0.99999, n_dims=5)
+    with pytest.warns(SmallSampleWarning, match="60 test rows can support"):
+        tiny_mi(estimator="alpha").fit(x, y)
+
+
+def test_a_saturated_bound_warns_and_one_far_from_its_cap_does_not():
+    x, y = pairs(400, rho=0.999, n_dims=3)  # 9.3 nats of at most log 80 = 4.4
+    with pytest.warns(SaturationWarning, match=r"cap|rows"):
+        mi = tiny_mi().fit(x, y)
+    assert mi.diagnostics_["saturation"] > 0.05
+    assert mi.mi_ == pytest.approx(math.log(80), abs=0.2)
+    _, warned = caught(lambda: tiny_mi().fit(*pairs(2000, rho=0.5)))
+    assert warned == []
+
+
+@FEW_ROWS
+@pytest.mark.parametrize("estimator", ["jsd", "nwj", "smile"])
+def test_a_mean_of_exponentials_that_few_pairs_rule_warns(estimator):
+    x, y = pairs(1500, rho=0.99, n_dims=5)  # 9.8 nats
+    with pytest.warns(HighVarianceWarning, match=f"{estimator}.*variance"):
+        tiny_mi(estimator=estimator, hidden_layer_sizes=(64, 64), max_iter=40).fit(x, y)
+
+
+def test_copies_across_the_split_warn():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, 2)), rng.normal(size=(1000, 1))
+    x[:100], y[:100] = x[100:200], y[100:200]
+    with pytest.warns(DuplicateRowsWarning, match="independent"):
+        mi = tiny_mi().fit(x, y)
+    assert 0.03 < mi.diagnostics_["duplicated_rows"] < 0.25
+    order = rng.permutation(1000)
+    with pytest.warns(DuplicateRowsWarning):
+        tiny_mi().fit(x[order], y[order])
+
+
+@pytest.mark.parametrize("of", ["X", "y"])
+def test_copies_of_one_side_alone_are_no_copies(of):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(500, 1)), rng.normal(size=(500, 1))
+    (x if of == "X" else y)[:250] = (x if of == "X" else y)[250:]
+    assert tiny_mi().fit(x, y).diagnostics_["duplicated_rows"] == 0
+
+
+def test_ties_are_no_copies():
+    x, y = (np.round(part) for part in pairs(1000))
+    assert tiny_mi().fit(x, y).diagnostics_["duplicated_rows"] < 0.01
+    assert tiny_mi().fit(*(np.maximum(part, 0) for part in pairs(1000))).diagnostics_["duplicated_rows"] < 0.01
+
+
+def test_labels_may_repeat():
+    rng = np.random.default_rng(0)
+    assert tiny_mi().fit(rng.integers(0, 3, (300, 1)), rng.integers(0, 3, 300)).diagnostics_["duplicated_rows"] == 0
+    assert tiny_mi().fit(X, SIGNS).diagnostics_["duplicated_rows"] == 0
+
+
+def test_warnings_point_at_the_line_that_called():
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        tiny_mi().fit(X[:20], Y[:20])
+        mutual_information(X[:20], Y[:20], max_iter=1)
+        cross_val_score(tiny_mi(), X[:40], Y[:40], cv=2)
+    assert len(record) == 4
+    assert {warning.filename for warning in record} == {__file__}
+    assert all(issubclass(warning.category, MutualInformationWarning) for warning in record)
+
+
+# ------------------------------------------------------------------------------------------------------------ what may come
+DISCRETE = {
+    "bool": (Y.ravel() > 0, True),
+    "strings": (SIGNS, True),
+    "objects": (SIGNS.astype(object), True),
+    "few integers": ((Y.ravel() > 0).astype(np.int64), True),
+    "small integers": ((Y.ravel() > 0).astype(np.uint8), True),
+    "bools as objects": ((Y.ravel() > 0).astype(object), True),
+    "list of strings": (SIGNS.tolist(), True),
+    "category": (pd.Series(SIGNS, dtype="category"), True),
+    "category of integers": (pd.Series((Y.ravel() > 0).astype(int), dtype="category"), True),
+    "pandas strings": (pd.Series(SIGNS, dtype="string"), True),
+    "pandas boolean": (pd.Series(Y.ravel() > 0, dtype="boolean"), True),
+    "pandas Int64": (pd.Series((Y.ravel() > 0).astype(int), dtype="Int64"), True),
+    "polars": (pl.Series(SIGNS.tolist()), True),
+    "polars category": (pl.Series(SIGNS.tolist(), dtype=pl.Categorical), True),
+    "whole floats": (np.sign(Y.ravel()), False),
+    "many integers": (np.round(1000 * Y.ravel()).astype(int), False),
+}
+
+
+@pytest.mark.parametrize("case", DISCRETE)
+def test_which_columns_are_discrete(case):
+    y, discrete = DISCRETE[case]
+    mi = tiny_mi(**ON_FEW).fit(X, y)
+    assert [mask.tolist() for mask in mi.discrete_] == [[False], [discrete]]
+    if discrete:
+        reference = tiny_mi(**ON_FEW).fit(X, Y.ravel() > 0)
+        assert mi.mi_ == pytest.approx(reference.mi_, abs=0.05)
+        assert mi.cap_ == pytest.approx(math.log(2), abs=0.01)
+    assert 0.1 < mi.mi_ < TRUTH + 0.2
+    assert np.isfinite([mi.score(X, y), mi.estimate(X, y).value, *mi.pointwise(X, y)]).all()
+
+
+@pytest.mark.parametrize("case", [case for case in DISCRETE if DISCRETE[case][1]])
+def test_the_discrete_side_may_be_x(case):
+    x, _ = DISCRETE[case]
+    result = mutual_information(x, Y, **tiny_mi(**ON_FEW).get_params())
+    assert 0.1 < result.value < math.log(2)
+    assert result.kind == "lower"
+
+
+def test_discreteness_can_be_said():
+    ratings = np.round(2 * Y).astype(int)
+    automatic = tiny_mi().fit(X, ratings)
+    said = tiny_mi(discrete_y=False).fit(X, ratings)
+    assert automatic.discrete_[1].all()
+    assert automatic.cap_ < math.log(20)
+    assert not said.discrete_[1].any()
+    assert tiny_mi(discrete_X=False, discrete_y=[0]).fit(X, np.round(Y)).discrete_[1].all()
+    both = tiny_mi(discrete_X=[True, False]).fit(np.hstack([np.round(X), X]), Y)
+    assert both.discrete_[0].tolist() == [True, False]
+    frame = pd.DataFrame(np.hstack([np.round(X), X]), columns=["a", "b"])
+    assert tiny_mi(discrete_X=["a"]).fit(frame, Y).discrete_[0].tolist() == [True, False]
+
+
+FRAMES = {
+    "pandas": lambda columns: pd.DataFrame(columns),
+    "pandas with a category": lambda columns: pd.DataFrame(columns).astype({"sign": "category"}),
+    "polars": lambda columns: pl.DataFrame(columns),
+    "polars with a category": lambda columns: pl.DataFrame(columns).with_columns(pl.col("sign").cast(pl.Categorical)),
+}
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_frames(frame):
+    columns = {"size": np.abs(X.ravel()), "sign": np.where(X.ravel() > 0, "+", "-")}
+    table = FRAMES[frame](columns)
+    mi = tiny_mi(max_iter=10).fit(table, Y)
+    as_array = np.array(list(zip(*columns.values(), strict=True)), dtype=object)
+    assert mi.discrete_[0].tolist() == [False, True]
+    assert mi.feature_names_in_.tolist() == ["size", "sign"]
+    assert mi.n_features_in_ == 2
+    assert mi.mi_ == tiny_mi(max_iter=10).fit(as_array, Y).mi_
+    assert mi.pointwise(table[:7], Y[:7]).shape == (7,)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, "list", "read only", "Fortran"])
+def test_kinds_of_arrays(kind):
+    given = {
+        "list": lambda a: a.tolist(),
+        "read only": lambda a: np.frombuffer(a.tobytes()).reshape(a.shape),
+        "Fortran": np.asfortranarray,
+    }.get(kind, lambda a: a.astype(kind))
+    wide = np.hstack([X, X**2])
+    expected = tiny_mi().fit(wide, Y).mi_
+    assert tiny_mi().fit(given(wide), given(Y)).mi_ == pytest.approx(expected, abs=0.01)
+
+
+def test_y_of_one_column_in_any_shape():
+    expected = tiny_mi().fit(X, Y).mi_
+    for y in (
+        Y.ravel(),
+        Y.ravel().tolist(),
+        pd.Series(Y.ravel()),
+        pd.DataFrame({"t": Y.ravel()}),
+        pl.Series(Y.ravel()),
+    ):
+        assert tiny_mi().fit(X, y).mi_ == expected
+
+
+def test_the_function_takes_series_and_vectors():
+    expected = tiny_mi().fit(X, Y).mi_
+    params = tiny_mi().get_params()
+    for x in (X, X.ravel(), X.ravel().tolist(), pd.Series(X.ravel(), name="x"), pl.Series("x", X.ravel())):
+        assert mutual_information(x, Y, **params).value == expected
+
+
+def test_what_is_given_is_left_as_it_is():
+    x, y = X.copy(), Y.copy()
+    mi = tiny_mi().fit(x, y)
+    mi.pointwise(x, y)
+    mi.score(x, y)
+    assert (x == X).all()
+    assert (y == Y).all()
+
+
+# ------------------------------------------------------------------------------------------------------------------- refusals
+NUMBER = "[Nn]umber|numeric|float"
+
+
+@pytest.mark.parametrize("method", ["score", "estimate", "pointwise"])
+def test_other_columns_than_the_fitted_are_refused(continuous, method):
+    call = getattr(continuous, method)
+    refuses(lambda: call(np.hstack([X, X]), Y), ValueError, "X has 2 features", "1 feature")
+    refuses(lambda: call(X, np.hstack([Y, Y])), ValueError, r"y has 2 column", "fitted on 1")
+    named = tiny_mi(max_iter=1).fit(pd.DataFrame({"a": X.ravel()}), Y)
+    refuses(
+        lambda: getattr(named, method)(pd.DataFrame({"b": X.ravel()}), Y), ValueError, "feature names", "- b", "- a"
+    )
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        getattr(named, method)(X, Y)
+
+
+@pytest.mark.parametrize("method", ["score", "estimate", "pointwise"])
+def test_strings_in_a_column_that_was_of_numbers_are_refused(continuous, labelled, method):
+    refuses(lambda: getattr(continuous, method)(SIGNS[:, None], Y), ValueError, "X", "<U4|'up'", NUMBER)
+    refuses(lambda: getattr(continuous, method)(X, SIGNS), ValueError, "y", "<U4|'up'", NUMBER)
+    refuses(
+        lambda: getattr(labelled, method)(X, np.full(400, "left")), ValueError, "'left'", "not met in fit", "'down'"
+    )
+
+
+def test_strings_in_a_column_said_to_be_continuous_are_refused():
+    refuses(lambda: tiny_mi(discrete_X=False).fit(SIGNS[:, None], Y), ValueError, "column 0 of X", "discrete_X", NUMBER)
+    for y in (SIGNS, SIGNS[:, None]):
+        refuses(lambda: tiny_mi(discrete_y=False).fit(X, y), ValueError, "^(column 0 of )?y", "discrete_y", NUMBER)  # noqa: B023
+
+
+@pytest.mark.parametrize("method", ["score", "estimate", "pointwise"])
+def test_before_fit_there_is_nothing_to_ask(method):
+    refuses(lambda: getattr(tiny_mi(), method)(X, Y), NotFittedError, "not fitted")
+
+
+CONDITIONALS = {
+    "wrong shape": (lambda X, Y: np.zeros((len(X), 1)), [r"\(400, 1\)", r"\(n,\)"]),
+    "a number": (lambda X, Y: 0.0, [r"\(\)", r"\(n,\)"]),
+    "NaN": (lambda X, Y: np.full(len(X), np.nan), ["NaN|nan"]),
+    "infinite": (lambda X, Y: np.full(len(X), np.inf), ["inf"]),
+    "probability 0": (lambda X, Y: np.full(len(X), -np.inf), ["inf|probability 0"]),
+}
+
+
+@pytest.mark.filterwarnings(IGNORE + "PersistenceWarning")
+@pytest.mark.parametrize("case", CONDITIONALS)
+@pytest.mark.parametrize("estimator", KNOWN)
+def test_a_conditional_that_is_none_is_refused(case, estimator):
+    conditional, words = CONDITIONALS[case]
+    mi = MIEstimator(estimator=estimator, conditional=conditional)
+    before = dict(vars(mi))
+    refuses(lambda: mi.fit(X, Y), ValueError, "conditional", *words)
+    assert vars(mi) == before
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"estimator": "nwj"}, {"estimator": "ba"}, {"critic": "separable"}, {"estimator": "flo"}], ids=str
+)
+@pytest.mark.parametrize("was_fitted", [False, True])
+def test_divergence_is_an_error_and_leaves_the_estimator_as_before(params, was_fitted):
+    mi = tiny_mi(**params, max_iter=20)
+    if was_fitted:
+        mi.fit(X, Y)
+    mi.set_params(learning_rate=1e9)
+    before = dict(vars(mi))
+    with pytest.raises(DivergenceError, match="diverged") as error:
+        mi.fit(X, Y)
+    assert isinstance(error.value, ValueError)
+    assert vars(mi) == before
+    if was_fitted:
+        assert np.isfinite(mi.pointwise(X, Y)).all()
+
+
+def test_fractions_that_leave_a_row_or_two_still_work():
+    for params in (
+        {"validation_fraction": 0.001},
+        {"test_fraction": 0.001},
+        {"test_fraction": 0.5, "validation_fraction": 0.4},
+    ):
+        mi, _ = caught(lambda: tiny_mi(**params).fit(X, Y))  # noqa: B023
+        assert np.isfinite(numbers(mi)).all()
+
+
+# ------------------------------------------------------------------------------------------- factories of critics, optimizers
+@pytest.mark.parametrize("critic", [BilinearCritic, bilinear_critic], ids=["class", "function"])
+def test_a_critic_of_ones_own(critic):
+    mi = tiny_mi(critic=critic, max_iter=15).fit(X, Y)
+    assert mi.mi_ == pytest.approx(TRUTH, abs=0.15)
+    assert (pickle.loads(pickle.dumps(mi)).pointwise(X, Y) == mi.pointwise(X, Y)).all()
+
+
+def test_an_optimizer_of_ones_own():
+    assert np.isfinite(tiny_mi(optimizer=sgd_without_momentum, learning_rate=1e-3).fit(X, Y).mi_)
+
+
+def test_what_pickle_cannot_save_warns_before_training():
+    for params in (
+        {"critic": lambda x, y: BilinearCritic(x, y)},
+        {"optimizer": lambda groups, lr: torch.optim.Adam(groups, lr=lr)},
+        {"estimator": "tnce", "conditional": lambda X, Y: KnownGaussian(RHO)(X, Y)},
+    ):
+        mi = tiny_mi(**params)
+        with pytest.raises(PersistenceWarning, match="top level of a module"):
+            mi.fit(X, Y)
+        assert not hasattr(mi, "mi_")
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            mi.fit(X, Y)
+        assert [warning.category for warning in record] == [PersistenceWarning]
+        assert record[0].filename == __file__
+
+
+# ------------------------------------------------------------------------------------------------- scikit-learn on more rows
+# scikit-learn's own checks fit a few dozen rows, of which no network learns anything.
+def test_fitting_again_and_asking_change_nothing():
+    mi = tiny_mi().fit(X, Y)
+    first = mi.mi_, mi.mi_interval_, mi.score(X, Y)
+    before = dict(vars(mi))
+    mi.estimate(X, Y)
+    mi.pointwise(X, Y)
+    mi.score(X, Y)
+    assert vars(mi) == before
+    assert (mi.fit(X, Y).mi_, mi.mi_interval_, mi.score(X, Y)) == first
+    assert clone(mi).fit(X, Y).mi_ == first[0]
+    assert mi.fit(X[:200], Y[:200]).n_iter_ == len(mi.history_)
+
+
+def test_cross_validation_gives_finite_scores_near_the_truth():
+    for x, y in [(X, Y), (X, SIGNS), (SIGNS[:, None], SIGNS)]:
+        scores = cross_val_score(tiny_mi(**ON_FEW), x, y, cv=3, error_score="raise")
+        assert np.isfinite(scores).all()
+        assert (scores > 0.1).all()
+
+
+def test_the_representation_shows_what_was_chosen():
+    assert repr(MIEstimator(estimator=Alpha(0.5), critic=Inner(), n_refits=0)) == (
+        "MIEstimator(critic=Inner(affine=True), estimator=Alpha(alpha=0.5), n_refits=0)"
+    )
+    mi = MIEstimator(estimator=Alpha(0.5), critic=Separable())
+    assert mi.get_params()["estimator__alpha"] == 0.5
+    assert mi.set_params(critic__width=8).critic.width == 8

@@ -34,7 +34,7 @@ class LossCurveDisplay:
     curves : mapping of str to array-like of shape (n_epochs,)
         Values by name; NaN where an epoch has none. "valid_x" holds the held-out values of "x", which are dashed.
     units : mapping of str to str, default=None
-        Units by name: "nats", or "share" for values from 0 to 1; a curve without unit is a loss. None means that all are losses.
+        Units by name: "nats", or "share" for values from 0 to 1; a curve without unit is a loss. None: all are losses.
 
     Attributes
     ----------

@@ -33,8 +33,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     changes no information, and the critic starts from the closed form of Gaussian variables. Dependent rows void every bound.
 
     If a side has only discrete columns, and their combinations recur, a classifier replaces the critic, and
-    :math:`I = H(y) - E[-\log q(y \mid x)]`. If both sides are such, their combinations are counted. ``estimator`` and ``critic``
-    then have no effect. Read more in the :doc:`user guide </user_guide>`.
+    :math:`I = H(y) - E[-\log q(y \mid x)]`. If both sides are such, their combinations are counted. ``estimator`` and
+    ``critic`` then have no effect. Read more in the :doc:`user guide </user_guide>`.
 
     Parameters
     ----------

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from skdim.inputs.arrays import ROWS_AT_ONCE
 from skdim.inputs.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, View, column_groups
@@ -92,19 +90,6 @@ class Layout:
         if output not in allowed:
             raise ValueError(f"Unknown output {output!r}. Allowed values are: {allowed}.")
         return output
-
-    def selections(self) -> list[slice | Tensor]:
-        """Return the columns of each view: a slice if they are neighbours."""
-        found: list[slice | Tensor] = []
-        for _, columns, _ in self.views:
-            is_range = bool((np.diff(columns) == 1).all())
-            found.append(slice(int(columns[0]), int(columns[-1]) + 1) if is_range else torch.from_numpy(columns))
-        return found
-
-    def split(self, X: Tensor, selections: Sequence[slice | Tensor] | None = None) -> list[Tensor]:
-        """Return the views (n, ...) of standardised samples (n, n_columns); ``selections`` may be on the device of X."""
-        selections = self.selections() if selections is None else selections
-        return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(selections, self.shapes, strict=True)]
 
     def lift(self, X: Any, view: int, n_columns: int) -> npt.NDArray[np.float64]:
         """Return rows (n, n_columns) that hold the given view and lack all others."""

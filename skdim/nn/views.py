@@ -1,15 +1,34 @@
-"""Encoders of several views: a list of inputs -> a list of codes."""
+"""Several views: flat samples -> a list of inputs -> a list of codes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skdim.inputs.layout import Layout
 from skdim.nn.adapt import Code, Encoder, EncoderFactory, build_encoder
 from skdim.nn.encoders import check_encoders, choose_encoder, takes_sequences
+
+
+class SplitViews(nn.Module):
+    """Standardised flat samples (n, n_columns) -> their views (n, ...)."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__()
+        self.shapes = layout.shapes
+        self.slices: list[slice | None] = []
+        for view, (_, columns, _) in enumerate(layout.views):
+            is_range = bool((np.diff(columns) == 1).all())
+            self.slices.append(slice(int(columns[0]), int(columns[-1]) + 1) if is_range else None)
+            # Columns that are not neighbours are on the device before the first step, which must not send them there.
+            self.register_buffer(f"columns_{view}", None if is_range else torch.from_numpy(columns), persistent=False)
+
+    def forward(self, X: Tensor) -> list[Tensor]:
+        parts = [self.get_buffer(f"columns_{view}") if part is None else part for view, part in enumerate(self.slices)]
+        return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(parts, self.shapes, strict=True)]
 
 
 class ViewEncoders(nn.Module):

@@ -17,6 +17,7 @@ from test_arrays import OnDisk
 from skdim import MultiViewInfoMaxTransformer
 from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import PARTITIONS, Shift
+from skdim.nn.views import SplitViews
 
 GROUPS = [("a", [0, 1]), ("b", slice(3, 5))]  # columns 2 and 5 are in no view
 #: The parameter ``views``, and the shape of samples that it takes.
@@ -87,7 +88,7 @@ def test_views_are_slices_of_the_sample_and_can_be_put_back(kind):
     X = np.arange(2 * np.prod(shape)).reshape(2, -1)
     used = X if layout.used is None else X[:, layout.used]
     for number, (view, (_, columns, part)) in enumerate(
-        zip(layout.split(torch.from_numpy(used)), layout.views, strict=True)
+        zip(SplitViews(layout)(torch.from_numpy(used)), layout.views, strict=True)
     ):
         np.testing.assert_array_equal(view, used[:, columns].reshape(2, *part))
         lifted = layout.lift(view, number, used.shape[1])

@@ -36,7 +36,7 @@ class OwnPlaces(NamedTuple):
     Two neighbours are the same place, rarely, if the boundary of their parts of the sequence divides that place.
     """
 
-    step: Tensor  # step k, counted from 0, (1,)
+    step: Tensor  # step k, counted from 0, (1,): a scalar index would be read on the host
     now: Tensor  # places of the contexts, (n_anchors,)
     later: Tensor  # places of the latents that they predict, (n_anchors,)
     by_count: list[tuple[int, Tensor]]  # a number of places, at least 2, and the sequences that reach so many

@@ -233,9 +233,10 @@ def _directions(codes: list[AnyCode], term: Term) -> list[tuple[AnyCode, AnyCode
 def _further_bounds(terms: Mapping[str, Term], codes: list[AnyCode]) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the penalty on the total correlation and, detached, the further bounds of a known posterior."""
     penalty = torch.zeros((), device=codes[0].global_.device)
-    term = dict(terms).get("tnce")
-    if not isinstance(term, PosteriorInfoMax):
+    if "tnce" not in terms:
         return penalty, {}
+    term = terms["tnce"]
+    assert isinstance(term, PosteriorInfoMax)
     bounds = [term.further_bounds(code) for code in codes]
     means = {name: _mean([bound[name] for bound in bounds]) for name in bounds[0]}
     if "total_correlation" in means:

@@ -29,7 +29,7 @@ from skdim.inputs.layout import Layout
 from skdim.nn.adapt import Critic, CriticFactory, build_critic
 from skdim.nn.objectives.objective import Draws, Objective
 from skdim.nn.objectives.terms import CodeInfoMax
-from skdim.nn.views import ViewEncoders
+from skdim.nn.views import SplitViews, ViewEncoders
 
 #: Where the negatives of a joint sample come from.
 NEGATIVES = ("batch", "same_group", "semi_hard")
@@ -149,11 +149,7 @@ class MultiView(Objective):
         self.layout = layout
         self.two_views = two_views
         self.n_draws = 0 if two_views is None else two_views.n_draws
-        self.slices: list[slice | None] = []  # a step must not send columns to the device: those are buffers
-        for view, columns in enumerate(layout.selections()):
-            self.slices.append(columns if isinstance(columns, slice) else None)
-            buffer = None if isinstance(columns, slice) else columns
-            self.register_buffer(f"columns_{view}", buffer, persistent=False)
+        self.split = SplitViews(layout)
         self.pairs = list(combinations(range(len(layout.views)), 2))
         of_graph = [pair for pair in pairs if graph == "full" or pair[0] == 0]
         terms = {self.name(pair): pairs[pair] for pair in of_graph}
@@ -201,15 +197,9 @@ class MultiView(Objective):
 
     def views(self, X: Tensor, draws: Draws) -> list[Tensor]:
         if self.two_views is None:
-            return self._split(X)
+            return self.split(X)
         whole = X.reshape(-1, *self.layout.shapes[0])
         return self.two_views(whole, draws["uniform"], draws.get("generator"))
-
-    def _split(self, X: Tensor) -> list[Tensor]:
-        columns = [
-            self.get_buffer(f"columns_{view}") if part is None else part for view, part in enumerate(self.slices)
-        ]
-        return self.layout.split(X, columns)
 
     def forward(self, X: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises, and its parts by name, detached: "loss", and each pair's bound in nats."""
@@ -272,7 +262,7 @@ class MultiView(Objective):
         return self.layout.names[:1] if is_one else self.layout.names
 
     def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
-        views = [view.nan_to_num() for view in self._split(X)]
+        views = [view.nan_to_num() for view in self.split(X)]
         names = self.output_views(name)
         if len(names) == len(views):
             codes = torch.stack([code.global_ for code in self.encoder(views)], dim=1)

@@ -8,21 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-__all__ = ["show_versions"]
-
-_DEPENDENCIES = (
-    "scikit-learn",
-    "torch",
-    "skorch",
-    "numpy",
-    "scipy",
-    "joblib",
-    "pandas",
-    "polars",
-    "matplotlib",
-    "rich",
-    "skops",
-)
+_REQUIRED = ("scikit-learn", "torch", "skorch", "numpy", "scipy", "joblib")
+_DEPENDENCIES = (*_REQUIRED, "pandas", "polars", "matplotlib", "rich", "skops")
 
 
 def _version(distribution: str) -> str | None:
@@ -35,8 +22,7 @@ def _version(distribution: str) -> str | None:
 def show_versions() -> None:
     """Print the versions, threads and devices that results depend on.
 
-    A last line warns if the distribution ``scikit-dimension`` is installed: it imports as ``skdim`` too. The two overwrite each
-    other's files and cannot share an environment.
+    A last line warns if ``scikit-dimension`` is installed, which imports as ``skdim`` too and overwrites the same files.
 
     Examples
     --------
@@ -46,19 +32,18 @@ def show_versions() -> None:
     System:
         python: 3...
     """
+    devices = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+    devices += ["mps"] * torch.backends.mps.is_available()
     sections: dict[str, dict[str, str | None]] = {
         "System": {
             "python": sys.version.replace("\n", " "),
             "executable": sys.executable,
             "machine": platform.platform(),
         },
-        "Python dependencies": {
-            "scikit-deepinfomax": _version("scikit-deepinfomax"),
-            **{name: _version(name) for name in _DEPENDENCIES},
-        },
+        "Python dependencies": {name: _version(name) for name in ("scikit-deepinfomax", *_DEPENDENCIES)},
         "torch": {
             "threads": f"{torch.get_num_threads()} within an operation, {torch.get_num_interop_threads()} between",
-            "devices": ", ".join(["cpu", *_accelerators()]),
+            "devices": ", ".join(["cpu", *devices]),
         },
     }
     for title, entries in sections.items():
@@ -66,14 +51,8 @@ def show_versions() -> None:
         print(f"\n{title}:")
         for name, value in entries.items():
             print(f"{name:>{width}}: {value}")
-    clash = _version("scikit-dimension")
-    if clash is not None:
+    if (clash := _version("scikit-dimension")) is not None:
         print(
             f"\nClash: scikit-dimension {clash} is installed and imports as skdim, as scikit-deepinfomax does. "
             "Use separate environments, and reinstall the one you keep."
         )
-
-
-def _accelerators() -> list[str]:
-    devices = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
-    return devices + ["mps"] * torch.backends.mps.is_available()

@@ -1,10 +1,11 @@
-"""What every transformer that maximises mutual information shares: fit, transform, score, state and callbacks."""
+"""What all transformers share: fit, transform, score, state and callbacks."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
-from skdim._sklearn import draw_seed, unchanged_on_error, with_callbacks
+from skdim._sklearn import Interval, draw_seed, unchanged_on_error, with_callbacks
 from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
@@ -27,25 +28,21 @@ from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
 from skdim.training.trainer import History, held_out_values
 
-__all__ = ["BaseInfoMax", "InfoMaxTransformer"]
-
 
 class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
-    """The fit loop, validation and state, whatever is trained.
+    """The fit loop, validation and state; a subclass holds the parameters and builds the objective from them."""
 
-    A subclass holds parameters and overrides :meth:`_network_shape` and :meth:`_build`, which turns parameters into an
-    :class:`~skdim.nn.objectives.Objective`. It extends :meth:`_check_parameters`, :meth:`_samples`, which turns X into
-    :class:`~skdim.inputs.samples.Samples`, :meth:`_check_rows` and :meth:`_result` where it needs more.
-    """
-
-    _parameter_constraints: dict[str, Any] = {"input_shape": [tuple, list, None], **TRAINING_CONSTRAINTS}
+    _parameter_constraints: dict[str, Any] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "input_shape": [tuple, list, None],
+        **TRAINING_CONSTRAINTS,
+    }
     #: Parameters that may be a class or function.
     _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
     #: Parameters that a continued training may change; the others describe the network.
     _training_parameters = frozenset({*TRAINING_CONSTRAINTS, "features"})
     _learner: Learner
 
-    # ---------------------------------------------------------------------------------------------------------- training
     @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Any:
         """Learn from ``X``.
@@ -55,7 +52,6 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Training samples, at least two; see the class for the shapes of images and sequences.
         y : Ignored
-            Accepted for scikit-learn's API.
 
         Returns
         -------
@@ -64,31 +60,21 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
         Raises
         ------
-        ValueError, TypeError
-            If a parameter or ``X`` is invalid. The estimator is left unchanged.
-        DivergenceError
-            If training leaves the range of float32. The estimator is left unchanged.
+        ValueError, TypeError, DivergenceError
+            If a parameter or ``X`` is invalid, or training leaves the range of float32. The estimator is left unchanged.
         """
         return self._fit(X, y)
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None) -> Any:
-        """Train for one epoch on ``X``, continuing from the present weights, at a constant learning rate.
+        """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
-        Parameters
-        ----------
-        X, y
-            As in :meth:`fit`. The first call learns the standardisation and builds the network.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
+        The first call learns the standardisation and builds the network.
         """
         return self._fit(X, y, partial=True)
 
     def _fit(self, X: Any, y: Any, partial: bool = False, **extras: Any) -> Any:
-        """Train on X; ``extras`` are arrays with one entry per sample."""
+        """Train on X; ``extras`` are arrays (n,) or None."""
         resume = hasattr(self, "_learner") and (partial or self.warm_start)
         with unchanged_on_error(self):
             self._check_parameters()
@@ -127,9 +113,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         return self._learner.resumed(self._built_with._build, optimizer_of(self))
 
     def _fitted(self, learner: Learner, history: History) -> dict[str, Any]:
-        """Return the attributes of an estimator that was trained so far, this call's epochs after those of earlier ones."""
-        epochs = [{"epoch": number, **row} for number, row in enumerate(history.epochs, start=learner.epoch + 1)]
-        epochs = [*self.history_, *epochs]
+        """Return the fitted attributes, with this call's epochs after those of earlier ones."""
+        numbered = enumerate(history.epochs, start=learner.epoch + 1)
+        epochs = [*self.history_, *({"epoch": number, **row} for number, row in numbered)]
         return {
             "_learner": learner,
             "device_": str(learner.device),
@@ -139,7 +125,6 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             **self._result(learner.objective, history.best),
         }
 
-    # ------------------------------------------------------------------------------------------------------------- state
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "_learner" in state:
@@ -154,7 +139,6 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             )
             self.device_ = str(self._learner.device)
 
-    # ------------------------------------------------------------------------------------------ what a subclass overrides
     def _check_parameters(self) -> None:
         """Raise an error if a parameter is invalid or has no effect together with others."""
         check_factories(self, self._factories)
@@ -163,7 +147,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _samples(
         self, X: Any, device: torch.device, extras: Mapping[str, Any], *, reset: bool, min_samples: int = 1
     ) -> Samples:
-        """Return X validated, shaped and standardised; learn its shape and scale, or use the fitted ones."""
+        """Return X validated, shaped and standardised by its own shape and scale, or by the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
         validate_shape(self, X.shape, reset=reset)
         if not reset:
@@ -178,16 +162,16 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         """Raise an error if training on these rows is impossible."""
 
     def _build(self, standardize: Standardizer, training: bool) -> Objective:
-        """Return the objective for inputs of ``standardize.shape``, with what only training needs if ``training``."""
+        """Return the objective for inputs of ``standardize.shape``; what only training needs is built if ``training``."""
         raise NotImplementedError
 
     def _result(self, objective: Objective, best: dict[str, float]) -> dict[str, Any]:
-        """Return the fitted attributes that tell what was reached, from the parts of the best epoch, {} without training."""
+        """Return the fitted attributes that tell what was reached, from the best epoch's values, {} without training."""
         return {"lower_bound_": float(sum(best[name] for name in objective.bounds)) if best else -math.inf}
 
 
 class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseInfoMax):
-    """The part of a fitted objective that users meet: features of new samples, and how much they tell of each other."""
+    """Base of the transformers: features of new samples, and what a fitted objective says of them."""
 
     def transform(self, X: Any) -> Any:
         """Encode samples.
@@ -211,7 +195,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         return encode(self._learner.objective, self._samples(X, self._learner.device, {}, reset=False), self._output())
 
     def _output(self) -> str:
-        """Return the name of the features that ``transform`` returns."""
+        """Return the checked name of the features that ``transform`` returns."""
         look_up("features", self.features, self._learner.objective.widths())
         return str(self.features)
 
@@ -227,12 +211,11 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         X : array-like of shape (n_samples, n_features) or (n_samples, ...)
             Samples of the fitted shape, at least two.
         y : Ignored
-            Accepted for scikit-learn's API.
 
         Returns
         -------
         score : float
-            See the class for the pair of codes that is scored. At most log K for each pair. More is not better features.
+            At most log K for each pair of codes; see the class for the pairs.
 
         Raises
         ------
@@ -257,37 +240,34 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns
         -------
         parts : dict of str to float
-            "loss", and the values of the training bounds in nats, by the names of ``history_``: means over batches of
-            ``batch_size`` samples in order, with the views and the noise of a fixed seed.
+            "loss" and the training bounds in nats, by the names of ``history_``: means over batches of ``batch_size`` samples
+            in order, with views and noise of a fixed seed.
         """
         check_is_fitted(self)
-        samples, objective = (
-            self._samples(X, self._learner.device, {}, reset=False, min_samples=2),
-            self._learner.objective,
-        )
+        samples = self._samples(X, self._learner.device, {}, reset=False, min_samples=2)
+        objective = self._learner.objective
         batches = Batches(samples, np.arange(len(samples)), self.batch_size, None, n_draws=objective.n_draws)
         return held_out_values(objective, batches)
 
     @property
     def objective_(self) -> Objective:
-        """The trained objective, a copy in eval mode: encoders, critics and bounds."""
+        """The trained objective, a copy in eval mode."""
         check_is_fitted(self)
         return copy.deepcopy(self._learner.objective).eval()
 
     @property
     def history_units_(self) -> dict[str, str]:
-        """Units of the parts of ``history_`` by name: "nats", or "share" for values from 0 to 1; losses have none."""
+        """Units of the values in ``history_``, by name."""
         check_is_fitted(self)
         return dict(self._learner.objective.units)
 
     @property
     def encoder_(self) -> nn.Module:
-        """The trained encoder, a copy in eval mode: standardised tensors -> its codes."""
-        check_is_fitted(self)
-        return copy.deepcopy(self._learner.objective.get_submodule("encoder")).eval()
+        """The trained encoder, a copy in eval mode."""
+        return self.objective_.get_submodule("encoder")
 
     def standardized(self, X: Any) -> Tensor:
-        """Return samples as the fitted encoder takes them.
+        """Return samples as the fitted encoder takes them, on its device.
 
         Parameters
         ----------
@@ -297,7 +277,6 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns
         -------
         Tensor of float32 of shape (n_samples, ...)
-            Standardised samples, on the device of the fitted network.
         """
         check_is_fitted(self)
         samples = self._samples(X, self._learner.device, {}, reset=False)
@@ -309,10 +288,9 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns
         -------
         callable (Tensor) -> Tensor
-            A copy of the network in eval mode, whose parameters take no gradient.
+            A copy of the network in eval mode, without gradients of its parameters.
         """
-        check_is_fitted(self)
-        objective, name = copy.deepcopy(self._learner.objective).eval().requires_grad_(False), self._output()
+        objective, name = self.objective_.requires_grad_(False), self._output()
         return lambda X: objective.features(X, Rows(len(X), slice(0, len(X)), tuple(X.shape[1:]), {}), name)
 
     def __sklearn_tags__(self) -> Any:

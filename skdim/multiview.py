@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from skdim.bounds import BOUNDS, METRIC_LOSSES, Bound, bound_for_codes
 from skdim.exceptions import NotABoundWarning, warn
 from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.batches import n_batches
-from skdim.inputs.layout import Layout
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.views import check_groups, check_pairs, check_views, rows_from_one_view, samples_of_views
@@ -32,71 +31,68 @@ from skdim.nn.views import build_view_encoders, check_view_encoders, sequences_a
 from skdim.training.distributed import several
 from skdim.training.inference import encode
 
-__all__ = ["MultiViewInfoMaxTransformer"]
-
 
 @documented
 class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     r"""Learn representations by maximising mutual information between views of a sample.
 
-    Each view :math:`X_a`, half of an image or a group of columns, has an encoder :math:`g_a`. Training maximises, over encoders
-    and critics and in nats,
+    Views :math:`X_a` are parts of a sample, such as the halves of an image or groups of columns. Each has an encoder
+    :math:`g_a`. Training maximises over the encoders and the critics, in nats,
 
     .. math:: \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
-    over the pairs of views in the graph G: Tschannen et al. [1]_, Eq. 2 for two views, contrastive multiview coding [2]_ for
-    more. By data processing it is at most I(X; g(X)).
+    over the pairs of views in the graph G: Eq. 2 of Tschannen et al. [1]_ for two views, contrastive multiview coding [2]_ for
+    more. By data processing, the mutual information of the codes is at most I(X; g(X)).
 
     Read more in the :doc:`user guide </user_guide>`.
 
     Parameters
     ----------
     n_components : int, default=64
-        Width of each view's code.
+        Number of components of the code of each view.
     views : str, list of tuples, object or callable, default="auto"
         What the views are.
 
-        - "halves": top and bottom of an image, first and second half of a sequence or of a table's columns.
+        - "halves": top and bottom of an image, first and second half of a sequence or of the columns of a table.
         - "quadrants" of an image; "channels" of an image or sequence; "luminance_chrominance" of an RGB image.
         - "layers": the middle and the last layer of one encoder of the whole sample.
-        - "shift": a sequence (n, L) or (n, C, L) and itself a quarter of its length later; ``Shift(steps=5)`` of
+        - "shift": a sequence (n, L) or (n, C, L), and the same sequence a quarter of its length later. ``Shift(steps=5)`` of
           :mod:`skdim.inputs` configures it.
-        - "augment": two augmentations of the whole sample; or what ``augment`` of :class:`DeepInfoMaxTransformer` takes.
-        - A list of at least two ``(name, columns)`` or ``(name, columns, shape)``: groups of columns of a 2-D X. ``columns``
-          as ColumnTransformer takes them: int, name, slice, list of ints or names, mask, or a callable of X. ``shape`` is
-          (H, W) or (C, H, W) for an image, (L,) for a sequence, also (C, L) if the view's encoder is "conv1d"; without it
-          the columns are a table. Groups do not overlap. Columns in no group are not read.
-        - "auto": "halves"; where X is a list of arrays, one view for each, named "view0" and so on.
+        - "augment": two augmentations of the whole sample, or what ``augment`` of :class:`DeepInfoMaxTransformer` takes.
+        - A list of at least two ``(name, columns)`` or ``(name, columns, shape)``: disjoint groups of columns of a 2-D X, as in
+          ColumnTransformer: int, name, slice, list of ints or names, mask, or a callable of X. ``shape`` is (H, W) or
+          (C, H, W) for an image, (L,) for a sequence, or (C, L) with the encoder "conv1d"; without it the view is a table.
+        - "auto": "halves"; if X is a list of arrays, one view for each, named "view0" and so on.
     graph : {"full", "core"}, default="full"
-        Which pairs of views are maximised: all, or those with the first view. With "full" samples may lack views that
-        ``views`` names, whose values are then all NaN; the pairs that are there count.
+        The pairs of views: all, or those with the first view. With "full" a sample may lack views that ``views`` names, whose
+        values are then all NaN; its other pairs count.
     shared_encoder : bool, default=False
-        Whether one encoder serves all views, which then must have one shape. With ``critic`` "inner", "cosine" or "separable"
-        scores are then symmetric.
+        Whether one encoder serves all views, which then must have the same shape. Scores of the critics "inner", "cosine" and
+        "separable" are then symmetric.
     estimator : {"infonce", "jsd", "dv", "nwj", "alpha", "triplet", "npair", "npair_ovo"} or Bound, default="infonce"
-        The MI estimator, by name or configured, such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`. The last three are
-        losses of metric learning and no bounds: their history reports the InfoNCE bound of the scores.
+        The MI estimator, as a name or an object such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`. The last three are
+        losses of metric learning and no bounds; their history reports the InfoNCE bound.
     critic : {"inner", "cosine", "bilinear", "separable", "concat"}, object or callable, default="separable"
-        The critic of each pair of codes: a name, a configured object such as ``Cosine(temperature=0.07)``, or a class or
-        function ``(x_features, y_features) -> nn.Module``; see :mod:`skdim.nn.critics`.
+        The critic of each pair of codes: a name, an object such as ``Cosine(temperature=0.07)``, or a class or function
+        ``(x_features, y_features) -> nn.Module``; see :mod:`skdim.nn.critics`.
     target_mi : float or None, default=None
-        Target t in nats: the loss is then :math:`|I_{EST} - t|` ([1]_, Section 3.4). It must lie below the estimator's cap.
+        Target t in nats, below the estimator's cap: the loss is then :math:`|I_{EST} - t|` (Section 3.4 of [1]_).
     negatives : {"batch", "same_group", "semi_hard"}, default="batch"
-        The negatives of a joint sample: the batch; the samples of its group, with ``groups`` in ``fit``; or the one that scores
-        highest below it [3]_. With the latter two the value is no bound: ``kind_`` is "estimate", and ``fit`` warns.
+        The negatives of a joint sample: the other samples of the batch; those of its group, with ``groups`` in ``fit``; or the
+        one with the highest score below its own [3]_. The last two give an estimate and no bound, and ``fit`` warns.
     encoder : {"auto", "conv", "conv1d", "resnet", "mlp"}, object, callable or list of them, default="auto"
-        The encoder of every view, or a list with one for each: a name, a configured object, or a class or function
-        ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. With sides of 8 or more, "auto" is "conv"
-        for images and "conv1d" for sequences, else "mlp".
+        The encoder of all views, or a list with one for each: a name, an object, or a class or function
+        ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images and "conv1d" for
+        sequences with sides of at least 8, else "mlp".
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
-        Fully connected layers of the named encoders: "auto" is (256, 256) for "mlp" and none for the others.
+        Sizes of the fully connected layers of the named encoders. "auto" is (256, 256) for "mlp" and no layer for the others.
     input_shape : tuple of int, default=None
-        Shape of one sample where X is flat and its views are made by name: (H, W), (C, H, W), or (C, L) of sequences.
+        Shape of one sample if X is flat and the views are given by name: (H, W), (C, H, W), or (C, L) of sequences.
     output : str, default="concat"
-        What ``transform`` returns, read at transform time: the views' codes beside each other ("concat"), their mean ("mean"),
-        or the code of the view of that name.
+        What ``transform`` returns, read when it is called: the codes of all views side by side ("concat"), their mean ("mean"),
+        or the code of the view with this name.
     batch_size : int, default=128
-        Largest batch, at least 2; the other samples of a batch are the negatives.
+        Largest batch, at least 2. The other samples of a batch are the negatives.
     %(training)s
 
     Attributes
@@ -107,13 +103,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     views_ : list of (str, ndarray of int, tuple of int)
         Name of each view, its columns in the flattened sample, and the shape that its encoder takes.
     lower_bound_ : float
-        The estimator's value in nats, the mean over the pairs of the graph: on the last epoch's training batches, or on the
-        held-out rows in the best epoch. -inf without training.
+        The estimator's value in nats, averaged over the pairs of views: the mean over the batches of the last epoch, or over
+        the held-out rows in the best epoch; -inf without training.
     kind_ : {"lower", "estimate"}
-        What the expectation of ``lower_bound_`` is over fresh samples: a lower bound, or an estimate that may err to either
-        side.
+        Whether ``lower_bound_`` is a lower bound in expectation, or an estimate that may err to either side.
     history_ : list of dict
-        Per epoch: "epoch", "loss", the bound of each pair in nats, named such as "top-bottom", where samples had both, and
+        One per epoch: "epoch", "loss", the bound of each pair in nats, such as "top-bottom", if samples had both views, and
         held-out values with prefix ``"valid_"``.
     %(attributes)s
 
@@ -121,15 +116,13 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     Notes
     -----
-    ``score`` is the InfoNCE lower bound in nats at K = min(n_samples, 256), the mean over all pairs of views and both choices
-    of the anchor, whatever ``graph``, ``estimator`` and ``negatives``. Pairs outside the graph have critics too, which do not
-    change the codes. More information is not better features [1]_: to choose parameters, search over a ``Pipeline`` with a
-    classifier.
+    ``score`` is the InfoNCE lower bound in nats at K = min(n_samples, 256), averaged over all pairs of views and both choices
+    of the anchor, for any ``graph``, ``estimator`` and ``negatives``. Critics of pairs outside the graph do not change the
+    codes. More information is not better features [1]_: choose parameters by a search over a ``Pipeline`` with a classifier.
 
-    A row that lacks a view gives NaN in that view's columns of ``output="concat"``, and the mean of the others with "mean".
-
-    scikit-learn splits arrays, not lists of them: for searches and cross-validation put the views beside each other in one 2-D
-    array and name groups of its columns.
+    If a row lacks a view, its columns of ``output="concat"`` are NaN, and "mean" averages over the others. Searches and
+    cross-validation split arrays and not lists of them: put the views side by side in one 2-D array, and name groups of its
+    columns.
 
     References
     ----------
@@ -212,7 +205,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
     _parameter_constraints = {
         **InfoMaxTransformer._parameter_constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left")],
         "views": [StrOptions({"auto", *PARTITIONS}), list, tuple, Shift, callable],
         "graph": [StrOptions({"core", "full"})],
         "shared_encoder": ["boolean"],
@@ -227,7 +219,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     _training_parameters = InfoMaxTransformer._training_parameters | {"output"}
     _factories = ("encoder", "critic", "views", "optimizer")
 
-    # ------------------------------------------------------------------------------------------------------------ training
     @with_callbacks
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """Learn from ``X``.
@@ -237,7 +228,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or list of arrays
             Training samples, at least two; see the class for views. A list has one array for each view.
         y : Ignored
-            Accepted for scikit-learn's API.
         groups : array-like of shape (n_samples,), default=None
             The group of each sample, with ``negatives="same_group"`` only.
 
@@ -248,45 +238,28 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
 
         Raises
         ------
-        ValueError, TypeError
-            If a parameter, ``X`` or ``groups`` is invalid. The estimator is left unchanged.
-        DivergenceError
-            If training leaves the range of float32. The estimator is left unchanged.
-
-        Warns
-        -----
-        NotABoundWarning
-            If the bound does not hold with these ``negatives``.
+        ValueError, TypeError, DivergenceError
+            If a parameter, ``X`` or ``groups`` is invalid, or training leaves the range of float32. The estimator is left
+            unchanged.
         """
         return self._fit(X, y, groups=groups)
 
     @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
-        """Train for one epoch on ``X``, continuing from the present weights, at a constant learning rate.
+        """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
-        Parameters
-        ----------
-        X, y, groups
-            As in :meth:`fit`. The first call learns the standardisation and builds the network.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
+        The first call learns the standardisation and builds the network.
         """
         return self._fit(X, y, partial=True, groups=groups)
 
-    # ----------------------------------------------------------------------------------------------------- what is trained
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_views(self.views, self.input_shape)
         check_view_encoders(self.encoder, self.hidden_layer_sizes, self.shared_encoder, self.views == "layers")
         check_target(self._bound(), self.target_mi, self.batch_size, self.negatives)
         if self.negatives != "batch":
-            message = (
-                "are not drawn from the marginal: lower_bound_ and history_ hold no bounds. score takes the batch."
-            )
-            warn(f"negatives={self.negatives!r} {message}", NotABoundWarning)
+            why = "are not drawn from the marginal: lower_bound_ and history_ hold no bounds. score takes the batch."
+            warn(f"negatives={self.negatives!r} {why}", NotABoundWarning)
 
     def _bound(self) -> Bound:
         return bound_for_codes(self.estimator, BOUNDS | METRIC_LOSSES)
@@ -331,7 +304,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         kind = self._bound().kind if self.negatives == "batch" else "estimate"
         return {"lower_bound_": float(np.mean(bounds)) if bounds else -math.inf, "kind_": kind}
 
-    # ----------------------------------------------------------------------------------------------------------- transform
     @property
     def _objective(self) -> MultiView:
         objective = self._learner.objective
@@ -339,31 +311,20 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         return objective
 
     @property
-    def _layout(self) -> Layout:
-        return self._objective.layout
-
-    @property
     def views_(self) -> list[Any]:
         """Name, columns and shape of each view."""
         check_is_fitted(self)
-        used = np.arange(self.n_features_in_) if self._layout.used is None else self._layout.used
-        return [(name, used[columns], shape) for name, columns, shape in self._layout.views]
+        layout = self._objective.layout
+        used = np.arange(self.n_features_in_) if layout.used is None else layout.used
+        return [(name, used[columns], shape) for name, columns, shape in layout.views]
 
     def _output(self) -> str:
-        return self._layout.check_output(self.output)
+        return self._objective.layout.check_output(self.output)
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Return the names of the features: the view's, or "mean", with a number.
+        """Return the names of the features, such as "top_0": the name of the view, or "mean", with a number.
 
-        Parameters
-        ----------
-        input_features : array-like of str or None, default=None
-            Checked against the names of columns in ``fit``, and otherwise ignored.
-
-        Returns
-        -------
-        names : ndarray of str
-            Such as "top_0".
+        ``input_features`` are checked against the names of columns in ``fit``, and otherwise ignored.
         """
         check_is_fitted(self)
         check_feature_names_in(self, input_features, generate_names=False)
@@ -377,12 +338,12 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, ...), or list of arrays
-            Samples like the fitted ones. With a view's name as ``output``, they may have that view's columns alone.
+            Samples like the fitted ones. If ``output`` names a view, they may have its columns alone.
 
         Returns
         -------
         features : ndarray of float32 of shape (n_samples, n_features_out)
-            As the parameter ``output`` says. A row depends on its sample alone. NaN stands for the code of a missing view.
+            As ``output`` says. A row depends on its sample alone. NaN stands for the code of a missing view.
 
         Raises
         ------
@@ -390,7 +351,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             If ``X`` is not numeric and like the fitted samples, or ``output`` is unknown.
         """
         check_is_fitted(self)
-        objective, layout, output = self._objective, self._layout, self._output()
+        objective, layout, output = self._objective, self._objective.layout, self._output()
         number, rows = None, None
         if output in layout.names and layout.kind not in ("layers", "augment", "luminance_chrominance"):
             number = layout.names.index(output)

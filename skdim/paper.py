@@ -1,9 +1,4 @@
-"""The paper's settings.
-
-References
-----------
-.. [1] Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019.
-"""
+"""Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019: its settings."""
 
 from __future__ import annotations
 
@@ -14,8 +9,6 @@ import torch
 from skdim.nn.critics import Concat, Separable
 from skdim.nn.encoders import Conv
 from skdim.nn.objectives import UniformPrior
-
-__all__ = ["PAPER"]
 
 _PAPER = {
     "n_components": 64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -26,21 +27,19 @@ MOST_WITHIN = 6
 
 
 class LossCurveDisplay:
-    """The loss of every epoch, and the terms it is made of.
-
-    Make one with :meth:`from_estimator`. Information in nats and values of other units have an axis each.
+    """The loss of each epoch and its terms, in nats on the left axis and in other units on the right one.
 
     Parameters
     ----------
     curves : mapping of str to array-like of shape (n_epochs,)
-        Values by name; NaN where an epoch has none. "valid_x" holds the held-out values of "x", and is dashed in its colour.
+        Values by name; NaN where an epoch has none. "valid_x" holds the held-out values of "x", which are dashed.
     units : mapping of str to str, default={}
         Units by name: "nats", or "share" for values from 0 to 1; a curve without unit is a loss.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Axes of the curves in nats, or of all curves if they have no other unit or none is in nats.
+        Axes of the curves in nats, or of all curves if these have one unit.
     right_ax_ : matplotlib Axes or None
         Axes of the other curves, with the scale on the right.
     figure_ : matplotlib Figure
@@ -48,16 +47,15 @@ class LossCurveDisplay:
     lines_ : dict of str to matplotlib Line2D
         One line per curve.
 
-    See Also
-    --------
-    EmbeddingDisplay : The features in two dimensions.
-
     Examples
     --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import DeepInfoMaxTransformer
     >>> from skdim.plotting import LossCurveDisplay
-    >>> display = LossCurveDisplay(curves={"loss": [0.0, -1.5], "local": [0.0, 1.5]}, units={"local": "nats"}).plot()
-    >>> display.lines_["local"].get_ydata().tolist(), display.ax_.get_ylabel(), display.right_ax_.get_ylabel()
-    ([0.0, 1.5], 'nats', 'loss')
+    >>> dim = DeepInfoMaxTransformer(max_iter=2, random_state=0).fit(load_digits().images[:200])
+    >>> display = LossCurveDisplay.from_estimator(dim)
+    >>> display.lines_["local"].get_xdata().tolist(), display.ax_.get_ylabel(), display.right_ax_.get_ylabel()
+    ([1, 2], 'nats', 'loss')
     """
 
     def __init__(self, *, curves: Mapping[str, ArrayLike], units: Mapping[str, str] | None = None) -> None:
@@ -73,44 +71,30 @@ class LossCurveDisplay:
         ax: Axes | None = None,
         line_kw: Mapping[str, Any] | None = None,
     ) -> LossCurveDisplay:
-        """Draw what ``history_`` of a fitted estimator records.
+        """Draw what ``history_`` of a fitted estimator records, and return the display.
 
         Parameters
         ----------
         estimator : transformer of skdim, MIEstimator, or Pipeline with one of them as a step
             Fitted, with at least one epoch. Each network of an ``MIEstimator`` has its own curves.
         terms : sequence of str, default=None
-            Terms to draw, with their held-out values. None draws all but shares, such as the accuracies of
-            :class:`~skdim.CPCTransformer`.
+            Terms to draw, with their held-out values. None draws all but shares.
         ax : matplotlib Axes, default=None
             Axes to draw on; None makes a new figure.
         line_kw : dict, default=None
             Keyword arguments for every call of :meth:`matplotlib.axes.Axes.plot`.
 
-        Returns
-        -------
-        LossCurveDisplay
-            The display, drawn.
-
         Raises
         ------
-        ValueError
+        ValueError, NotFittedError
             If no epoch was trained, a term is unknown, or not exactly one step has a ``history_``.
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from skdim import DeepInfoMaxTransformer
-        >>> from skdim.plotting import LossCurveDisplay
-        >>> dim = DeepInfoMaxTransformer(max_iter=2, random_state=0).fit(load_digits().images[:200])
-        >>> LossCurveDisplay.from_estimator(dim).lines_["loss"].get_xdata().tolist()
-        [1, 2]
         """
         fitted = _with_history(estimator)
         history, units = fitted.history_, getattr(fitted, "history_units_", {})
-        names = dict.fromkeys(name for row in history for name, value in row.items() if _is_number(value))
+        numbers = [
+            name for row in history for name, v in row.items() if isinstance(v, Real) and not isinstance(v, bool)
+        ]
+        names = dict.fromkeys(numbers)
         recorded = {name: None for name in names if name not in ("epoch", "network") and _term(name, names) == name}
         if terms is None:
             terms = [term for term in recorded if units.get(term) != "share"]
@@ -118,30 +102,16 @@ class LossCurveDisplay:
             look_up("term", term, recorded)
         networks = dict.fromkeys(row.get("network") for row in history)
         curves, units_of_curves = {}, {}
-        for term in terms:
-            for name in (name for name in (term, f"valid_{term}") if name in names):
-                for network in networks:
-                    curve = name if len(networks) == 1 else f"{name}, network {network}"
-                    of_network = [row if row.get("network") == network else {} for row in history]
-                    curves[curve] = [row.get(name, np.nan) for row in of_network]
-                    units_of_curves[curve] = units.get(term, "loss")
+        for term, prefix, network in itertools.product(terms, ("", "valid_"), networks):
+            if (name := f"{prefix}{term}") in names:
+                curve = name if len(networks) == 1 else f"{name}, network {network}"
+                of_network = [row if row.get("network") == network else {} for row in history]
+                curves[curve] = [row.get(name, np.nan) for row in of_network]
+                units_of_curves[curve] = units.get(term, "loss")
         return cls(curves=curves, units=units_of_curves).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> LossCurveDisplay:
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on; None makes a new figure.
-        line_kw : dict, default=None
-            Keyword arguments for every call of :meth:`matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        LossCurveDisplay
-            The display itself.
-        """
+        """Draw the curves as :meth:`from_estimator` does, and return the display."""
         self.ax_ = _axes(self, ax)
         self.figure_ = self.ax_.figure
         terms = {name: _term(name, self.curves) for name in self.curves}
@@ -175,10 +145,7 @@ class LossCurveDisplay:
 
 
 class EmbeddingDisplay:
-    """The features of a fitted transformer in two dimensions, one point per sample, coloured by label.
-
-    Make one with :meth:`from_estimator`. The two dimensions are the first principal components of the features: a linear
-    picture, with nothing to tune.
+    """The first two principal components of a transformer's features, one point per sample, coloured by label.
 
     Parameters
     ----------
@@ -198,17 +165,16 @@ class EmbeddingDisplay:
     points_ : list of matplotlib PathCollection
         One per class; a single one for continuous or missing labels.
 
-    See Also
-    --------
-    LossCurveDisplay : The loss of every epoch.
-
     Examples
     --------
-    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skdim import DeepInfoMaxTransformer
     >>> from skdim.plotting import EmbeddingDisplay
-    >>> display = EmbeddingDisplay(embedding=np.zeros((4, 2)), y=["cat", "dog", "cat", "dog"]).plot()
-    >>> [points.get_label() for points in display.points_]
-    ['cat', 'dog']
+    >>> X, y = load_digits().images[:200], load_digits().target[:200]
+    >>> dim = DeepInfoMaxTransformer(max_iter=1, random_state=0).fit(X)
+    >>> display = EmbeddingDisplay.from_estimator(dim, X, y)
+    >>> display.embedding.shape, display.points_[3].get_label()
+    ((200, 2), '3')
     """
 
     def __init__(
@@ -228,7 +194,7 @@ class EmbeddingDisplay:
         ax: Axes | None = None,
         scatter_kw: Mapping[str, Any] | None = None,
     ) -> EmbeddingDisplay:
-        """Transform ``X`` and draw the first two principal components of the features.
+        """Transform ``X``, draw the first two principal components of the features, and return the display.
 
         Parameters
         ----------
@@ -243,51 +209,21 @@ class EmbeddingDisplay:
         scatter_kw : dict, default=None
             Keyword arguments for every call of :meth:`matplotlib.axes.Axes.scatter`.
 
-        Returns
-        -------
-        EmbeddingDisplay
-            The display, drawn.
-
         Raises
         ------
-        ValueError
+        ValueError, NotFittedError
             If there are fewer than two samples or features, or ``y`` and ``X`` differ in length.
-        sklearn.exceptions.NotFittedError
-            If the transformer is not fitted.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> from skdim import DeepInfoMaxTransformer
-        >>> from skdim.plotting import EmbeddingDisplay
-        >>> X, y = load_digits().images[:200], load_digits().target[:200]
-        >>> dim = DeepInfoMaxTransformer(max_iter=1, random_state=0).fit(X)
-        >>> EmbeddingDisplay.from_estimator(dim, X, y).embedding.shape
-        (200, 2)
         """
         check_is_fitted(estimator)
         features = np.asarray(estimator.transform(X))
         check_consistent_length(features, y)
         pca = PCA(n_components=2)
-        embedding = pca.fit_transform(features)
-        display = cls(embedding=embedding, y=y, explained_variance_ratio=pca.explained_variance_ratio_)
+        points = pca.fit_transform(features)
+        display = cls(embedding=points, y=y, explained_variance_ratio=pca.explained_variance_ratio_)
         return display.plot(ax, scatter_kw=scatter_kw)
 
     def plot(self, ax: Axes | None = None, *, scatter_kw: Mapping[str, Any] | None = None) -> EmbeddingDisplay:
-        """Draw the points.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on; None makes a new figure.
-        scatter_kw : dict, default=None
-            Keyword arguments for every call of :meth:`matplotlib.axes.Axes.scatter`.
-
-        Returns
-        -------
-        EmbeddingDisplay
-            The display itself.
-        """
+        """Draw the points as :meth:`from_estimator` does, and return the display."""
         self.ax_ = _axes(self, ax)
         self.figure_ = self.ax_.figure
         style = {"s": 8, "alpha": 0.7, "linewidths": 0, **(scatter_kw or {})}
@@ -325,12 +261,8 @@ def _colors(n: int) -> Sequence[Any]:
     return few[:n] if n <= len(few) else [*mpl.colormaps["viridis"](np.linspace(0, 1, n))]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
 def _term(name: str, names: Collection[str]) -> str:
-    """Return the term that a name belongs to: itself, or without "valid_" if it holds held-out values."""
+    """Return a name without the "valid_" of held-out values."""
     term = name.removeprefix("valid_")
     return term if term in names else name
 
@@ -345,7 +277,7 @@ def _steps(estimator: Any) -> Iterator[Any]:
 
 
 def _with_history(estimator: Any) -> Any:
-    """Return the one estimator that recorded epochs: the given one, or a step of a Pipeline."""
+    """Return the one estimator or step that recorded epochs."""
     check_is_fitted(estimator)
     found = [step for step in _steps(estimator) if hasattr(step, "history_")]
     if len(found) != 1:

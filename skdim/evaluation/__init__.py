@@ -1,7 +1,8 @@
-"""Judge features: probes, usable information, dependence of columns, and geometry of the map and of the space.
+"""Judge any features (n, d): probes, usable information, dependence of columns, geometry, and reconstruction.
 
-Every function takes any features (n, d), not only those of this package. Results that are more than a number or an array are
-objects with arrays, a repr of one line, and ``to_frame``, which needs pandas. Information is in nats.
+Information is in nats. Results are numbers, arrays, or objects with a repr of one line and ``to_frame``, which needs pandas.
+All functions raise ValueError or TypeError if a parameter is invalid or features are not finite arrays (n, d), and
+RuntimeError if they are to train a network in one of several processes that torchrun started.
 """
 
 from skdim.evaluation._dependency import DependencyResult, neural_dependency

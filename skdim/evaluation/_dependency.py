@@ -19,31 +19,20 @@ from torch import Tensor, nn
 from skdim._params import check_sizes
 from skdim._random import local_seed
 from skdim._sklearn import Interval, StrOptions, draw_seed
-from skdim.evaluation._inputs import (
-    Array,
-    Result,
-    Rows,
-    check_features,
-    cross_fit,
-    random_folds,
-    random_parts,
-    validated,
-)
+from skdim.evaluation._inputs import Array, Result, Rows, check_features, random_parts, validated
 from skdim.evaluation._networks import Training, outputs
 from skdim.exceptions import ConstantInputWarning, warn
-from skdim.information.intervals import control_variate, normal_interval
+from skdim.information.intervals import control_variate, cross_fitted, normal_interval
 from skdim.inputs.batches import Rows as BatchRows
 from skdim.nn.layers import mlp
 from skdim.nn.objectives import Draws, Objective
 from skdim.nn.ratio import RadialInputs
 from skdim.training.device import resolve_device
 
-#: Shares of the rows that the value is taken from, and that choose the epoch.
-TEST_FRACTION, VALIDATION_FRACTION = 0.2, 0.15
+#: Shares of the rows that give the value, and that choose the epoch; fewest rows that can be split.
+TEST_FRACTION, VALIDATION_FRACTION, FEWEST_ROWS = 0.2, 0.15, 20
 #: Rows of independent columns for each held-out row, and folds that give the Gaussian part of every row.
 N_INDEPENDENT, N_FOLDS = 20, 5
-#: Fewest rows that can be split.
-FEWEST_ROWS = 20
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -53,11 +42,11 @@ class DependencyResult(Result):
     Attributes
     ----------
     value : float
-        In nats.
+        In nats, not clipped at 0.
     interval : tuple of float
         Confidence interval of the bound, for the fitted discriminator.
     kind : {"lower"}
-        What the expectation of the value is to the total correlation.
+        The value is a lower bound on the total correlation.
     gaussian : float
         The part that a Gaussian copula explains, in nats; 0 without a reference.
     """
@@ -94,21 +83,19 @@ def neural_dependency(
         TC(Z) = KL\Bigl(p(z) \,\Big\|\, \prod_j p(z_j)\Bigr) \;\ge\;
         E_p\Bigl[\log \frac{q(u)}{\varphi(u)}\Bigr] + 1 + E_p[h(u)] - E_q[e^{h(u)}]
 
-    The neural dependency measure of Hjelm et al. (ICLR 2019, Section 4.1): a discriminator tells rows from rows whose columns
-    were permuted independently of each other. Theirs has to learn all of the dependence, and its value rests on the mean of e^f
-    over permuted rows, which a few rows dominate if dependence is strong. Here each column becomes normal scores u: invertible
-    maps of single columns leave total correlation unchanged. A Gaussian density q with their correlations (Ledoit-Wolf
-    shrinkage) explains its part in closed form. Permuted rows that are given these correlations are samples of q, and the
-    discriminator h learns what is left. The bound is that of Nguyen, Wainwright & Jordan (IEEE Transactions on Information
-    Theory 2010), on rows that neither trained nor chose the discriminator.
+    The neural dependency measure of Hjelm et al. (ICLR 2019, Section 4.1) trains a discriminator to tell rows from rows whose
+    columns are permuted. Here each column first becomes normal scores u, which leaves total correlation unchanged. A Gaussian
+    density q with their correlations explains its part in closed form, and the discriminator h learns what is left, against
+    samples of q. The bound is that of Nguyen, Wainwright & Jordan (IEEE Transactions on Information Theory 2010), on rows that
+    neither trained nor chose the discriminator.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features, at least 20 rows, independent of each other. Ties of discrete columns are broken at random, which leaves total
-        correlation unchanged.
+        Features, at least 20 independent rows. Ties are broken at random, which leaves total correlation unchanged. If fewer
+        than two columns vary, the value is 0, with a :class:`~skdim.exceptions.ConstantInputWarning`.
     reference : "gaussian" or None, default="gaussian"
-        None leaves everything to the discriminator, as in the paper: q is then the density of independent columns.
+        With None q has independent columns, as in the paper.
     hidden_layer_sizes : tuple of int, default=(256, 128)
         ReLU layers of the discriminator.
     n_steps : int, default=2000
@@ -123,19 +110,7 @@ def neural_dependency(
     Returns
     -------
     DependencyResult
-        Value, interval, kind "lower" and the Gaussian part. The value is not clipped: it may be slightly below 0.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a parameter is invalid, or Z is not a finite array of at least 20 rows.
-    RuntimeError
-        If it runs in one of several processes that torchrun started.
-
-    Warns
-    -----
-    ConstantInputWarning
-        If fewer than two columns vary: the total correlation is 0.
+        Value, interval, kind and the Gaussian part.
 
     Examples
     --------
@@ -157,22 +132,18 @@ def neural_dependency(
     rng = np.random.default_rng(seed)
     u = _normal_scores(Z[:, varies], rng)
     test, valid, rest = random_parts(len(u), [TEST_FRACTION, VALIDATION_FRACTION], rng)
-
     q = _GaussianCopula.learn(u[rest]) if reference else _GaussianCopula(np.eye(u.shape[1]), 0.0)
     w = u @ q.root
-    independent = [_independent(u, N_INDEPENDENT * len(rows), rng) for rows in (valid, test)]
+    shapes = [(N_INDEPENDENT * len(rows), u.shape[1]) for rows in (valid, test)]
+    independent = [np.take_along_axis(u, rng.integers(len(u), size=shape), axis=0) for shape in shapes]
     h = _train(Training(hidden, n_steps, seed, device, "neural_dependency"), u, w, rest, valid, independent[0])
-
     # The bound holds for h and a constant, the best of which is the log of the mean of e^h; here on other rows.
     judged, e = h(independent[0]), h(independent[1])
     constant = float(judged.max() + np.log(np.exp(judged - judged.max()).mean()))
     values = q.log_ratio(u) + h(w) - constant
-    ratio = np.exp(e - constant)
-
-    def gaussian_part(others: Rows, fold: Rows) -> Array:
-        return _GaussianCopula.learn(u[others]).log_ratio(u[fold])
-
-    known = cross_fit(random_folds(len(u), N_FOLDS, rng), gaussian_part) if reference else np.zeros(len(u))
+    ratio, known = np.exp(e - constant), np.zeros(len(u))
+    if reference:
+        known = cross_fitted(len(u), N_FOLDS, rng, lambda rest, fold: _GaussianCopula.learn(u[rest]).log_ratio(u[fold]))
     value, error = control_variate(values[test], known, test, values[valid], known[valid])
     value += 1 - float(ratio.mean())
     error = math.hypot(error, float(ratio.std()) / math.sqrt(len(ratio)))
@@ -188,13 +159,8 @@ def _normal_scores(Z: npt.NDArray[Any], rng: np.random.Generator) -> Array:
     return ndtri((ranks + 0.5) / n)
 
 
-def _independent(u: Array, n_rows: int, rng: np.random.Generator) -> Array:
-    """Draw rows whose columns come from different rows of ``u``."""
-    return np.take_along_axis(u, rng.integers(len(u), size=(n_rows, u.shape[1])), axis=0)
-
-
 class _GaussianCopula(NamedTuple):
-    """The density N(u; 0, S) of normal scores: the symmetric root of the inverse of S whitens them, ``u @ root``."""
+    """The density N(u; 0, S) of normal scores, which ``root``, the symmetric root of the inverse of S, whitens."""
 
     root: Array
     log_determinant: float
@@ -236,10 +202,8 @@ def _train(training: Training, u: Array, w: Array, rest: Rows, valid: Rows, judg
     scores, whitened, independent = (torch.from_numpy(part).float().to(device) for part in (u, w, judges))
     with local_seed(training.seed):
         discriminator = _Discriminator(whitened[rest], training.hidden).to(device)
-
-    def held_out_loss(module: nn.Module) -> Tensor:
-        return module.loss(whitened[valid], independent)  # type: ignore[operator]
-
     if training.steps:
-        training.train(discriminator, [whitened, scores], rest, held_out_loss)
+        training.train(
+            discriminator, [whitened, scores], rest, lambda module: module.loss(whitened[valid], independent)
+        )
     return lambda rows: outputs(discriminator.h, rows).double().numpy()

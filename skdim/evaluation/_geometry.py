@@ -25,10 +25,8 @@ from skdim.nn.encoders import Code
 from skdim.nn.views import ViewEncoders
 
 POSITIVE = [Interval(Real, 0, None, closed="neither")]
-#: Rows whose distances to all others are held at once.
-BLOCK = 1024
-#: Numbers in the Jacobians that are held at once: 16 MiB in float32. The encoder's hidden layers take more.
-NUMBERS_AT_ONCE = 2**22
+#: Rows whose distances to all others are held at once, and numbers in the Jacobians: 16 MiB in float32.
+BLOCK, NUMBERS_AT_ONCE = 1024, 2**22
 
 
 @validated(center=["boolean"])
@@ -37,25 +35,19 @@ def effective_rank(Z: Any, *, center: bool = False) -> float:
 
     .. math:: \exp\Bigl(-\sum_k p_k \log p_k\Bigr), \qquad p_k = \sigma_k / \textstyle\sum_j \sigma_j
 
-    Definition 1 of Roy & Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007: 1 if all rows are
-    multiples of one row, n_features if all singular values are equal.
+    Definition 1 of Roy & Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007.
 
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features.
+        Features, which must not all be 0.
     center : bool, default=False
-        Whether to subtract the mean first. The definition does not: a mean far from 0 then counts as one large direction.
+        Whether to subtract the mean first. Without it, a mean far from 0 counts as one large direction.
 
     Returns
     -------
     float
-        Between 1 and min(n_samples, n_features).
-
-    Raises
-    ------
-    ValueError
-        If Z is not a finite array (n, d), or holds only zeros.
+        From 1, if all rows are multiples of one row, to min(n_samples, n_features), if all singular values are equal.
 
     Examples
     --------
@@ -84,7 +76,7 @@ def alignment(Z_a: Any, Z_b: Any, *, alpha: float = 2.0) -> float:
     Parameters
     ----------
     Z_a, Z_b : array-like of shape (n_samples, n_features)
-        Features of two views; row i of both belongs to the same sample.
+        Features of two views of the same samples. A row must not be 0.
     alpha : float, default=2
         Power of the distance.
 
@@ -92,11 +84,6 @@ def alignment(Z_a: Any, Z_b: Any, *, alpha: float = 2.0) -> float:
     -------
     float
         Between 0, where all pairs agree in direction, and 2 to the power of alpha.
-
-    Raises
-    ------
-    ValueError
-        If the features are not finite arrays of equal shape, or a row is 0 and has no direction.
 
     Examples
     --------
@@ -121,7 +108,7 @@ def uniformity(Z: Any, *, t: float = 2.0) -> float:
     Parameters
     ----------
     Z : array-like of shape (n_samples, n_features)
-        Features. All pairs of rows are compared: 10,000 rows take about a second.
+        Features of at least two samples. A row must not be 0; 10,000 rows take about a second.
     t : float, default=2
         Inverse width of the kernel.
 
@@ -129,11 +116,6 @@ def uniformity(Z: Any, *, t: float = 2.0) -> float:
     -------
     float
         At most 0, for rows of the same direction, and above -4 t.
-
-    Raises
-    ------
-    ValueError
-        If Z is not a finite array of at least two rows, or a row is 0 and has no direction.
 
     Examples
     --------
@@ -158,7 +140,6 @@ def _on_sphere(Z: Any, name: str, min_samples: int) -> Array:
     return Z / norms
 
 
-# ----------------------------------------------------------------------------------------------------- Jacobian
 @dataclass(frozen=True, eq=False, repr=False)
 class ConditionResult(Result):
     """Singular values of an encoder's Jacobian; a frame has a row for each sample.
@@ -196,21 +177,18 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
     .. math:: \log \frac{\sigma_1(J(x))}{\sigma_d(J(x))}, \qquad J(x) = \frac{\partial g}{\partial x}
 
     Section 3.1 of Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020. It is 0 if the
-    encoder rotates and scales all directions alike, and infinite if it ignores one. A large value says that an encoder, though
-    invertible, makes some directions hard to read.
+    encoder scales all directions alike, infinite if it ignores one, and large if it makes one hard to read.
 
     Parameters
     ----------
     encoder : nn.Module, callable or fitted skdim transformer
-        A module or callable maps a batch of samples, (k, ...), to features, a tensor (k, ...) or a
-        :class:`~skdim.nn.encoders.Code`, of which ``global_`` is used; it gets batches of one sample. A module is copied, and
-        the copy is in eval mode; samples get its device and precision, for a callable torch's default precision. For a
-        transformer it is the map of ``transform`` from *standardised* samples to features, so that units of columns do not
-        matter.
+        A module or callable maps a batch (k, ...) to a tensor (k, ...) or a :class:`~skdim.nn.encoders.Code`, of which
+        ``global_`` is used. A module is copied in eval mode, and samples get its device and precision; for a callable, torch's
+        default precision. Of a transformer, the map of ``transform`` from *standardised* samples to features.
     X : array-like or Tensor of shape (n_samples, ...)
         Samples, in the shape that the encoder takes. A tensor keeps its precision for a callable.
     chunk_size : int, default=None
-        Samples whose Jacobians are computed at once; None limits them to 16 MiB. The encoder's hidden layers take more.
+        Samples whose Jacobians are computed at once; None limits these to 16 MiB.
 
     Returns
     -------
@@ -220,13 +198,9 @@ def condition_number(encoder: Any, X: Any, *, chunk_size: int | None = None) -> 
 
     Raises
     ------
-    TypeError
-        If the encoder returns no tensor, hides its derivative (``detach``, ``torch.no_grad``), is a transformer of several
-        views, or has layers that torch.func does not support, such as recurrent ones.
-    ValueError
-        If X is not finite or does not fit the encoder, or a Jacobian is not finite.
-    NotFittedError
-        If a transformer is not fitted.
+    TypeError, ValueError, NotFittedError
+        If the encoder returns no tensor, has no derivative or layers that torch.func does not support, such as recurrent ones,
+        is a transformer of several views or not fitted, or if X does not fit it or a Jacobian is not finite.
 
     Examples
     --------

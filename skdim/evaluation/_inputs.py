@@ -1,9 +1,9 @@
-"""What the functions share: checks of parameters, features and labels; rows that are held out; the base of results."""
+"""What the functions share: checks of parameters, features and labels, rows held out, and the base of results."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
 
@@ -62,7 +62,6 @@ def check_labels(y: Any, X: Any) -> npt.NDArray[Any]:
 
 
 def _distinct(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    """Return the different labels, sorted."""
     message = f"{name} must hold labels of one kind and no missing values; it holds"
     try:
         distinct: npt.NDArray[Any] = np.unique(labels)
@@ -74,13 +73,13 @@ def _distinct(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
 
 
 def check_together(Z_test: Any, other: Any, name: str) -> None:
-    """Raise a ``ValueError`` if only one of the two held-out arrays is given; the second is ``{name}_test``."""
+    """Refuse one of the two held-out arrays without the other; the second is ``{name}_test``."""
     if (Z_test is None) != (other is None):
         raise ValueError(f"Give Z_test and {name}_test together, or neither to hold out a part of Z and {name}.")
 
 
 def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Parts | None]:
-    """Return checked features and labels, and both parts if a held-out part is given."""
+    """Return checked features and labels, with the held-out part if one is given."""
     Z = check_features(Z)
     y = check_labels(y, Z)
     check_together(Z_test, y_test, "y")
@@ -97,7 +96,6 @@ def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[A
     return Z, y, Parts(Z, y, Z_test, y_test)
 
 
-# ------------------------------------------------------------------------------------------------------- rows held out
 def split(Z: npt.NDArray[Any], y: npt.NDArray[Any], test_fraction: float, seed: list[int]) -> Parts:
     """Hold out a stratified part."""
     state = int(np.random.default_rng(seed).integers(2**31))
@@ -108,19 +106,6 @@ def split(Z: npt.NDArray[Any], y: npt.NDArray[Any], test_fraction: float, seed: 
 def random_parts(n: int, fractions: Sequence[float], rng: np.random.Generator) -> list[Rows]:
     """Return n rows in random order, cut into parts of these fractions, at least one row each, and the rest."""
     return np.split(rng.permutation(n), [max(1, round(share * n)) for share in np.cumsum(fractions)])
-
-
-def random_folds(n: int, n_folds: int, rng: np.random.Generator) -> Iterator[tuple[Rows, Rows]]:
-    """Yield (the other rows, the rows of a fold)."""
-    for fold in np.array_split(rng.permutation(n), n_folds):
-        yield np.setdiff1d(np.arange(n), fold), fold
-
-
-def cross_fit(folds: Iterable[tuple[Rows, Rows]], evaluate: Callable[[Rows, Rows], Array]) -> Array:
-    """Return the values of all rows, where ``evaluate(others, fold)`` learns from the others and returns those of the fold."""
-    parts = [(fold, evaluate(others, fold)) for others, fold in folds]
-    order = np.argsort(np.concatenate([fold for fold, _ in parts]))
-    return np.concatenate([values for _, values in parts])[order]
 
 
 def mean_interval(values: Array, confidence_level: float) -> tuple[float, float]:

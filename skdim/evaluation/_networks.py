@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ ROWS_AT_ONCE = 2**16
 
 
 class Supervised(Objective):
-    """The loss of a network: a batch (x, targets) -> loss."""
+    """The loss of a network on a batch (x, targets)."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Training:
     what: str  # the function, for the error message under torchrun
 
     def supervised(self, X: Array, targets: Tensor, start: Tensor, loss: Loss) -> nn.Module:
-        """Return a network from X to targets, with outputs ``start`` at first, stopped by its loss on rows of its own."""
+        """Return a network with outputs ``start`` at first, trained from X to targets, stopped by held-out rows of X."""
         device = resolve_device(self.device)
         x, targets = torch.from_numpy(X).float().to(device), targets.to(device)
         with local_seed(self.seed):
@@ -68,7 +68,7 @@ class Training:
         return network
 
     def train(
-        self, objective: Objective, tensors: Sequence[Tensor], rows: Rows, held_out_loss: Callable[[nn.Module], Tensor]
+        self, objective: Objective, tensors: Sequence[Tensor], rows: Rows, held_out_loss: Callable[[Any], Tensor]
     ) -> None:
         """Train an objective and leave in it, in eval mode, the weights with the lowest held-out loss."""
 

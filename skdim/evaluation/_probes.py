@@ -119,41 +119,40 @@ def linear_probe(
 
         \max_{W, b} \; C \sum_i \log q(y_i \mid z_i) - \tfrac12 \|W\|^2, \qquad q(y \mid z) \propto e^{w_y \cdot z + b_y}
 
-    Multinomial logistic regression on standardised features, run until it has converged: the log-loss of a probe that stops
-    early, or has no penalty, says as much about the optimiser as about the features. Mean and scale of the features are learned
-    from all rows of ``Z``. For two labels one w is fitted and penalised, that of the second label against the first.
+    Multinomial logistic regression on standardised features, with the mean and scale of all rows of ``Z``. It is penalised and
+    runs until it converges, so that its log-loss tells of the features and not of the optimiser.
 
     Parameters
     ----------
     Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
         Features and labels.
     Z_test, y_test : array-like, default=None
-        Held-out rows. None holds out a stratified part of Z and y, a new one for each draw.
+        Held-out rows. None holds out a stratified part, a new one for each draw.
     n_labels : int, None, or sequence of these, default=None
-        How many labels the probe sees; None is all. A number is drawn with equally many rows of each label; in the same draw, a
-        larger number contains the smaller.
+        How many labels the probe sees, drawn with equally many rows of each label; None is all. Within a draw a larger number
+        contains the smaller.
     n_draws : int, default=1
         How often labels, and held-out parts, are drawn.
     C : float or "auto", default="auto"
-        Inverse strength of the penalty, on the sum over rows. "auto" is 10 / n_features: before any row is seen, logits have
-        variance 10 for every width, and the probe does not change if every feature is given twice.
+        Inverse strength of the penalty, on the sum over rows. "auto" is 10 / n_features: the prior variance of a logit is then
+        10 for every width.
     test_fraction : float, default=0.25
         Share of the rows that is held out if no held-out rows are given.
     max_iter : int, default=1000
-        Largest number of L-BFGS iterations; scikit-learn's ``ConvergenceWarning`` says if they do not suffice.
+        Largest number of L-BFGS iterations, beyond which scikit-learn warns with ``ConvergenceWarning``.
     random_state : int, RandomState instance or None, default=None
         Draws labels and held-out parts.
 
     Returns
     -------
     ProbeResult
-        Accuracy, log-loss and V-information (both in nats) for each number of labels and draw.
+        Accuracy, log-loss and V-information for each number of labels and draw.
 
     Raises
     ------
     ValueError, TypeError
-        If a parameter is invalid; if features are not finite or differ in width; if y is continuous, has a single label, or has
-        too few rows of a label for ``n_labels``; if y_test has labels that y lacks; or if all draws would be the same.
+        If a parameter is invalid, features are not finite or differ in width, y is continuous or has a single label or too few
+        rows of a label for ``n_labels``, y_test has labels that y lacks, or all draws would be the same.
 
     Examples
     --------
@@ -187,18 +186,18 @@ def linear_probe(
     return ProbeResult(np.array([budget or len(parts.y) for budget in budgets]), *measured)
 
 
-def _budgets(n_labels: Any) -> list[int | None]:
-    given = [n_labels] if n_labels is None or isinstance(n_labels, Integral) else list(n_labels)
-    if not given:
+def _budgets(n_labels: Any) -> list[Any]:
+    budgets = [n_labels] if n_labels is None or isinstance(n_labels, Integral) else list(n_labels)
+    if not budgets:
         raise ValueError("n_labels is empty; give numbers of labels, or None for all.")
-    for budget in given:
+    for budget in budgets:
         if budget is not None:
             check_size("n_labels", budget)
-    return [None if budget is None else int(budget) for budget in given]
+    return budgets
 
 
 def _balanced_order(y: npt.NDArray[Any], rng: np.random.Generator) -> Rows:
-    """Return the rows in a random order that takes the labels in turn, so that every beginning of it is balanced."""
+    """Return the rows in a random order that takes the labels in turn: every beginning of it is balanced."""
     labels, codes = np.unique(y, return_inverse=True)
     codes = rng.permutation(len(labels))[codes]
     shuffled = rng.permutation(len(y))
@@ -237,25 +236,23 @@ def probe_ladder(
 
     .. math:: I_V(Z \to Y) = H_V(Y \mid \varnothing) - H_V(Y \mid Z)
 
-    (Xu et al., "A theory of usable information under computational constraints", ICLR 2020.) A linear probe alone cannot tell
-    features with little information from features that hold it in a form that is not linear. The ladder can: a representation
-    that was merely rearranged differs on the low rungs and agrees on the high ones.
+    Xu et al., "A theory of usable information under computational constraints", ICLR 2020. The ladder tells features with
+    little information from features that hold it in a form that is not linear: the latter differ on the low rungs alone.
 
     Parameters
     ----------
-    Z, y : array-like of shape (n_samples, n_features), array-like of shape (n_samples,)
-        Features and labels.
-    Z_test, y_test : array-like, default=None
-        Held-out rows. None holds out a stratified part of Z and y.
+    Z, y, Z_test, y_test
+        As in :func:`linear_probe`.
     rungs : dict, sequence of str or None, default=None
-        Classifiers with ``predict_proba`` by name, or some of these names; None is all of them.
+        Classifiers with ``predict_proba`` by name, or some of these names; None is all of them. A classifier that gives
+        probability 0 to a held-out label causes an :class:`~skdim.exceptions.InfiniteLossWarning`.
 
         - "constant": the frequencies of the labels,
         - "linear": the classifier of :func:`linear_probe`,
-        - "knn": nearest neighbours in standardised features, with k chosen by leave-one-out log-loss; the frequencies of the
-          labels count as one more neighbour, so that no probability is 0,
-        - "mlp-1", "mlp-2": networks with one and two layers of 200 ReLUs, stopped by the log-loss on rows of their own,
-        - "boosting": gradient-boosted trees, stopped in the same way. On 60,000 images they take minutes.
+        - "knn": nearest neighbours in standardised features, k chosen by leave-one-out log-loss, and the frequencies of the
+          labels as one more neighbour,
+        - "mlp-1", "mlp-2": networks with one and two layers of 200 ReLUs, stopped by the log-loss on held-out rows,
+        - "boosting": gradient-boosted trees, stopped in the same way; minutes on 60,000 images.
     test_fraction, confidence_level : float, default=0.25, 0.95
         Share of the rows that is held out if no held-out rows are given, and level of the intervals.
     random_state : int, RandomState instance or None, default=None
@@ -264,19 +261,7 @@ def probe_ladder(
     Returns
     -------
     LadderResult
-        Accuracy, log-loss, V-information (nats) and its interval for each rung.
-
-    Raises
-    ------
-    ValueError, TypeError
-        As :func:`linear_probe`; if a rung is unknown or is no classifier with ``predict_proba``.
-    RuntimeError
-        If a network would be trained in one of several processes that torchrun started.
-
-    Warns
-    -----
-    InfiniteLossWarning
-        If one of your classifiers gives probability 0 to a held-out label.
+        Accuracy, log-loss, V-information and its interval for each rung.
 
     Examples
     --------

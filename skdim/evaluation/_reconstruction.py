@@ -27,7 +27,7 @@ MS_SSIM = ("torchmetrics.functional.image", "reconstruction_similarity", "metric
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 #: Side of the Gaussian window, and its standard deviation: Wang, Bovik, Sheikh & Simoncelli 2004, Section III.B.
 WINDOW_SIZE, WINDOW_SD = 11, 1.5
-#: Images that are decoded and compared at once.
+#: Images that are compared at once.
 CHUNK = 512
 
 
@@ -42,7 +42,7 @@ class ReconstructionResult(Result):
     squared_error : ndarray of shape (n_test,)
         Mean squared error of each image, with values scaled to [0, 1].
     n_scales, window_size : int
-        Number of scales and side of the window; the definition has 5 and 11, which need images of 176 pixels a side.
+        Number of scales and side of the window.
     """
 
     values: Array
@@ -83,11 +83,11 @@ def reconstruction_similarity(
 
     with luminance l and contrast and structure c in Gaussian windows at M scales (Wang, Simoncelli & Bovik, "Multi-scale
     structural similarity for image quality assessment", Asilomar 2003, Eq. 7). The decoder is a ReLU network trained by squared
-    error, as in Hjelm et al. (ICLR 2019, Section 4.1). It starts from the mean image and is stopped by its error on rows of its
-    own. The function needs torchmetrics, the extra ``metrics``.
+    error, as in Hjelm et al. (ICLR 2019, Section 4.1), and stopped by its error on held-out rows. The function needs
+    torchmetrics, the extra ``metrics``.
 
-    The definition halves images four times, and its window of 11 pixels must still fit. Smaller images have as many scales as
-    fit (28 pixels: 2, 44: 3, 99: 4, 176: 5), with weights scaled to the sum 1, and below 11 pixels one scale with a smaller
+    The definition has 5 scales and a window of 11 pixels, for sides of 176 pixels or more. Smaller images have as many scales
+    as fit (28 pixels: 2, 44: 3, 99: 4), with weights scaled to the sum 1, and below 11 pixels one scale with a smaller
     window. Values are comparable if ``n_scales`` and ``window_size`` agree. Negative structure counts as 0.
 
     Parameters
@@ -95,7 +95,7 @@ def reconstruction_similarity(
     Z : array-like of shape (n_samples, n_features)
         Features.
     X : array-like of shape (n_samples, H, W), (n_samples, C, H, W) or (n_samples, n_values)
-        The images that they belong to.
+        Their images, of at least 3 pixels a side.
     Z_test, X_test : array-like, default=None
         Held-out rows. None holds out a part of Z and X.
     input_shape : tuple of int, default=None
@@ -115,16 +115,6 @@ def reconstruction_similarity(
     -------
     ReconstructionResult
         MS-SSIM and squared error of each held-out image, number of scales and window.
-
-    Raises
-    ------
-    ImportError
-        If torchmetrics is not installed.
-    ValueError, TypeError
-        If a parameter is invalid; if features or images are not finite or differ in number; or if X holds no images, images
-        with a side below 3 pixels, or a single value.
-    RuntimeError
-        If it runs in one of several processes that torchrun started.
 
     Examples
     --------
@@ -157,7 +147,6 @@ def reconstruction_similarity(
     scaler, flat = StandardScaler().fit(Z), torch.from_numpy(targets).flatten(1)
     training = Training(hidden, n_steps, seed, device, "reconstruction_similarity")
     decoder = training.supervised(scaler.transform(Z), flat, flat.mean(dim=0), F.mse_loss)
-
     n_scales, window = _scales(min(images.shape[2:]))
     values, errors = [], []
     for start in range(0, len(expected), CHUNK):
@@ -169,7 +158,6 @@ def reconstruction_similarity(
 
 
 def _ms_ssim(decoded: Tensor, true: Tensor, n_scales: int, window: int) -> Tensor:
-    """Return MS-SSIM of images with values from 0 to 1."""
     weights = np.array(SCALE_WEIGHTS[:n_scales]) / sum(SCALE_WEIGHTS[:n_scales])
     return optional(*MS_SSIM).multiscale_structural_similarity_index_measure(
         decoded,

@@ -23,16 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from skdim._sklearn import HasMethods, draw_seed, num_features, safe_indexing
-from skdim.evaluation._inputs import (
-    Array,
-    Result,
-    Rows,
-    check_features,
-    check_labels,
-    cross_fit,
-    mean_interval,
-    validated,
-)
+from skdim.evaluation._inputs import Array, Result, Rows, check_features, check_labels, mean_interval, validated
 from skdim.evaluation._networks import Training, outputs
 from skdim.exceptions import InfiniteLossWarning, warn
 
@@ -60,17 +51,17 @@ class Logistic(LogisticRegression):
 
 
 def logistic(n_features: int, C: float | str = "auto", max_iter: int = MAX_ITER) -> Logistic:
-    """Return multinomial logistic regression, for standardised features."""
+    """Return the linear classifier of standardised features."""
     return Logistic(C=LOGIT_VARIANCE / n_features if isinstance(C, str) else C, max_iter=max_iter)
 
 
 def linear_classifier(n_features: int) -> Pipeline:
-    """Return multinomial logistic regression on standardised features."""
+    """Return the linear classifier of any features."""
     return make_pipeline(StandardScaler(), logistic(n_features))
 
 
 def ladder(n_features: int, seed: int) -> dict[str, Any]:
-    """Return families by name, from poor to rich."""
+    """Return the built-in classifiers by name, from simple to rich."""
     return {
         "constant": DummyClassifier(strategy="prior"),
         "linear": linear_classifier(n_features),
@@ -113,15 +104,14 @@ class SmoothedNeighbours(ClassifierMixin, BaseEstimator):
 class Perceptron(ClassifierMixin, BaseEstimator):
     """A ReLU network that starts from the frequencies of the labels, stopped by its log-loss on rows of its own."""
 
-    def __init__(self, hidden_layer_sizes: Sequence[int], seed: int, device: str = "auto") -> None:
+    def __init__(self, hidden_layer_sizes: Sequence[int], seed: int) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.seed = seed
-        self.device = device
 
     def fit(self, X: npt.NDArray[Any], y: npt.NDArray[Any]) -> Perceptron:
         self.classes_, codes = np.unique(y, return_inverse=True)
         start = torch.from_numpy(np.log(np.bincount(codes) / len(codes))).float()
-        training = Training(self.hidden_layer_sizes, STEPS, self.seed, self.device, "probe_ladder")
+        training = Training(self.hidden_layer_sizes, STEPS, self.seed, "auto", "probe_ladder")
         self._network = training.supervised(X, torch.from_numpy(codes), start, F.cross_entropy)
         return self
 
@@ -129,7 +119,6 @@ class Perceptron(ClassifierMixin, BaseEstimator):
         return np.asarray(outputs(self._network, X).double().softmax(dim=1))
 
 
-# --------------------------------------------------------------------------------------------------- judgement
 class Judged(NamedTuple):
     """Held-out rows under a fitted classifier, each an array (n,)."""
 
@@ -139,7 +128,7 @@ class Judged(NamedTuple):
 
     @property
     def pointwise(self) -> Array:
-        """Pointwise V-information of each row, in nats; the mean is the V-information."""
+        """The pointwise V-information of each row, in nats."""
         return self.log_q - self.log_null
 
     @property
@@ -165,8 +154,7 @@ def judge(classifier: Any, X: Any, y: npt.NDArray[Any], y_train: npt.NDArray[Any
     codes = np.searchsorted(labels, y)
     with np.errstate(divide="ignore"):
         log_q = np.log(q[np.arange(len(y)), columns[codes]])
-    n_impossible = int(np.isneginf(log_q).sum())
-    if n_impossible:
+    if n_impossible := int(np.isneginf(log_q).sum()):
         warn(
             f"{name} gives probability 0 to the labels of {n_impossible} of {len(y)} held-out rows: its log-loss is infinite. "
             "Smooth or calibrate its probabilities, for example with CalibratedClassifierCV.",
@@ -186,8 +174,7 @@ class VInformationResult(Result):
     Attributes
     ----------
     value : float
-        I_V(X -> Y), the difference of the two entropies. It is not clipped: below 0 the family does worse than the frequencies
-        of the labels.
+        I_V(X -> Y), the difference of the two entropies; below 0 if the family does worse than the frequencies of the labels.
     interval : tuple of float
         Confidence interval of the value on new rows, for the fitted classifiers.
     entropy, conditional_entropy : float
@@ -225,15 +212,15 @@ def v_information(
         I_V(X \to Y) = H_V(Y \mid \varnothing) - H_V(Y \mid X), \qquad
         H_V(Y \mid X) = \inf_{f \in V} E[-\log f[X](Y)]
 
-    Definition 3 of Xu et al., "A theory of usable information under computational constraints", ICLR 2020. The family V is what
-    ``classifier`` can become by fitting. Each row is judged by a classifier that was fitted on other rows: both entropies are
-    held-out log-losses, and estimate H_V from above. Without x the best of a family is the frequencies of the labels. It is the
-    mutual information if V holds all functions; for smaller families it is less, and processing X can raise it.
+    Definition 3 of Xu et al., "A theory of usable information under computational constraints", ICLR 2020. The family V is
+    what ``classifier`` can become by fitting. Both entropies are log-losses on rows that were not fitted, and estimate H_V
+    from above. The value is the mutual information if V holds all functions; for smaller families it is less, and processing
+    X can raise it.
 
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        Features, or what ``classifier`` takes. Rows must be independent of each other.
+        Features, or what ``classifier`` takes; independent rows.
     y : array-like of shape (n_samples,)
         Labels.
     classifier : scikit-learn classifier with ``predict_proba``, default=None
@@ -241,7 +228,7 @@ def v_information(
     cv : int, splitter or iterable, default=5
         Folds, which hold out each row once. A number makes stratified, shuffled folds.
     confidence_level : float, default=0.95
-        Of the interval, which covers the value of these classifiers on new rows, not their variation over training rows.
+        Of the interval.
     random_state : int, RandomState instance or None, default=None
         Draws the folds; the classifier has its own.
 
@@ -253,8 +240,8 @@ def v_information(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is invalid; if X and y differ in length; if y is continuous, has a single label, or has fewer rows of a
-        label than ``cv``; if the folds do not hold out every row once; or if the classifier's probabilities do not sum to 1.
+        If a parameter is invalid, y does not fit X or is continuous or has a single label, a fold lacks a label or a row is not
+        held out exactly once, or the classifier's probabilities do not sum to 1.
 
     Warns
     -----
@@ -288,18 +275,19 @@ def pointwise_v_information(X: Any, y: Any, classifier: Any = None, *, cv: Any =
 
     .. math:: PVI(x \to y) = -\log g[\varnothing](y) + \log g'[x](y)
 
-    Definition 4.1 of Ethayarajh et al., "Understanding dataset difficulty with V-usable information", ICML 2022, there in bits.
-    The classifiers g' are fitted on other rows; g, which does not see x, is the frequencies of their labels. A negative value
-    marks a label that is unusual for its x, or wrong.
+    Definition 4.1 of Ethayarajh et al., "Understanding dataset difficulty with V-usable information", ICML 2022, there in
+    bits. The classifiers g' are fitted on other rows, and g is the frequencies of their labels. A negative value marks a
+    label that is unusual for its x, or wrong.
 
     Parameters
     ----------
     X, y, classifier, cv, random_state
-        As in :func:`v_information`, which returns the mean with an interval. It raises the same errors and warnings.
+        As in :func:`v_information`, with the same errors and warnings.
 
     Returns
     -------
-    ndarray of shape (n_samples,), in nats
+    ndarray of shape (n_samples,)
+        Values in nats, whose mean is the V-information.
 
     Examples
     --------
@@ -321,8 +309,8 @@ def _judged(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judg
         X = check_features(X, "X")
         classifier = linear_classifier(num_features(X))
     labels = check_labels(y, X)
-
-    def of_fold(train: Rows, test: Rows) -> Array:
+    judged = np.empty((3, len(labels)))
+    for train, test in _folds(X, labels, cv, random_state):
         unknown = np.setdiff1d(labels[test], labels[train])
         if len(unknown):
             raise ValueError(
@@ -330,9 +318,8 @@ def _judged(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judg
                 "stratified cv."
             )
         fitted = clone(classifier).fit(safe_indexing(X, train), labels[train])
-        return np.column_stack(judge(fitted, safe_indexing(X, test), labels[test], labels[train]))
-
-    return Judged(*cross_fit(_folds(X, labels, cv, random_state), of_fold).T)
+        judged[:, test] = judge(fitted, safe_indexing(X, test), labels[test], labels[train])
+    return Judged(*judged)
 
 
 def _folds(X: Any, y: npt.NDArray[Any], cv: Any, random_state: Any) -> list[tuple[Rows, Rows]]:

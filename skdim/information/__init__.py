@@ -1,8 +1,7 @@
 """Mutual information: MIEstimator, its results, and scores of features.
 
 ``sides`` turns columns of any kind into numbers or labels. A model holds the dependence of two sides: a critic under a bound
-(``ratio``), a conditional density (``conditional``), or what needs no training (``closed_form``). ``result`` takes the value
-from held-out rows, with its interval and diagnostics.
+(``ratio``) or ``densities``. ``result`` takes the value from held-out rows, with its interval and diagnostics.
 """
 
 from __future__ import annotations

@@ -22,8 +22,6 @@ from scipy.stats import rankdata
 
 from skdim.nn.gaussian import ratio_coefficients
 
-__all__ = ["CanonicalAxes", "NormalScores", "Standardize", "canonical_axes", "debias_correlations", "log_ratio"]
-
 Array = npt.NDArray[np.float64]
 
 #: Directions whose variance is below this share of the largest count as constant: it is what rounding in float64 leaves.
@@ -215,7 +213,7 @@ def canonical_axes(X: Array, Y: Array) -> CanonicalAxes:
 
 
 def log_ratio(x: Array, y: Array, correlations: Array, all_pairs: bool = False) -> Array:
-    r"""Return log p(x, y) / (p(x) p(y)) of standard Gaussian variates with these correlations.
+    r"""Return log p(x, y) / (p(x) p(y)) of standard Gaussian variates in nats, shape (n,), or (n, m) of all pairs.
 
     .. math:: r(x, y) = \sum_k -\tfrac12 \log(1 - \rho_k^2)
               + \frac{\rho_k x_k y_k - \rho_k^2 (x_k^2 + y_k^2) / 2}{1 - \rho_k^2}
@@ -228,11 +226,6 @@ def log_ratio(x: Array, y: Array, correlations: Array, all_pairs: bool = False) 
         Below 1.
     all_pairs : bool, default=False
         Whether every x is paired with every y, rather than row with row.
-
-    Returns
-    -------
-    ndarray of shape (n,), or (n, m) of all pairs
-        In nats.
 
     Examples
     --------

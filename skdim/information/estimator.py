@@ -29,9 +29,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     .. math:: I(X; Y) = E_{p(x,y)}\left[ \log \frac{p(x, y)}{p(x)\, p(y)} \right]
 
-    A critic f(x, y) is trained under a variational bound [1]_, and evaluated on other rows. Each column becomes normal scores,
-    which changes no information. The critic starts from the closed-form log ratio of Gaussian variables. Rows must be
-    independent of each other: dependent rows void every bound.
+    A critic f(x, y) is trained under a variational bound [1]_, and evaluated on other rows. Columns become normal scores, which
+    changes no information, and the critic starts from the closed form of Gaussian variables. Dependent rows void every bound.
 
     If a side has only discrete columns, a classifier replaces the critic, and :math:`I = H(y) - E[-\log q(y \mid x)]`. If both
     sides have only discrete columns, their combinations are counted. ``estimator`` and ``critic`` then have no effect. Read
@@ -108,22 +107,19 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Which columns of X, and of y, are discrete.
     history_ : list of dict
         For each epoch of each network "epoch", "network", "loss" and "valid_loss".
-    n_iter_ : int
-        Epochs of all networks together.
-    device_ : str
-        Where the networks are.
+    n_iter_, device_ : int, str
+        Epochs of all networks together, and where the networks are.
     n_features_in_, feature_names_in_ : int, ndarray of str
         Number of columns of X, and their names if it has any.
 
     Raises
     ------
     ValueError, TypeError, NotFittedError
-        From every method, if X or y is invalid, or ``fit`` was not called before.
+        From every method, if X or y is invalid; from all but ``fit``, if it was not called before.
 
     References
     ----------
     .. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
-    .. [2] Czyz et al., "Beyond normal: on the evaluation of mutual information estimators", NeurIPS 2023.
 
     Examples
     --------
@@ -220,7 +216,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             model.watch(root, self, (X, y))
             (x, target), rows = self._prepared(columns), Split.draw(model, len(columns[0]))
             model.fit(x, target, rows.train, rows.valid)
-            copies = duplicated_rows(columns, self.discrete_, rows.train, rows.test) if rows.is_disjoint else 0.0
+            copies = duplicated_rows(columns, self.discrete_, rows.train, rows.test)
             result = measured(model, x, target, rows, copies)
             model.callbacks, self._model = (), model
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap

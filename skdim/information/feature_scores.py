@@ -85,10 +85,9 @@ def mutual_info_features(
 
     Warns
     -----
-    ConstantInputWarning
-        If columns, or y, are constant: their scores are 0.
-    SmallSampleWarning, SaturationWarning
-        If a score with a continuous variable is taken from fewer than 100 rows, or is near the log of the number of bins.
+    ConstantInputWarning, SmallSampleWarning, SaturationWarning
+        If columns or y are constant, or a score with a continuous variable is taken from fewer than 100 rows or is near the
+        log of the number of bins.
 
     References
     ----------

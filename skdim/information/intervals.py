@@ -1,9 +1,4 @@
-"""Standard errors and confidence intervals of estimated mutual information.
-
-References
-----------
-.. [1] Owen, "Monte Carlo theory, methods and examples", 2013, Chapter 8 (control variates).
-"""
+"""Standard errors and confidence intervals of estimated mutual information."""
 
 from __future__ import annotations
 
@@ -11,11 +6,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri
 
-Array = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.intp]
+from skdim.information.model import Array, Rows
 
 #: Smallest standard deviation of one row's value, in nats, that an interval allows for: a critic may miss a weak dependence.
 #: The standard deviation of log p(x, y) / (p(x) p(y)) is about sqrt(2 I) for weak dependence: 0.5 is I = 0.125.
@@ -37,7 +30,8 @@ def control_variate(
         \hat I = \bar t + \beta (\bar g - \bar g_{test}), \qquad
         se^2 = \frac{\mathrm{Var}(t - \beta g)}{n_{test}} + \beta^2 \frac{\mathrm{Var}(g)}{n}
 
-    The slope comes from other rows than the values, so the correction has mean 0 [1]_.
+    The slope comes from other rows than the values, so the correction has mean 0. From Owen, "Monte Carlo theory, methods and
+    examples", 2013, Chapter 8.
 
     Parameters
     ----------

@@ -175,7 +175,6 @@ class Learned(Model):
 
     @staticmethod
     def _is_learnable(train: Rows, *sides: Tensor) -> bool:
-        """Whether the training rows are enough, and every side varies."""
         return len(train) >= FEWEST_TRAINING_ROWS and all(side.shape[1] > 0 for side in sides)
 
     def _stop(self, stops: bool) -> bool:
@@ -197,7 +196,6 @@ class Learned(Model):
         return now
 
     def _variates(self, x: Array, y: Array) -> tuple[Tensor, Tensor]:
-        """Return both sides on their canonical axes."""
         return self._tensor(self.axes.x(x)), self._tensor(self.axes.y(y))
 
     def _tensor(self, values: Array) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -32,12 +31,6 @@ WIDTH = 64
 NAMED = CRITICS | {"separable": Separable(WIDTH, HIDDEN, temperature=None), "concat": Concat(HIDDEN_JOINT[:2])}
 #: Kinds of networks that score all pairs one by one.
 ONE_BY_ONE = ("joint", "named")
-#: Numbers of components that are tried. Networks start from the first two only: every component costs time in every step.
-SIZES = (2, 4, 8, 16)
-#: Training rows by parameter of a mixture, at least.
-ROWS_BY_PARAMETER = 4
-#: What is added to the variance of every direction; the variates have variance 1.
-SMALLEST_VARIANCE = 1e-3
 
 
 class Mixture(NamedTuple):
@@ -60,23 +53,6 @@ def fit_mixture(rows: Array, size: int, smallest_variance: float, seed: int) -> 
         return GaussianMixture(size, reg_covar=smallest_variance, random_state=seed).fit(rows)
 
 
-def best_mixture(
-    rows: Array, sizes: Sequence[int], worth: Callable[[Mixture], float], least: float, seed: int
-) -> Mixture | None:
-    """Return the mixture fitted to ``rows`` (n, d) that is worth most; None if none is worth more than ``least``."""
-    n, d = rows.shape
-    best = None
-    for size in sizes:
-        n_parameters = size * (d + 1) * (d + 2) / 2
-        if n_parameters * ROWS_BY_PARAMETER > n or (size > SIZES[1] and best is None):
-            break
-        fitted = fit_mixture(rows, size, SMALLEST_VARIANCE, seed)
-        mixture = Mixture(fitted.weights_, fitted.means_, fitted.covariances_)
-        if (value := worth(mixture)) > least:
-            best, least = mixture, value
-    return best
-
-
 @dataclass
 class Networks:
     """Builds the networks of a log ratio, by kind."""
@@ -90,11 +66,6 @@ class Networks:
     def has_reference(self) -> bool:
         """Whether the Gaussian log ratio is not 0."""
         return len(self.correlations) > 0
-
-    @property
-    def may_use_mixture(self) -> bool:
-        """Whether a mixture of Gaussians may replace the Gaussian reference."""
-        return self.bound.takes_reference and self.options.reference == "auto" and not self.bound.auxiliary
 
     def kinds(self, is_narrow: bool) -> list[str]:
         """Return the kinds of the networks that are trained, in order; between narrow sides a joint one is."""

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from skdim._params import check_factories, check_sizes
 from skdim._sklearn import Interval, RealNotInt, StrOptions
 from skdim.bounds import MI_BOUNDS, Bound
-from skdim.information.closed_form import Counts, Gaussian, Independent
-from skdim.information.conditional import KnownConditional, LearnedConditional, LearnedLabels
+from skdim.information.densities import Counts, Gaussian, Independent, KnownConditional, Labels, LearnedConditional
 from skdim.information.model import Model, bound_of
 from skdim.information.ratio import LearnedRatio
 from skdim.information.sides import MARGINALS, Side
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 #: Models by kind of dependence, as a saved state names them.
 MODELS: dict[str, type[Model]] = {
     model.dependence: model
-    for model in (LearnedRatio, LearnedConditional, KnownConditional, Gaussian, LearnedLabels, Counts, Independent)
+    for model in (LearnedRatio, LearnedConditional, KnownConditional, Gaussian, Labels, Counts, Independent)
 }
 #: Estimators that are no function of a critic's scores, and the kind of dependence that each models.
 OTHER_ESTIMATORS = {"ba": "conditional", "gaussian": "gaussian"}
@@ -60,7 +59,7 @@ def model_of(options: MIEstimator, sides: Sequence[Side] = (), is_constant: bool
         model = LearnedConditional if options.conditional is None else KnownConditional
     if is_constant:
         return Independent
-    return model if model.is_known else (model, LearnedLabels, Counts)[sum(side.has_labels for side in sides)]
+    return model if model.is_known else (model, Labels, Counts)[sum(side.has_labels for side in sides)]
 
 
 def check_parameters(options: MIEstimator) -> None:

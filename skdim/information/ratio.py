@@ -16,7 +16,7 @@ from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes
 from skdim.information.intervals import cross_fitted
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Learned, Rows
-from skdim.information.networks import ONE_BY_ONE, SIZES, Mixture, Networks, Pair, best_mixture
+from skdim.information.networks import ONE_BY_ONE, Mixture, Networks, Pair, fit_mixture
 from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import StackedRatio
 from skdim.training.state import load_module, module_state, part
@@ -27,6 +27,10 @@ JUDGING, JUDGING_OF_JOINT = (1500, 2), (400, 4)
 SHARE_OF_EARLIER = 1 / 3
 #: Nats on the held-out rows below which a network has learned nothing that the Gaussian reference does not know.
 SMALLEST_GAIN = 0.002
+#: Numbers of components that are tried. Networks start from the first two only: every component costs time in every step.
+SIZES = (2, 4, 8, 16)
+#: Training rows by parameter of a mixture, at least, and what is added to the variances; those of the variates are 1.
+ROWS_BY_PARAMETER, SMALLEST_VARIANCE = 4, 1e-3
 #: Nats, in sum over the validation rows, that a mixture must gain: less may be chance.
 GAIN_OF_MIXTURE = 5.0
 #: Widest pair of sides, in canonical variates, for which a joint network is trained in place of refits.
@@ -63,7 +67,7 @@ class LearnedRatio(Learned):
         self.reference = x[valid[: JUDGING[0]]], y[valid[: JUDGING[0]]]  # judges networks, and in training normalises
         is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
         kinds = self.networks.kinds(is_narrow) if self._is_learnable(train, x, y) else []
-        if kinds and self.networks.may_use_mixture:
+        if kinds and self.bound.takes_reference and self.options.reference == "auto" and not self.bound.auxiliary:
             self._learn_mixture(x[train], y[train], SIZES if is_narrow else SIZES[:2], len(valid))
         self.members = []
         trained: list[Any] = []
@@ -93,7 +97,6 @@ class LearnedRatio(Learned):
         return Networks(self.options, self.bound, correlations, self.mixture)
 
     def _objective(self, kind: str, x: Tensor, y: Tensor, stage: int, relevance: Pair | None) -> RatioObjective:
-        """Return a new network under the bound, to be trained."""
         with local_seed(self.seed + stage):
             network = self.networks.build(kind, x, y, relevance)
             self.criterion = self.bound.criterion(x.shape[1], y.shape[1])
@@ -104,12 +107,18 @@ class LearnedRatio(Learned):
     def _learn_mixture(self, x: Tensor, y: Tensor, sizes: Sequence[int], n_valid: int) -> None:
         """Keep the mixture that is best on the validation rows, if it says more than the Gaussian reference."""
         rows = torch.cat([x, y], dim=1).double().cpu().numpy()
-
-        def gain(network: nn.Module) -> float:
-            return worth(network, self.bound, self.reference)
-
-        least = gain(self.networks.build("reference", x, y)) + max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_valid)
-        self.mixture = best_mixture(rows, sizes, lambda found: gain(found.log_ratio(x.shape[1])), least, self.seed)
+        n, d = rows.shape
+        best = worth(self.networks.build("reference", x, y), self.bound, self.reference)
+        best += max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_valid)
+        for size in sizes:
+            n_parameters = size * (d + 1) * (d + 2) / 2
+            if n_parameters * ROWS_BY_PARAMETER > n or (size > SIZES[1] and self.mixture is None):
+                break
+            fitted = fit_mixture(rows, size, SMALLEST_VARIANCE, self.seed)
+            mixture = Mixture(fitted.weights_, fitted.means_, fitted.covariances_)
+            value = worth(mixture.log_ratio(x.shape[1]), self.bound, self.reference)
+            if value > best:
+                self.mixture, best = mixture, value
 
     def _stack(self, trained: list[nn.Module], x: Tensor, y: Tensor) -> None:
         """Weigh the networks and the references by the loss of the rows that judged each network."""

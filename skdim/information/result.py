@@ -65,11 +65,6 @@ class Split(NamedTuple):
     valid: Rows
     test: Rows
 
-    @property
-    def is_disjoint(self) -> bool:
-        """Whether the test rows are held out; else all rows are in each part."""
-        return self.train is not self.test
-
     @classmethod
     def draw(cls, model: Model, n: int) -> Split:
         """Return a split of n rows, at random; all rows in each part if nothing is learned."""
@@ -151,9 +146,9 @@ def diagnose(
 
 
 def duplicated_rows(sides: Sequence[Any], discrete: Sequence[npt.NDArray[np.bool_]], train: Rows, test: Rows) -> float:
-    """Return the share of test rows that are copies of training rows, by the continuous columns of both sides."""
+    """Return the share of held-out rows that are copies of training rows, by the continuous columns of both sides."""
     columns = np.hstack([side[:, ~of_labels] for side, of_labels in zip(sides, discrete, strict=True)])
-    if not columns.shape[1]:
+    if test is train or not columns.shape[1]:
         return 0.0
     rows = np.ascontiguousarray(columns.astype(np.float64)) + 0.0  # -0.0 becomes 0.0
     keys = rows.view([("", rows.dtype)] * rows.shape[1]).ravel()

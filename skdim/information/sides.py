@@ -1,4 +1,4 @@
-"""One side of a pair (x, y): columns of any kind -> labels, or the numbers that a critic takes.
+"""The columns of a side, x or y, checked, and as the labels or the numbers that a model takes.
 
 Discrete columns become indicators of their categories. If a side has only discrete columns, with few combinations of values,
 the number of each row's combination is its label.
@@ -15,18 +15,18 @@ import numpy.typing as npt
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
-from skdim.information.canonical import NormalScores, Standardize
+from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import Codebook, which_discrete
 from skdim.training.state import part
 
-Array = npt.NDArray[np.float64]
 Columns = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
+Marginals = NormalScores | Standardize
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
 #: What becomes of continuous columns, by name.
-MARGINALS: dict[str | None, type[NormalScores] | type[Standardize] | None] = {
+MARGINALS: dict[str | None, type[Marginals] | None] = {
     "normal_scores": NormalScores,
     "standardize": Standardize,
     None: None,
@@ -39,7 +39,7 @@ class Side:
 
     discrete: Mask  # (n_columns,)
     book: Codebook | None  # categories of the discrete columns
-    marginals: NormalScores | Standardize | None  # of the continuous columns
+    marginals: Marginals | None  # of the continuous columns
     symbols: npt.NDArray[np.int64]  # combinations of categories (n_labels, n_discrete), if few enough to be labels
 
     @classmethod
@@ -95,7 +95,7 @@ class Side:
     @classmethod
     def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Side:
         book, values, scores = (part(state, f"{name}/") for name in ("book", "values", "scores"))
-        marginals: NormalScores | Standardize | None = None
+        marginals: Marginals | None = None
         if "mean" in state:
             marginals = Standardize(state["mean"], state["scale"])
         elif values:

@@ -1,16 +1,12 @@
 """Distributions of pairs (X, Y) with known mutual information, in nats: the oracle of tests and benchmarks.
 
 A :class:`Family` is a frozen dataclass of parameters: ``sample(n_samples, random_state)`` draws X and Y as float64 arrays of
-shape (n_samples, dim_x) and (n_samples, dim_y), ``mutual_information`` is the truth and ``log_ratio(X, Y)``, where there is
-one, log p(x, y) / (p(x) p(y)). Invertible maps change the marginals and the geometry of a pair and keep its mutual information.
+shape (n_samples, dim_x) and (n_samples, dim_y), ``mutual_information`` is the truth and ``log_ratio(X, Y)``, if its density
+is known, log p(x, y) / (p(x) p(y)). Invertible maps change the marginals and the geometry of a pair and keep its mutual
+information.
 
-A :class:`Task` is a family with its parameters chosen, under a name: :data:`BEYOND_NORMAL` has 40 of them.
-
-Examples
---------
->>> from skdim.synthetic import BEYOND_NORMAL
->>> BEYOND_NORMAL["student-identity-2-2-1"]
-Task(name='student-identity-2-2-1', dim_x=2, dim_y=2, mutual_information=0.4319...)
+A parameter or an array outside its domain raises a ValueError. A :class:`Task` is a family with its parameters chosen, under
+a name: :data:`BEYOND_NORMAL` has 40 of them.
 """
 
 from skdim.synthetic.beyond_normal import BEYOND_NORMAL, AdditiveUniform

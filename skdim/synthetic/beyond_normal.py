@@ -1,4 +1,4 @@
-"""The 40 tasks of Beyond Normal, with the names and the parameters of its authors' package ``benchmark-mi``.
+"""The 40 tasks of Beyond Normal, with the names and parameters of its authors' package ``benchmark-mi``.
 
 Czyż, Grabowski, Vogt, Beerenwinkel & Marx, "Beyond normal: on the evaluation of mutual information estimators", NeurIPS 2023.
 """
@@ -29,12 +29,7 @@ class AdditiveUniform(Family):
     Parameters
     ----------
     epsilon : float
-        Half the width of the noise, positive.
-
-    Raises
-    ------
-    ValueError
-        If ``epsilon`` is not positive.
+        Half the width of the noise. It must be positive.
 
     Examples
     --------

@@ -25,14 +25,9 @@ class Gaussian(DensityFamily):
     Parameters
     ----------
     covariance : array-like of shape (dim_x + dim_y, dim_x + dim_y)
-        :math:`\Sigma`, the positive definite covariance of (X, Y).
+        :math:`\Sigma`, the covariance of (X, Y), which must be positive definite.
     dim_x : int
-        How many of its dimensions belong to X.
-
-    Raises
-    ------
-    ValueError
-        If ``covariance`` is not a positive definite matrix with room for ``dim_x`` and at least one more dimension.
+        Number of dimensions that belong to X.
 
     Examples
     --------
@@ -105,14 +100,9 @@ class GaussianPairs(DensityFamily):
     Parameters
     ----------
     rho : float
-        :math:`\rho` in (-1, 1).
+        :math:`\rho`, which must lie in (-1, 1).
     n_dims : int, default=1
         d, the columns of X and of Y.
-
-    Raises
-    ------
-    ValueError
-        If ``rho`` is outside (-1, 1), or ``n_dims`` is less than 1.
 
     Examples
     --------
@@ -144,24 +134,19 @@ class GaussianPairs(DensityFamily):
 
 @dataclass(frozen=True)
 class SharedNoise(Family):
-    r"""Pairs whose rows within a batch are *dependent*: they share a noise Z drawn once for the batch.
+    r"""Pairs whose rows within a batch are dependent: they share a noise Z that is drawn once for the batch.
 
     .. math:: (x_i, y_i) = Z + \varepsilon_i
 
-    Both are Gaussian of variances 1; Z has the covariance -0.5, the noise of a row 0.9. So a row has variances 2 and the
-    covariance 0.4, hence 0.0204 nats. Bounds that take their negatives from the batch exceed that: x_i and y_j have the
-    covariance -0.5, and NWJ converges to the divergence between the two Gaussians, 0.1081. The ceiling is
-    I(X; Y | Z) = 0.8304. From Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+    Z and the noise of a row are Gaussian, with variances 1 and covariances -0.5 and 0.9. So a row has variances 2, covariance
+    0.4 and 0.0204 nats. Bounds that take their negatives from the batch exceed that: x_i and y_j have covariance -0.5, and
+    NWJ converges to the divergence between the two Gaussians, 0.1081. From Tschannen et al., "On mutual information
+    maximization for representation learning", ICLR 2020.
 
     Parameters
     ----------
     batch_size : int
-        Rows that share one Z. The batches follow each other, the last one may be short; with 1 the rows are independent.
-
-    Raises
-    ------
-    ValueError
-        If ``batch_size`` is less than 1.
+        Rows that share one Z. Batches follow each other, and the last may be short. With 1 the rows are independent.
 
     Examples
     --------
@@ -188,11 +173,11 @@ class SharedNoise(Family):
 
 @dataclass(frozen=True, eq=False)
 class StudentT(DensityFamily):
-    r"""Gaussian vectors z, each divided by a random scale that X and Y share; they are dependent whatever the dispersion.
-
-    .. math:: (x, y) = \frac{z}{\sqrt{s / \nu}}, \quad z \sim N(0, \Sigma), \quad s \sim \chi^2_\nu
+    r"""Gaussian vectors z, each divided by a random scale that X and Y share, which makes them dependent.
 
     .. math::
+
+        (x, y) = \frac{z}{\sqrt{s / \nu}}, \quad z \sim N(0, \Sigma), \quad s \sim \chi^2_\nu
 
         I(X; Y) = \frac12 \log \frac{\det \Sigma_X \det \Sigma_Y}{\det \Sigma}
         + g(d_X) + g(d_Y) - g(d_X + d_Y) - g(0), \quad
@@ -204,16 +189,11 @@ class StudentT(DensityFamily):
     Parameters
     ----------
     dof : float
-        Degrees of freedom :math:`\nu`, positive; 1 is the Cauchy distribution, infinity would be the Gaussian.
+        Degrees of freedom :math:`\nu`, which must be positive; 1 gives the Cauchy distribution.
     dispersion : array-like of shape (dim_x + dim_y, dim_x + dim_y)
-        :math:`\Sigma`, positive definite; the covariance is :math:`\nu / (\nu - 2)` times it, where it exists.
+        :math:`\Sigma`, which must be positive definite; the covariance is :math:`\nu / (\nu - 2)` times it, if it exists.
     dim_x : int
-        How many of the dimensions belong to X.
-
-    Raises
-    ------
-    ValueError
-        If ``dof`` is not positive or ``dispersion`` not a positive definite matrix with room for ``dim_x``.
+        Number of dimensions that belong to X.
 
     Examples
     --------
@@ -265,14 +245,9 @@ def correlation_for(mutual_information: float, n_dims: int = 1) -> float:
     Parameters
     ----------
     mutual_information : float
-        I in nats, not negative.
+        I in nats, which must be finite and not negative.
     n_dims : int, default=1
         d, the number of pairs (X_i, Y_i).
-
-    Raises
-    ------
-    ValueError
-        If the mutual information is negative or infinite, or ``n_dims`` is less than 1.
 
     Examples
     --------
@@ -292,19 +267,13 @@ def dense_covariance(dim_x: int, dim_y: int, correlation: float = 0.5) -> Array:
     Parameters
     ----------
     dim_x, dim_y : int
-        Columns of X and Y.
+        Columns of X and Y, at least 1.
     correlation : float, default=0.5
-        In [0, 1).
+        Must lie in [0, 1).
 
     Returns
     -------
     ndarray of shape (dim_x + dim_y, dim_x + dim_y)
-        Ones on the diagonal, ``correlation`` elsewhere.
-
-    Raises
-    ------
-    ValueError
-        If a dimension is less than 1 or ``correlation`` is outside [0, 1).
 
     Examples
     --------
@@ -319,24 +288,18 @@ def dense_covariance(dim_x: int, dim_y: int, correlation: float = 0.5) -> Array:
 
 
 def paired_covariance(correlations: Sequence[float], dim_x: int, dim_y: int) -> Array:
-    """Return a sparse covariance: X_i and Y_i of the first pairs are correlated, all else is independent.
+    """Return the covariance of variables of variance 1, of which the first pairs (X_i, Y_i) alone are correlated.
 
     Parameters
     ----------
     correlations : sequence of float
-        Correlations of (X_1, Y_1), (X_2, Y_2), ..., each in (-1, 1); at most ``min(dim_x, dim_y)`` of them.
+        At most ``min(dim_x, dim_y)`` correlations of (X_1, Y_1), (X_2, Y_2), ..., which must lie in (-1, 1).
     dim_x, dim_y : int
-        Columns of X and Y.
+        Columns of X and Y, at least 1.
 
     Returns
     -------
     ndarray of shape (dim_x + dim_y, dim_x + dim_y)
-        Ones on the diagonal; the correlations are the canonical ones.
-
-    Raises
-    ------
-    ValueError
-        If there are more correlations than pairs, or one is outside (-1, 1).
 
     Examples
     --------

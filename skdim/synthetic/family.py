@@ -1,4 +1,4 @@
-"""What every family shares: a sampler that starts from a seed, and checks of parameters."""
+"""What all families share: a sampler that starts from a seed, and checks of parameters."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ RandomState = int | np.random.Generator | np.random.RandomState | None
 class Family(ABC):
     """A joint distribution of X and Y with known mutual information: a frozen dataclass of its parameters.
 
-    A subclass checks its parameters when it is made, and defines ``mutual_information`` in nats and the sampler
-    ``_draw(n_samples, rng)``.
+    A subclass defines ``mutual_information`` in nats and the sampler ``_draw(n_samples, rng)``.
     """
 
     @property
@@ -36,28 +35,21 @@ class Family(ABC):
         Parameters
         ----------
         n_samples : int
-            Number of rows.
+            Number of rows, which must be at least 1.
         random_state : int, Generator, RandomState or None, default=None
             Seed or source of random numbers. A RandomState gives its next number as the seed.
 
         Returns
         -------
-        X : ndarray of float64 of shape (n_samples, dim_x)
-            First view.
-        Y : ndarray of float64 of shape (n_samples, dim_y)
-            Second view; row i belongs to row i of X.
-
-        Raises
-        ------
-        ValueError
-            If ``n_samples`` is less than 1.
+        X, Y : ndarray of float64 of shape (n_samples, dim_x), ndarray of float64 of shape (n_samples, dim_y)
+            Row i of Y belongs to row i of X.
         """
         X, Y = (np.asarray(view, np.float64) for view in self._draw(n_samples, generator(n_samples, random_state)))
         return X.reshape(n_samples, -1), Y.reshape(n_samples, -1)
 
 
 class DensityFamily(Family):
-    """A family whose log density ratio has a closed form: ``_log_densities(X, Y)`` gives its three densities."""
+    """A family whose log density ratio has a closed form."""
 
     @abstractmethod
     def _log_densities(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> list[Array]:
@@ -70,27 +62,20 @@ class DensityFamily(Family):
 
         Parameters
         ----------
-        X : array-like of shape (..., dim_x)
+        X, Y : array-like of shape (..., dim_x), array-like of shape (..., dim_y)
             Points. Leading axes broadcast: ``X[:, None]`` with ``Y[None]`` gives the scores of all pairs.
-        Y : array-like of shape (..., dim_y)
-            Points.
 
         Returns
         -------
         ndarray of shape (...)
             The log ratio in nats.
-
-        Raises
-        ------
-        ValueError
-            If ``X`` or ``Y`` has another number of columns than the samples.
         """
         x, y, both = self._log_densities(X, Y)
         return both - x - y
 
 
 def generator(n_samples: int, random_state: RandomState) -> np.random.Generator:
-    """Return the generator that ``n_samples`` rows are drawn from."""
+    """Return the generator that rows are drawn from; refuse less than one row."""
     check_count(1, n_samples=n_samples)
     if isinstance(random_state, np.random.RandomState):
         random_state = int(random_state.randint(2**31 - 1))
@@ -98,14 +83,14 @@ def generator(n_samples: int, random_state: RandomState) -> np.random.Generator:
 
 
 def check_between(low: float, high: float, **parameters: float) -> None:
-    """Raise a ``ValueError`` unless each value lies strictly between the limits."""
+    """Refuse values that do not lie strictly between the limits."""
     for name, value in parameters.items():
         if not low < value < high:
             raise ValueError(f"{name} must lie in ({low:g}, {high:g}), got {value!r}.")
 
 
 def check_count(at_least: int, **parameters: int) -> None:
-    """Raise a ``ValueError`` unless each value is an integer of at least the given one."""
+    """Refuse values that are not integers of at least the given one."""
     for name, value in parameters.items():
         if not isinstance(value, Integral) or value < at_least:
             raise ValueError(f"{name} must be an integer of at least {at_least}, got {value!r}.")

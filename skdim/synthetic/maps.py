@@ -1,7 +1,8 @@
 """Invertible maps: they change the marginals and the geometry of X or Y, and keep I(X; Y).
 
-Every map takes an array of shape (n, d) and returns a new one. ``numpy.arcsinh``, ``numpy.exp`` and ``scipy.special.ndtr``,
-from normal to uniform marginals, serve as maps too. That maps keep the mutual information is Theorem 2.1 of Beyond Normal.
+Every map takes an array (n, d) and returns a new one, of this shape if nothing else is said. Use ``numpy.arcsinh``,
+``numpy.exp`` and ``scipy.special.ndtr``, from normal to uniform marginals, as maps too. Theorem 2.1 of Beyond Normal proves
+that maps keep the mutual information.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from skdim.synthetic.family import Array, check_between
 
 
 def signed_power(X: npt.ArrayLike, exponent: float) -> Array:
-    r"""Raise the size of each number to a power and keep its sign: the half-cube at 3/2, the cube at 3.
+    r"""Raise the size of each number to a power and keep its sign: 3/2 gives the half-cube, 3 the cube.
 
     .. math:: x \mapsto \mathrm{sign}(x) \, |x|^p
 
@@ -25,17 +26,7 @@ def signed_power(X: npt.ArrayLike, exponent: float) -> Array:
     X : array-like of shape (n, d)
         Points.
     exponent : float
-        p, positive. Above 1 it lengthens the tails.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
-        The powers.
-
-    Raises
-    ------
-    ValueError
-        If ``exponent`` is not positive.
+        p, which must be positive. Above 1 it lengthens the tails.
 
     Examples
     --------
@@ -49,7 +40,7 @@ def signed_power(X: npt.ArrayLike, exponent: float) -> Array:
 
 
 def wiggly(X: npt.ArrayLike, waves: Sequence[tuple[float, float, float]]) -> Array:
-    r"""Add sine waves that are too flat to make the map turn back.
+    r"""Add sine waves that are flat enough to keep the map increasing.
 
     .. math:: x \mapsto x + \sum_k a_k \sin(f_k x + \varphi_k), \quad \sum_k |a_k f_k| < 1
 
@@ -58,17 +49,7 @@ def wiggly(X: npt.ArrayLike, waves: Sequence[tuple[float, float, float]]) -> Arr
     X : array-like of shape (n, d)
         Points.
     waves : sequence of tuple (amplitude, frequency, phase)
-        The waves.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
-        The moved points, strictly increasing in X.
-
-    Raises
-    ------
-    ValueError
-        If the slopes a f add up to 1 or more, so that the map may not be invertible.
+        The waves. Their slopes |a f| must add up to less than 1.
 
     Examples
     --------
@@ -91,21 +72,14 @@ def mixture_quantile(U: npt.ArrayLike, weights: npt.ArrayLike, means: npt.ArrayL
     Parameters
     ----------
     U : array-like of shape (n, d)
-        Numbers in (0, 1).
-    weights : array-like of shape (k,)
-        Weights of the components, positive, with sum 1.
-    means : array-like of shape (k,)
-        Their means.
+        Numbers in [0, 1].
+    weights, means : array-like of shape (k,)
+        Weights of the components, which must be positive with sum 1, and their means.
 
     Returns
     -------
     ndarray of shape (n, d)
         The quantiles, to 1e-14 of their range; 0 and 1 give finite numbers 8 to 10 beyond the outer means.
-
-    Raises
-    ------
-    ValueError
-        If ``weights`` are not positive with sum 1, or ``means`` has another length.
 
     Examples
     --------
@@ -138,12 +112,7 @@ def swiss_roll(U: npt.ArrayLike) -> Array:
     Returns
     -------
     ndarray of shape (n, 2)
-        Points on the curve. They have no density in the plane; the radius gives u back.
-
-    Raises
-    ------
-    ValueError
-        If ``U`` does not have one column.
+        Points on the curve, whose radius gives u back.
 
     Examples
     --------
@@ -163,26 +132,16 @@ def spiral(X: npt.ArrayLike, plane: tuple[int, int], speed: float = 1.0) -> Arra
 
     .. math:: x \mapsto R_{ij}(s \|x\|^2) \, x
 
-    The rotation :math:`R_{ij}`, from axis i towards axis j, keeps the distance: the speed -s undoes it, and volumes stay.
+    :math:`R_{ij}` rotates axis i towards axis j. The speed -s undoes the map, and volumes stay.
 
     Parameters
     ----------
     X : array-like of shape (n, d)
         Points, d of at least 2.
     plane : tuple of int
-        The axes i and j.
+        The axes i and j, which must differ.
     speed : float, default=1.0
         s, in radians for each unit of squared distance.
-
-    Returns
-    -------
-    ndarray of shape (n, d)
-        The turned points.
-
-    Raises
-    ------
-    ValueError
-        If ``plane`` does not name two axes of ``X``.
 
     Examples
     --------

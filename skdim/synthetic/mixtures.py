@@ -16,29 +16,24 @@ from skdim.synthetic.family import Array, DensityFamily, Pair
 
 @dataclass(frozen=True, eq=False)
 class GaussianMixture(DensityFamily):
-    r"""A mixture of Gaussians: nearly any shape, with a log density ratio in closed form.
+    r"""A mixture of Gaussians.
 
     .. math:: p(x, y) = \sum_k w_k \, N(x, y; \mu_k, \Sigma_k)
 
-    The mutual information is the integral of p(x, y) times the log ratio on a grid, to about 1e-9 nats, where X and Y have one
-    column each. In more dimensions, average ``log_ratio`` over many samples.
+    If X and Y have one column each, ``mutual_information`` is the integral of p(x, y) times the log ratio on a grid, to about
+    1e-9 nats. In more dimensions and with very narrow components it raises a ValueError: average ``log_ratio`` over many
+    samples.
 
     Parameters
     ----------
     weights : array-like of shape (k,)
-        Positive, with sum 1.
+        Weights of the components, which must be positive with sum 1.
     means : array-like of shape (k, dim_x + dim_y)
-        Means of the components.
+        Their means.
     covariances : array-like of shape (k, dim_x + dim_y, dim_x + dim_y)
         Their covariances, positive definite.
     dim_x : int
-        How many of the dimensions belong to X.
-
-    Raises
-    ------
-    ValueError
-        If the shapes disagree, the weights are no probabilities or a covariance is not positive definite; from
-        ``mutual_information``, if the components are not bivariate or too narrow for a grid.
+        Number of dimensions that belong to X.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tasks: named samplers of known mutual information, mapped and put side by side."""
+"""Tasks: named samplers with known mutual information, their maps and their blocks."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ class Task:
     Parameters
     ----------
     name : str
-        Name, the key in its dictionary.
+        Name of the task.
     dim_x, dim_y : int
         Columns of X and Y.
     mutual_information : float
         I(X; Y) in nats.
     sampler : callable
-        ``sampler(n_samples, random_state=...)`` returns X and Y. A task pickles if its sampler does.
+        ``sampler(n_samples, random_state=...)`` returns X and Y. It must pickle if the task is to.
 
     Examples
     --------
+    >>> import numpy as np
     >>> from skdim.synthetic import AdditiveUniform, Task
-    >>> Task.of("noisy", AdditiveUniform(0.25))
-    Task(name='noisy', dim_x=1, dim_y=1, mutual_information=0.9431...)
+    >>> Task.of("noisy", AdditiveUniform(0.25)).mapped("lognoisy", np.exp)
+    Task(name='lognoisy', dim_x=1, dim_y=1, mutual_information=0.9431...)
     """
 
     name: str
@@ -44,11 +45,11 @@ class Task:
 
     @classmethod
     def of(cls, name: str, family: Family) -> Task:
-        """Return the task of a family: its sampler, the columns that it draws, and its mutual information."""
+        """Return the task of a family."""
         return _task(name, family.mutual_information, family.sample)
 
     def sample(self, n_samples: int, random_state: RandomState = None) -> Pair:
-        """Return X of shape (n_samples, dim_x) and Y of shape (n_samples, dim_y), as :meth:`Family.sample` does."""
+        """Return X (n_samples, dim_x) and Y (n_samples, dim_y), as :meth:`Family.sample` does."""
         return self.sampler(n_samples, random_state=random_state)
 
     def mapped(self, name: str, map_x: Map | None = None, map_y: Map | None = None) -> Task:
@@ -59,14 +60,7 @@ class Task:
         name : str
             Name of the new task.
         map_x, map_y : callable or None, default=None
-            *Invertible* maps from (n, d) to (n, e), such as those of this package; None leaves a view as it is.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from skdim.synthetic import BEYOND_NORMAL
-        >>> BEYOND_NORMAL["1v1-normal-0.75"].mapped("lognormal", np.exp, np.exp)
-        Task(name='lognormal', dim_x=1, dim_y=1, mutual_information=0.41333928659223...)
+            Invertible maps from (n, d) to (n, e); None keeps X or Y.
         """
         sampler = partial(_sample_mapped, self.sampler, map_x or np.asarray, map_y or np.asarray)
         return _task(name, self.mutual_information, sampler)
@@ -83,7 +77,7 @@ def _sample_mapped(sampler: Sampler, map_x: Map, map_y: Map, n_samples: int, ran
 
 
 def independent_blocks(name: str, tasks: Sequence[Task]) -> Task:
-    r"""Return a task whose columns are those of several tasks, independent of each other; the nats add up.
+    r"""Return the task that has the columns of several independent tasks, and the sum of their mutual information.
 
     .. math:: I(X_1, X_2; Y_1, Y_2) = I(X_1; Y_1) + I(X_2; Y_2)
 
@@ -93,11 +87,6 @@ def independent_blocks(name: str, tasks: Sequence[Task]) -> Task:
         Name of the new task.
     tasks : sequence of Task
         The blocks, at least one.
-
-    Raises
-    ------
-    ValueError
-        If there is no block.
 
     Examples
     --------

@@ -15,7 +15,7 @@ from skdim.evaluation import (
     reconstruction_similarity,
     v_information,
 )
-from skdim.evaluation._inputs import Result, cross_fit, random_folds, random_parts
+from skdim.evaluation._inputs import Result, random_parts
 from skdim.training import distributed
 
 FUNCTIONS = [
@@ -66,17 +66,3 @@ def test_random_parts_hold_every_row_once(n, seed, shares):
     parts = random_parts(n, shares, np.random.default_rng(seed))
     assert sorted(np.concatenate(parts)) == list(range(n))
     assert [abs(len(part) - share * n) < 2 for part, share in zip(parts, shares, strict=False)] == [True] * len(shares)
-
-
-@given(n=st.integers(5, 60), n_folds=st.integers(2, 5), seed=st.integers(0, 2**31))
-def test_no_row_is_judged_by_itself(n, n_folds, seed):
-    values = np.random.default_rng(seed).normal(size=n)
-    folds = list(random_folds(n, n_folds, np.random.default_rng(seed)))
-
-    def total_of_others(others, fold):
-        assert not set(others) & set(fold)
-        return np.column_stack([values[fold], np.full(len(fold), values[others].sum() + values[fold].sum())])
-
-    own, total = cross_fit(folds, total_of_others).T
-    np.testing.assert_array_equal(own, values)  # in the order of the rows
-    np.testing.assert_allclose(total, values.sum())

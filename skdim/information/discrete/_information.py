@@ -44,7 +44,7 @@ def _entropy(codes: Ints, correction: Correction) -> float:
 
 
 def entropy(y: Any, correction: Correction = None) -> float:
-    r"""Entropy of a discrete variable.
+    r"""Entropy of a discrete variable, in nats (Cover & Thomas 2006 [2]_, Eq. 2.1).
 
     .. math:: H(Y) = - \sum_k \hat p_k \log \hat p_k \;\bigl[ + (m - 1) / (2n) \bigr]
 
@@ -55,11 +55,6 @@ def entropy(y: Any, correction: Correction = None) -> float:
     correction : {"miller-madow", None}, default=None
         "miller-madow" adds the term in brackets, with m the number of distinct symbols [1]_: it estimates the entropy of the
         population, and may exceed log m.
-
-    Returns
-    -------
-    float
-        In nats. Cover & Thomas 2006 [2]_, Eq. 2.1.
 
     Raises
     ------
@@ -90,7 +85,7 @@ def information_gain(X: Any, y: Any, correction: Correction = None) -> np.float6
         Discrete target; rows as symbols in two dimensions.
     correction : {"miller-madow", None}, default=None
         None gives the gain on these rows, which favours columns of many values. "miller-madow" corrects the three entropies:
-        an irrelevant column then gains about 0, perhaps less. Identifiers gain everything by both.
+        an irrelevant column then gains about 0, or a little less. Identifiers gain everything under either.
 
     Returns
     -------
@@ -151,7 +146,7 @@ class DiscreteMI:
 def discrete_mutual_information(
     x: Any, y: Any, correction: Correction = "miller-madow", confidence_level: float = 0.95
 ) -> DiscreteMI:
-    r"""Mutual information of two discrete variables, from their contingency table.
+    r"""Mutual information of two discrete variables, by counting, in nats (Cover & Thomas 2006 [2]_, Eq. 2.28).
 
     .. math::
 
@@ -175,7 +170,6 @@ def discrete_mutual_information(
     Returns
     -------
     DiscreteMI
-        In nats. Cover & Thomas 2006 [2]_, Eq. 2.28.
 
     Raises
     ------
@@ -232,9 +226,8 @@ class PlugInLaw:
 
     where s is the log ratio less its mean, and the P project onto centred functions of the cell, of x and of y. The first
     cumulants are tr A, 4n V + 2 tr A^2 and 8n (E s^3 + 3 s'As) + 8 tr A^3, where E s^3 is the skewness of counts, which Z
-    lacks. Here V = Var s is the delta method's variance; s'As = V - Var E[s|x] - Var E[s|y]; tr A = tr A^3 is Miller-Madow's
-    bias; and tr A^2 = tr A + 2 phi^2, with phi^2 Pearson's mean square contingency. For independent variables s = 0 and A is
-    a projection: the chi-square law.
+    lacks. V = Var s is the delta method's variance; s'As = V - Var E[s|x] - Var E[s|y]; tr A = tr A^3 is Miller-Madow's bias;
+    tr A^2 = tr A + 2 phi^2, with Pearson's phi^2. If x and y are independent, s = 0 and A is a projection: the chi-square law.
 
     The empty cells have the Good-Turing share of the probability (Good, Biometrika 1953), and tr A is the exact bias of
     Poisson counts. V is carried from the plug-in value to the hypothetical one along tables p (1 + t s), in which I changes

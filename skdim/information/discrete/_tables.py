@@ -193,8 +193,7 @@ def which_discrete(table: Any, discrete: Any, name: str, option: str) -> npt.NDA
 
 def _named_columns(discrete: Any, n: int, labels: list[str], name: str, option: str) -> npt.NDArray[np.bool_]:
     """Return the mask of n columns that a mask, positions or labels mean."""
-    chosen = np.array(discrete)
-    mask = np.zeros(n, dtype=bool)
+    chosen, mask = np.array(discrete), np.zeros(n, dtype=bool)
     if chosen.shape == (0,):
         return mask
     if chosen.ndim != 1 or chosen.dtype.kind not in "biuUTO":

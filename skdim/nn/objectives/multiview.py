@@ -41,6 +41,10 @@ class PairRows(NamedTuple):
     both: Tensor | None  # the rows that have both views; None if all have
     members: list[Tensor] | None  # among those, the rows of each group; None if the batch is one group
 
+    def of(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes of the samples that have both views."""
+        return (x, y) if self.both is None else (x[self.both], y[self.both])
+
 
 def semi_hard(scores: Tensor) -> Tensor:
     """Return, for each anchor x_i, the scores of a batch of two, the joint sample and one negative: (K, K) -> (2, 2, K).
@@ -208,7 +212,7 @@ class MultiView(Objective):
             if name not in draws["pairs"]:
                 continue
             rows: PairRows = draws["pairs"][name]
-            x, y = self._both(codes, pair, rows)
+            x, y = rows.of(*(codes[view] for view in pair))
             if name in self.terms:
                 loss, parts[name] = self._term(pair).of_codes(x, y, rows.members)
                 losses.append(loss)
@@ -225,7 +229,7 @@ class MultiView(Objective):
         scores = []
         for pair in self.pairs:
             if (rows := draws["pairs"].get(self.name(pair))) is not None:
-                scores.append(self._term(pair).infonce(*self._both(codes, pair, rows)))
+                scores.append(self._term(pair).infonce(*rows.of(*(codes[view] for view in pair))))
         if not scores:
             raise ValueError(f"No pair of views is present in two samples of the {len(X)} that are scored together.")
         return torch.stack(scores).mean()
@@ -242,12 +246,6 @@ class MultiView(Objective):
                 code = code.index_copy(0, rows, self.encoder.encode(view, part[rows]).global_)
             codes.append(code)
         return codes
-
-    @staticmethod
-    def _both(codes: list[Tensor], pair: tuple[int, int], rows: PairRows) -> tuple[Tensor, Tensor]:
-        """Return the codes of the samples that have both views."""
-        x, y = codes[pair[0]], codes[pair[1]]
-        return (x, y) if rows.both is None else (x[rows.both], y[rows.both])
 
     # ---------------------------------------------------------------------------------------------------------- features
     @property

@@ -1,4 +1,4 @@
-"""Conditional densities, learned or known."""
+"""Models by densities: a conditional, learned or known, Gaussian variables, counts, and a constant side."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from skdim._random import local_seed
+from skdim.bounds import gaussian
 from skdim.information.canonical import canonical_axes
-from skdim.information.discrete import entropy
+from skdim.information.discrete import discrete_mutual_information, entropy
 from skdim.information.model import Array, Evaluation, Learned, Model, Rows, hidden_layers
 from skdim.information.networks import fit_mixture
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
@@ -70,9 +71,8 @@ class LearnedConditional(Learned):
         return self._over_blocks(len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
 
     def state(self) -> dict[str, Any]:
-        if self.density is None:
-            return super().state()
-        return super().state() | {f"density/{name}": np.array(getattr(self.density, name)) for name in MIXTURE_STATE}
+        names = MIXTURE_STATE if self.density is not None else ()
+        return super().state() | {f"density/{name}": np.array(getattr(self.density, name)) for name in names}
 
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
@@ -95,7 +95,7 @@ def _fit_density(y: Array, y_valid: Array, seed: int) -> GaussianMixture | None:
     return max(candidates, key=lambda mixture: float(mixture.score(y_valid)))
 
 
-class LearnedLabels(Learned):
+class Labels(Learned):
     r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
 
     dependence = "labels"
@@ -195,3 +195,58 @@ class KnownConditional(Model):
 
     def pointwise(self, x: Any, y: Any) -> Array:
         return self._normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
+
+
+class Independent(Model):
+    """One side is constant: the mutual information is 0, whatever the estimator."""
+
+    dependence = "constant"
+    is_known = True
+
+    def scores(self, x: Any, y: Any) -> Tensor:
+        return torch.zeros(len(x), len(y))
+
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        return Evaluation(0.0, np.zeros(len(x)), 0.0)
+
+
+class Gaussian(Model):
+    """The information of Gaussian variables, from de-biased canonical correlations."""
+
+    dependence = "gaussian"
+
+    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        self.axes = canonical_axes(x, y)
+
+    def scores(self, x: Any, y: Any) -> Tensor:
+        return torch.from_numpy(self.axes.log_ratio(x, y, all_pairs=True))
+
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        value, per_row = float(gaussian(self.axes.correlations)), self.axes.log_ratio(x, y)
+        return Evaluation(value, per_row + (value - per_row.mean()), math.inf)
+
+    def pointwise(self, x: Any, y: Any) -> Array:
+        return self.axes.log_ratio(x, y)
+
+
+class Counts(Model):
+    """Both sides have labels: the information of their contingency table, with the Miller-Madow correction."""
+
+    dependence = "counts"
+    saved = ("table",)
+    kind = "estimate"
+    table: Array  # rows of each combination (n_labels_x, n_labels_y)
+
+    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        self.table = np.zeros((x.max() + 1, y.max() + 1))
+        np.add.at(self.table, (x, y), 1)
+
+    def scores(self, x: Any, y: Any) -> Tensor:
+        joint = np.maximum(self.table, 0.5) / self.table.sum()  # a combination not met counts as half a row
+        outer = np.outer(self.table.sum(1), self.table.sum(0)) / self.table.sum() ** 2
+        return torch.from_numpy(np.log(joint / outer)[np.ix_(x, y)])
+
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        result = discrete_mutual_information(x, y, confidence_level=self.options.confidence_level)
+        per_row = result.pointwise + (result.value - result.plug_in)
+        return Evaluation(result.value, per_row, math.log(min(self.table.shape)), result.interval)

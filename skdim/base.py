@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -78,7 +78,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         resume = hasattr(self, "_learner") and (partial or self.warm_start)
         with unchanged_on_error(self):
             self._check_parameters()
-            samples = self._samples(X, resolve_device(self.device), extras, reset=not resume, min_samples=2)
+            samples = self._samples(X, resolve_device(self.device), reset=not resume, min_samples=2, **extras)
             learner = self._resumed() if resume else self._new_learner(samples)
             fitting = Fitting.plan(self, learner, samples, partial)
             self._check_rows(samples, fitting.train)
@@ -144,9 +144,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         check_factories(self, self._factories)
         self._validate_params()
 
-    def _samples(
-        self, X: Any, device: torch.device, extras: Mapping[str, Any], *, reset: bool, min_samples: int = 1
-    ) -> Samples:
+    def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         """Return X validated, shaped and standardised by its own shape and scale, or by the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
         validate_shape(self, X.shape, reset=reset)
@@ -192,7 +190,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             If ``X`` is not numeric, finite and of the fitted shape, or ``features`` is unknown.
         """
         check_is_fitted(self)
-        return encode(self._learner.objective, self._samples(X, self._learner.device, {}, reset=False), self._output())
+        return encode(self._learner.objective, self._samples(X, self._learner.device, reset=False), self._output())
 
     def _output(self) -> str:
         """Return the checked name of the features that ``transform`` returns."""
@@ -226,7 +224,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _score(self, X: Any, **extras: Any) -> float:
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, extras, reset=False, min_samples=2)
+        samples = self._samples(X, self._learner.device, reset=False, min_samples=2, **extras)
         return mean_score(self._learner.objective, samples)
 
     def evaluate(self, X: Any) -> dict[str, float]:
@@ -244,7 +242,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             in order, with views and noise of a fixed seed.
         """
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, {}, reset=False, min_samples=2)
+        samples = self._samples(X, self._learner.device, reset=False, min_samples=2)
         objective = self._learner.objective
         batches = Batches(samples, np.arange(len(samples)), self.batch_size, None, n_draws=objective.n_draws)
         return held_out_values(objective, batches)
@@ -279,7 +277,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Tensor of float32 of shape (n_samples, ...)
         """
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, {}, reset=False)
+        samples = self._samples(X, self._learner.device, reset=False)
         return samples.read(slice(0, len(samples)))
 
     def feature_map(self) -> Callable[[Tensor], Tensor]:

@@ -281,10 +281,10 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         method = f"prior_method={self.prior_method!r}"
         if self.prior_weight > 0:
             raise ValueError(
-                f"prior_weight={self.prior_weight!r} weighs a discriminator, and {method} has none: set it to 0."
+                f"{method} has no discriminator: set prior_weight=0, got prior_weight={self.prior_weight!r}."
             )
         if self.prior not in ("normal", NormalPrior()):
-            raise ValueError(f"{method} makes codes normal: set prior='normal', got {self.prior!r}.")
+            raise ValueError(f"{method} has no discriminator to configure: set prior='normal', got {self.prior!r}.")
         if self.posterior is not None:
             raise ValueError(
                 f"{method} and posterior={self.posterior!r} both say what noise the code has: set posterior=None or "

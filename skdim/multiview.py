@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -264,9 +263,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     def _bound(self) -> Bound:
         return bound_for_codes(self.estimator, BOUNDS | METRIC_LOSSES)
 
-    def _samples(
-        self, X: Any, device: torch.device, extras: Mapping[str, Any], *, reset: bool, min_samples: int = 1
-    ) -> Samples:
+    def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         sequences = functools.partial(sequences_among, self.encoder)
         fitted = None if reset else self._learner.standardize
         samples = samples_of_views(self, X, fitted, device, sequences, min_samples, extras.get("needed"))
@@ -360,7 +357,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             rows = rows_from_one_view(X, layout, number, self, names)
         if rows is not None:
             return encode(objective, Samples(rows, self._learner.standardize, self._learner.device), output)
-        samples = self._samples(X, self._learner.device, {"needed": number}, reset=False)
+        samples = self._samples(X, self._learner.device, reset=False, needed=number)
         features, present = encode(objective, samples, output), samples.extras.get("present")
         if present is not None and output != "mean":
             used = [layout.names.index(name) for name in objective.output_views(output)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -252,7 +251,7 @@ class CPCTransformer(InfoMaxTransformer):
             than the fitted ones.
         """
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, {"lengths": lengths}, reset=False)
+        samples = self._samples(X, self._learner.device, reset=False, lengths=lengths)
         return encode(self._learner.objective, samples, self._output())
 
     def score(self, X: Any, y: Any = None, lengths: Any = None) -> float:
@@ -326,9 +325,7 @@ class CPCTransformer(InfoMaxTransformer):
         n_steps = steps_allowed(self.n_steps, self.negatives, encoder, shape)
         return Predictive(encoder, bound, self.n_components, n_steps, self.negatives, self.n_anchors)
 
-    def _samples(
-        self, X: Any, device: torch.device, extras: Mapping[str, Any], *, reset: bool, min_samples: int = 1
-    ) -> Samples:
+    def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         lengths = extras.get("lengths")
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
         fitted = None if reset else self._learner.standardize

@@ -28,6 +28,8 @@ from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
 from skdim.training.trainer import History, held_out_values
 
+__all__ = ["BaseInfoMax", "InfoMaxTransformer"]
+
 
 class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     """The fit loop, validation and state; a subclass holds the parameters and builds the objective from them."""

@@ -22,6 +22,8 @@ from scipy.stats import rankdata
 
 from skdim.nn.gaussian import ratio_coefficients
 
+__all__ = ["CanonicalAxes", "NormalScores", "Standardize", "canonical_axes", "debias_correlations", "log_ratio"]
+
 Array = npt.NDArray[np.float64]
 
 #: Directions whose variance is below this share of the largest count as constant: it is what rounding in float64 leaves.

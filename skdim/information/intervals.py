@@ -10,6 +10,8 @@ from scipy.special import ndtri
 
 from skdim.information.model import Array, Rows
 
+__all__ = ["control_variate", "cross_fitted", "mean_and_error", "normal_interval"]
+
 #: Smallest standard deviation of one row's value, in nats, that an interval allows for: a critic may miss a weak dependence.
 #: The standard deviation of log p(x, y) / (p(x) p(y)) is about sqrt(2 I) for weak dependence: 0.5 is I = 0.125.
 SMALLEST_SD = 0.5

@@ -27,6 +27,18 @@ from skdim._params import Configured, check_size
 from skdim.nn.encoders import MLP, Conv, EncoderFactory, build_encoder
 from skdim.nn.layers import ChannelNorm, Pad, Sum
 
+__all__ = [
+    "CONTEXTS",
+    "GRU",
+    "PATCH_ENCODERS",
+    "CausalEncoder",
+    "Contexts",
+    "MaskedConv",
+    "PatchGrid",
+    "StridedConv",
+    "build_causal_encoder",
+]
+
 #: An automatic stride is the smallest power of 2 that leaves at most so many frames.
 MOST_FRAMES = 32
 #: Patches with shorter sides are encoded by an MLP: they have few places for a convolution to share its weights over.

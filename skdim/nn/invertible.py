@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from skdim._params import Configured, check_size, check_sizes
 from skdim.nn.layers import Sum, mlp
 
+__all__ = ["CouplingNetwork", "Couplings", "ResidualMLP"]
+
 #: Standard deviation of the weights at the start: Tschannen et al., Appendix B.
 INITIAL_SD = 1e-4
 

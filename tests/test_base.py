@@ -241,7 +241,7 @@ def test_training_raises_the_bound():
 def held_out(estimator, data):
     """Return the objective's parts over the held-out rows, of the weights that were kept, and the rows."""
     learner = estimator._learner
-    samples = estimator._samples(data, learner.device, {}, reset=False)
+    samples = estimator._samples(data, learner.device, reset=False)
     fitting = Fitting.plan(estimator, learner, samples, partial=False)
     return held_out_values(learner.objective, fitting.batches(estimator, learner, samples, held_out=True)), fitting
 

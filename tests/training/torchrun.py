@@ -97,7 +97,7 @@ REFUSED = {
 
 def float64_losses(estimator, X):
     """Return the losses of STEPS steps of an objective in float64."""
-    samples = estimator._samples(X, torch.device("cpu"), {}, reset=True)
+    samples = estimator._samples(X, torch.device("cpu"), reset=True)
     learner = estimator._new_learner(samples)
     objective, ranks = learner.objective.double(), join(learner.device)
     views = objective.views

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import fields
 from numbers import Integral
@@ -111,9 +111,9 @@ def same_parameter(a: Any, b: Any) -> bool:
     return bool(a == b)
 
 
-def check_factories(estimator: Any, names: tuple[str, ...]) -> None:
+def check_factories(estimator: Any, names: Iterable[str]) -> None:
     """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
-    for name in names:
+    for name in sorted(names):
         for part in _leaves(getattr(estimator, name)):
             if isinstance(part, nn.Module) and name in ("encoder", "critic", "context"):
                 raise TypeError(

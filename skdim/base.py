@@ -40,7 +40,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         **TRAINING_CONSTRAINTS,
     }
     #: Parameters that may be a class or function.
-    _factories: tuple[str, ...] = ("encoder", "critic", "augment", "optimizer")
+    _factories = frozenset({"encoder", "critic", "context", "augment", "views", "optimizer"})
     #: Parameters that a continued training may change; the others describe the network.
     _training_parameters = frozenset({*TRAINING_CONSTRAINTS, "features"})
     _learner: Learner
@@ -143,7 +143,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         """Raise an error if a parameter is invalid or has no effect together with others."""
-        check_factories(self, self._factories)
+        check_factories(self, self._factories & self.get_params(deep=False).keys())
         self._validate_params()
 
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:

@@ -216,7 +216,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         "output": [str],
     }
     _training_parameters = InfoMaxTransformer._training_parameters | {"output"}
-    _factories = ("encoder", "critic", "views", "optimizer")
 
     @with_callbacks
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:

@@ -122,8 +122,6 @@ class CPCTransformer(InfoMaxTransformer):
     0.3
     """
 
-    _factories = ("encoder", "context", "optimizer")
-
     def __init__(
         self,
         n_components: int = 64,

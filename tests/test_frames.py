@@ -14,11 +14,15 @@ ROOT = skdim.__file__.removesuffix("__init__.py")
 MOST = 7
 
 FITS = {
-    "Deep InfoMax": lambda: tiny(max_iter=1).fit(images(64)),
-    "multi-view": lambda: MultiViewInfoMaxTransformer(4, max_iter=1, batch_size=64).fit(images(64)),
-    "predictive coding": lambda: CPCTransformer(4, max_iter=1).fit(np.cumsum(table(64, 20), axis=1)),
-    "mutual information": lambda: tiny_mi().fit(table(200), table(200, 2, seed=1)),
+    "DeepInfoMaxTransformer": lambda: tiny(max_iter=1).fit(images(64)),
+    "MultiViewInfoMaxTransformer": lambda: MultiViewInfoMaxTransformer(4, max_iter=1, batch_size=64).fit(images(64)),
+    "CPCTransformer": lambda: CPCTransformer(4, max_iter=1).fit(np.cumsum(table(64, 20), axis=1)),
+    "MIEstimator": lambda: tiny_mi().fit(table(200), table(200, 2, seed=1)),
 }
+
+
+def test_every_estimator_has_a_fit():
+    assert FITS.keys() == {name for name in skdim.__all__ if hasattr(getattr(skdim, name), "fit")}
 
 
 @pytest.mark.parametrize("name", FITS)

@@ -60,9 +60,11 @@ def dotted(path):
 
 
 def layer(name):
-    while name not in LAYERS:
-        name = name.rpartition(".")[0]
-    return LAYERS[name]
+    above = name
+    while above not in LAYERS:
+        above = above.rpartition(".")[0]
+        assert above, f"give skdim.{name} a layer in LAYERS"
+    return LAYERS[above]
 
 
 def tree(path):

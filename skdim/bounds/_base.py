@@ -47,6 +47,8 @@ def log_mean_exp_marginal(scores: Tensor) -> Tensor:
     return torch.logsumexp(off_diagonal, dim=(0, 1)) - math.log(k * (k - 1))
 
 
+#: What a bound may say of its value, and what it may need.
+KINDS, NEEDS = ("lower", "upper", "estimate"), ("critic", "conditional")
 #: What each method computes from others by the general rule of :class:`Bound`.
 RESTS_ON = {
     "symmetric_value": ("value",),
@@ -119,6 +121,10 @@ class Bound(Configured):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.kind not in KINDS or cls.needs not in NEEDS:
+            raise TypeError(
+                f"{cls.__name__} must have a kind among {KINDS} and needs among {NEEDS}, got {cls.kind!r}, {cls.needs!r}."
+            )
         cls.loss_is_value = cls.loss is Bound.loss
         for method, sources in RESTS_ON.items():
             if _depth(cls, method) > min(_depth(cls, source) for source in sources):

@@ -196,3 +196,9 @@ def test_what_cannot_train_codes_is_refused_before_training(bound, monkeypatch):
         with pytest.raises(ValueError, match=re.escape(f"estimator={bound!r} cannot train codes: ")):
             estimator.fit(np.ones((8, 8, 8)))
         assert vars(estimator) == before
+
+
+@pytest.mark.parametrize("trait", [{"kind": "Lower"}, {"needs": "critics"}])
+def test_a_bound_says_what_it_is_in_known_words(trait):
+    with pytest.raises(TypeError, match=r"kind among .*'lower'.* needs among .*'critic'"):
+        type("Misnamed", (b.InfoNCE,), trait)

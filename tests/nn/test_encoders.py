@@ -1,5 +1,7 @@
 """Encoders: laws over all of them, shapes for every size, how one is chosen, and the user's own networks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -226,6 +228,10 @@ def test_auto_is_a_convolution_where_one_fits(shape, expected):
 def test_a_name_stands_for_the_defaults_or_the_sizes_given(name, cls):
     shape = SHAPES[cls.kind]
     assert choose_encoder(name, shape) == cls()
+    if "hidden_layer_sizes" not in {field.name for field in dataclasses.fields(cls)}:
+        with pytest.raises(ValueError, match="no effect"):
+            choose_encoder(name, shape, (5, 4))
+        return
     assert choose_encoder(name, shape, (5, 4)) == cls(hidden_layer_sizes=(5, 4))
     assert build_encoder(choose_encoder(name, shape, (5, 4)), shape, 3).n_hidden == 4
 

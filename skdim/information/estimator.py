@@ -72,13 +72,16 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Largest batch, at least 2.
     max_iter : int or "auto", default="auto"
         Most epochs of each network. "auto" makes about 1,500 steps, in 10 to 150 epochs; a third if another network follows.
-    learning_rate, weight_decay : float, default=3e-3, 1e-3
-        Highest learning rate, which rises over the first 5 % of the steps and falls along a cosine, and the decay of weight
-        matrices.
+    learning_rate : float, default=3e-3
+        Highest learning rate, which rises over the first 5 % of the steps and falls along a cosine.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
         Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
-    validation_fraction, test_fraction : float, default=0.15, 0.2
-        Shares of the rows that choose among networks, and that the value comes from.
+    weight_decay : float, default=1e-3
+        Decay of weight matrices.
+    validation_fraction : float, default=0.15
+        Share of the rows that choose among networks.
+    test_fraction : float, default=0.2
+        Share of the rows that the value comes from.
     n_iter_no_change : int, default=20
         Epochs without improvement on the validation rows after which training stops.
     confidence_level : float, default=0.95

@@ -80,7 +80,7 @@ class CPCTransformer(InfoMaxTransformer):
         The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.causal.Contexts`.
     n_steps_ : int
         Number of steps ahead: ``n_steps``, or what the longest sequence fitted allows.
-    step_accuracy_ : ndarray of float of shape (n_steps_,)
+    step_accuracy_ : ndarray of float of shape (n_steps,)
         How often a context scores its own latent k steps ahead above those of the other sequences in a batch. Chance is one
         over the size of the batch. NaN without training, and for steps that fewer than two sequences of a batch reach.
     lower_bound_ : float

@@ -49,7 +49,7 @@ def wiggly(X: npt.ArrayLike, waves: Sequence[tuple[float, float, float]]) -> Arr
     X : array-like of shape (n, d)
         Points.
     waves : sequence of tuple (amplitude, frequency, phase)
-        The waves. Their slopes |a f| must add up to less than 1.
+        The waves. The sum of their slopes, ``abs(a * f)``, must be less than 1.
 
     Examples
     --------

@@ -14,7 +14,8 @@ from skdim._random import local_seed
 from skdim.bounds import gaussian
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import discrete_mutual_information, entropy
-from skdim.information.model import Array, Evaluation, Learned, Model, Rows, hidden_layers
+from skdim.information.intervals import Array, Rows
+from skdim.information.model import Evaluation, Learned, Model, hidden_layers
 from skdim.information.networks import fit_mixture
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.conditional import ConditionalObjective

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtri
 
-from skdim.information.model import Array, Rows
-
 __all__ = ["control_variate", "cross_fitted", "mean_and_error", "normal_interval"]
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Rows: TypeAlias = npt.NDArray[np.intp]
 
 #: Smallest standard deviation of one row's value, in nats, that an interval allows for: a critic may miss a weak dependence.
 #: The standard deviation of log p(x, y) / (p(x) p(y)) is about sqrt(2 I) for weak dependence: 0.5 is I = 0.125.

@@ -9,16 +9,16 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from skdim._random import local_seed
 from skdim.bounds import MI_BOUNDS, Bound, infonce
 from skdim.information.canonical import CanonicalAxes
+from skdim.information.intervals import Array, Rows
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
 from skdim.training.callbacks import BestEpoch, EpochTasks
@@ -28,8 +28,6 @@ from skdim.training.trainer import Trainer, make_optimizer
 if TYPE_CHECKING:
     from skdim.information.estimator import MIEstimator
 
-Array: TypeAlias = npt.NDArray[np.float64]
-Rows: TypeAlias = npt.NDArray[np.intp]
 
 #: Most rows whose pairs are scored against each other at once: all test rows of 10,000 to 20,000 samples.
 BLOCK = 4096

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from skdim._params import choose
 from skdim.bounds import Bound
-from skdim.information.model import HIDDEN, Array, hidden_layers
+from skdim.information.intervals import Array
+from skdim.information.model import HIDDEN, hidden_layers
 from skdim.nn.critics import CRITICS, Concat, Separable, build_critic
 from skdim.nn.gaussian import GaussianReference, MixtureReference
 from skdim.nn.ratio import JointRatio, RadialInputs, ReferencedCritic, SeparableRatio

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from skdim._random import local_seed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes
-from skdim.information.intervals import cross_fitted
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Array, Evaluation, Learned, Rows
+from skdim.information.intervals import Array, Rows, cross_fitted
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Learned
 from skdim.information.networks import ONE_BY_ONE, Mixture, Networks, Pair, fit_mixture
 from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import StackedRatio

@@ -20,8 +20,8 @@ from skdim.exceptions import (
     SaturationWarning,
     SmallSampleWarning,
 )
-from skdim.information.intervals import control_variate, mean_and_error, normal_interval
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model, Rows
+from skdim.information.intervals import Rows, control_variate, mean_and_error, normal_interval
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
 
 #: Permutations of the rows in the test of independence.
 N_PERMUTATIONS = 199

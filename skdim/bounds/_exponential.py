@@ -170,8 +170,8 @@ def flo(scores: Tensor, u: Tensor) -> Tensor:
 
     .. math:: I_{FLO} = 1 - E_{p(x,y)}\Bigl[ u(x,y) + e^{-u(x,y)} E_{p(y')}[e^{f(x,y') - f(x,y)}] \Bigr]
 
-    For each (x, y) the bracket is least at u = log E e^{f(x,y') - f(x,y)}, where the bound becomes the unnormalised
-    Barber-Agakov bound with x as the anchor; any other u lies below.
+    For each (x, y) the bracket is least at u = log E e^{f(x,y') - f(x,y)}, where the bound is the unnormalised Barber-Agakov
+    bound with x as the anchor. Any other u gives a lower value.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ from skdim.training.state import part
 
 #: Most rows whose pairs are given to a known conditional at once.
 BLOCK_OF_KNOWN = 1024
-#: Sizes of the mixtures that are tried as the density of y, rows by size and dimension at least, and the smallest variance.
+#: Numbers of components tried for the density of y, fewest rows per component and dimension, and the smallest variance.
 SIZES, ROWS_BY_SIZE, SMALLEST_VARIANCE = (1, 2, 4, 8), 5, 1e-4
 #: Fitted attributes by which a mixture scores rows.
 MIXTURE_STATE = ("weights_", "means_", "covariances_", "precisions_cholesky_")

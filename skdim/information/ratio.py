@@ -21,7 +21,8 @@ from skdim.nn.objectives.ratio import RatioObjective
 from skdim.nn.ratio import StackedRatio
 from skdim.training.state import load_module, module_state, part
 
-#: Held-out rows that judge a network, and epochs between two judgements; joint networks score pairs one by one.
+#: Validation rows that judge a network, and epochs between two judgements. Joint networks score pairs one by one: they get
+#: fewer.
 JUDGING, JUDGING_OF_JOINT = (1500, 2), (400, 4)
 #: Share of the epochs and of the patience, for a network that another follows.
 SHARE_OF_EARLIER = 1 / 3

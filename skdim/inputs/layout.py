@@ -54,7 +54,7 @@ class Layout:
         return np.unique(scales, return_inverse=True)[1]
 
     def presence(self, X: Any) -> npt.NDArray[np.bool_] | None:
-        """Return which views each row has, (n, n_views), or None where all have all; raise if a view is missing in part."""
+        """Return which views each row has, (n, n_views), None if no view is missing; raise if one is missing in part."""
         if X.dtype.kind != "f":
             return None
         present = np.ones((len(X), len(self.views)), dtype=bool)
@@ -128,9 +128,9 @@ def find_layout(
 ) -> Layout:
     """Return the layout that the parameter ``views`` asks for.
 
-    ``given`` is the user's X, for names and callables of the column groups. ``groups`` are those, where views are such. With
-    ``graph="full"``, samples may lack views that the user has named. What "auto" cuts is one table or image, and NaN in it is
-    a missing value.
+    ``given`` is the user's X, for names and callables of the column groups. ``groups`` are the groups of columns, None without
+    them. With ``graph="full"``, samples may lack views that the user has named. With "auto", X is one table or image, and NaN
+    in it is an error.
     """
     if groups is not None:
         found = column_groups(groups, given, math.prod(input_shape), sequences)

@@ -45,10 +45,10 @@ def samples_of_views(
     min_samples: int = 1,
     needed: int | None = None,
 ) -> Samples:
-    """Return the user's X standardised by ``fitted``, None to learn it, with which views each row has.
+    """Return X as standardised samples that record which views each row has; ``fitted`` standardises, None learns it.
 
     ``sequences`` tells which of ``n_views`` views are sequences, with None for those that a partition makes. ``needed`` is the
-    number of the only view that rows must have.
+    number of a view: rows must have that one and may lack the others.
     """
     reset = fitted is None
     given, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
@@ -102,7 +102,7 @@ def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> t
 
 
 def _presence_of_views(layout: Layout, X: Any, needed: int | None) -> npt.NDArray[np.bool_] | None:
-    """Return which views each row has, None where all have all; ``needed`` is the only view that rows must have."""
+    """Return which views each row has, None if no view is missing; ``needed`` is the only view that rows must have."""
     present = layout.presence(X)
     if present is None or layout.may_lack:
         return present

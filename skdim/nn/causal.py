@@ -125,7 +125,7 @@ class StridedConv(Configured):
 
     def stride_of(self, length: int) -> int:
         """Return the samples of a frame for sequences of this length."""
-        if self.stride == "auto":  # the smallest 2^h with length >> h of at most MOST_FRAMES
+        if self.stride == "auto":
             return 1 << (length // (MOST_FRAMES + 1)).bit_length()
         check_size("stride of StridedConv", self.stride)
         stride = int(self.stride)

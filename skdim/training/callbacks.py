@@ -167,7 +167,7 @@ class EpochTasks(Callback):
 class EpochLog(PrintLog):
     """A line per epoch with the loss and, where 100 columns have room for them, the bounds.
 
-    Where epochs are ``judged`` on held-out rows, an epoch that is not leaves its place empty.
+    If ``judged``, the log has a column for held-out rows, empty in epochs that are not judged.
     """
 
     def __init__(self, bounds: Sequence[str], judged: bool) -> None:

@@ -16,9 +16,8 @@ __all__ = ["PRECISIONS", "available_device", "computing", "place", "resolve_devi
 
 Module = TypeVar("Module", bound=nn.Module)
 
-#: Precisions by name.
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-#: What a CPU needs one of to multiply in bfloat16; others emulate it, a hundred times slower.
+#: Capabilities of CPUs that multiply in bfloat16. A CPU with none of them emulates it, a hundred times slower.
 MULTIPLIES_BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 
 

@@ -255,7 +255,7 @@ def _moments(X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class _ThroughMoments(torch.autograd.Function):
-    r"""X as it is; backwards, what a gradient g becomes where the moments that X is normalised by are X's own.
+    r"""Return X unchanged; the backward pass corrects a gradient g for mean and variance that come from X itself.
 
     With :math:`\hat x = (x - \mu) / \sigma` and means over all ranks, :math:`g - E[g] - \hat x\, E[g \hat x]`.
     """

@@ -75,7 +75,7 @@ class Trainer:
     """How an objective is trained: the optimizer's steps on its losses, epoch by epoch, with callbacks between them.
 
     ``best`` judges epochs on held-out rows and keeps the best one's weights. ``ranks`` are the processes that train together.
-    ``what`` is what the user called, for the error where it trains in one process only and several were started.
+    ``what`` names the caller in the error of one that trains in one process only, if several were started.
     """
 
     optimizer: torch.optim.Optimizer  # over the objective's parameters

@@ -7,6 +7,7 @@ same module runs in a plain loop and in a plain skorch net.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -40,24 +41,33 @@ def cross_entropy(scores: Tensor) -> Tensor:
 def crop(X: Tensor) -> Tensor:
     """Return the default view of one-channel images."""
     n, side = len(X), X.shape[2]
-    area, aspect = torch.empty(n).uniform_(0.5, 1), torch.exp(torch.empty(n).uniform_(-1, 1) * math.log(4 / 3))
-    grid = torch.arange(float(side))
 
-    def stretch(extent: Tensor) -> Tensor:
-        start = torch.rand(n) * (1 - extent)
-        position = (((grid + 0.5) / side * extent[:, None] + start[:, None]) * side - 0.5).clamp_(0, side - 1)
-        return (1 - (position[:, :, None] - grid).abs()).clamp_min_(0)
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(n, 1, device=X.device)
 
-    view = stretch((area * aspect).sqrt().clamp_max_(1)) @ X[:, 0]
-    view = (view @ stretch((area / aspect).sqrt().clamp_max_(1)).transpose(1, 2))[:, None]
+    area, aspect = uniform(0.5, 1), torch.exp(uniform(-1, 1) * math.log(4 / 3))
+    grid = torch.arange(float(side), device=X.device)
+
+    def taps(extent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        place = (((grid + 0.5) / side * extent + uniform(0, 1) * (1 - extent)) * side - 0.5).clamp_(0, side - 1)
+        first = place.long()
+        return first, (first + 1).clamp_max_(side - 1), place - first
+
+    *rows, share = taps((area * aspect).sqrt().clamp_max_(1))
+    start, lines = torch.arange(n, device=X.device)[:, None] * side, X.reshape(-1, side)
+    above, below = (lines.index_select(0, (start + row).flatten()).view(n, side, side) for row in rows)
+    view = torch.lerp(above, below, share[:, :, None])
+    *columns, share = taps((area / aspect).sqrt().clamp_max_(1))
+    left, right = (view.gather(2, column[:, None].expand_as(view)) for column in columns)
+    view = torch.lerp(left, right, share[:, None])[:, None]
     mean = view.mean((1, 2, 3), keepdim=True)
-    gain, shift = torch.empty(n, 1, 1, 1).uniform_(0.4, 1.6), torch.empty(n, 1, 1, 1).uniform_(-0.8, 0.8)
+    gain, shift = (uniform(*ends)[:, :, None, None] for ends in ((0.4, 1.6), (-0.8, 0.8)))
     return (view - mean) * gain + mean + shift
 
 
 def mask(X: Tensor) -> Tensor:
     """Return the default view of a table."""
-    return X.masked_fill(torch.rand(X.shape) < 0.3, 0.0)
+    return X.masked_fill(torch.rand(X.shape, device=X.device) < 0.3, 0.0)
 
 
 class TwoViews(nn.Module):
@@ -75,7 +85,8 @@ class TwoViews(nn.Module):
         self.n_locations = n_map if n_locations is None else n_locations
         data = torch.from_numpy(X).float()
         over = None if self.is_image else 0
-        self.mean, self.scale = data.mean(over), data.std(over) + 1e-6
+        self.register_buffer("mean", data.mean(over))
+        self.register_buffer("scale", data.std(over) + 1e-6)
 
     def forward(self, X: Tensor) -> Tensor:
         batch = (X.float() - self.mean) / self.scale
@@ -85,11 +96,13 @@ class TwoViews(nn.Module):
         total = cross_entropy(self.code(*codes)[:, None])  # the other way round the scores are the same, transposed
         if self.local is None:
             return total
-        chosen = torch.randperm(self.n_map)[: self.n_locations]
-        maps = output.local.movedim(1, 2).index_select(1, chosen).chunk(2)
+        maps = output.local.movedim(1, 2)
+        if self.n_locations < self.n_map:
+            maps = maps.index_select(1, torch.rand(self.n_map, device=X.device).argsort()[: self.n_locations])
+        maps = maps.chunk(2)
         for a, b in ((0, 1), (1, 0)):
             patches = maps[b].transpose(0, 1).flatten(0, 1)
-            total = total + cross_entropy(self.local(codes[a], patches).unflatten(1, (len(chosen), len(X)))) / 2
+            total = total + cross_entropy(self.local(codes[a], patches).unflatten(1, (self.n_locations, len(X)))) / 2
         return total
 
 
@@ -103,7 +116,8 @@ class Halves(nn.Module):
         self.offset, self.log_scale = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
         self.width = math.sqrt(n_components)
         data = torch.from_numpy(X).float()
-        self.mean, self.scale = data.mean(), data.std()
+        self.register_buffer("mean", data.mean())
+        self.register_buffer("scale", data.std())
 
     def forward(self, X: Tensor) -> Tensor:
         batch = (X.flatten(1).float() - self.mean) / self.scale
@@ -123,20 +137,23 @@ class Predictive(nn.Module):
         self.offset, self.log_scale = nn.Parameter(torch.zeros(n_steps)), nn.Parameter(torch.zeros(n_steps))
         self.width = math.sqrt(n_components)
         data = torch.from_numpy(X)
-        self.mean, self.scale = data.mean(), data.std()
+        self.register_buffer("mean", data.mean())
+        self.register_buffer("scale", data.std())
 
     def forward(self, X: Tensor) -> Tensor:
         """All steps and anchors in one product of matrices; a loop over the steps takes half as long again."""
         z, c = (part[:, :, 0] for part in self.encoder((X[:, None] - self.mean) / self.scale))
-        places = z.shape[1] - 1 - torch.arange(self.n_steps)
-        inside = (torch.arange(self.n_anchors) + torch.rand(self.n_steps, self.n_anchors)) / self.n_anchors
+        device = X.device
+        places = z.shape[1] - 1 - torch.arange(self.n_steps, device=device)
+        uniform = torch.rand(self.n_steps, self.n_anchors, device=device)
+        inside = (torch.arange(self.n_anchors, device=device) + uniform) / self.n_anchors
         t = (inside * places[:, None]).long()  # (steps, anchors)
-        future = t + 1 + torch.arange(self.n_steps)[:, None]
+        future = t + 1 + torch.arange(self.n_steps, device=device)[:, None]
         predictions = c[:, t].permute(1, 2, 0, 3) @ self.W[:, None]  # (steps, anchors, n, d)
         scores = predictions @ z[:, future].permute(1, 2, 3, 0)
         factor = self.log_scale.exp() / self.width
         scores = scores * factor[:, None, None, None] + self.offset[:, None, None, None]
-        return F.cross_entropy(scores.flatten(0, 2), torch.arange(len(X)).repeat(t.numel()))
+        return F.cross_entropy(scores.flatten(0, 2), torch.arange(len(X), device=device).repeat(t.numel()))
 
 
 def adamw(parameters: Iterable[nn.Parameter], lr: float = LEARNING_RATE) -> torch.optim.Optimizer:
@@ -146,7 +163,7 @@ def adamw(parameters: Iterable[nn.Parameter], lr: float = LEARNING_RATE) -> torc
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 1e-2},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=lr, fused=True)
+    return torch.optim.AdamW(groups, lr=lr, fused=True, capturable=parameters[0].is_cuda)
 
 
 def loop(module: nn.Module, X: np.ndarray, batch: int, clock: Callable[[], float]) -> Callable[[int], float]:
@@ -163,5 +180,42 @@ def loop(module: nn.Module, X: np.ndarray, batch: int, clock: Callable[[], float
                 optimizer.step()
                 steps += 1
         return (clock() - start) / steps
+
+    return run
+
+
+def captured_loop(module: nn.Module, X: np.ndarray, batch: int) -> Callable[[int], float]:
+    """Return :func:`loop` on a CUDA device: the data stay there, and one CUDA graph is the whole step."""
+    data, optimizer = torch.from_numpy(X).cuda(), adamw(module.cuda().parameters())
+    rows = torch.arange(batch, device="cuda")
+
+    def step() -> None:
+        value = module(data[rows])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+
+    beside = torch.cuda.Stream()
+    beside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(beside):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(beside)
+    optimizer.zero_grad()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+
+    def run(epochs: int) -> float:
+        torch.cuda.synchronize()
+        start, steps = time.perf_counter(), 0
+        for _ in range(epochs):
+            for part in torch.randperm(len(data), device="cuda").split(batch):
+                if len(part) == batch:
+                    rows.copy_(part)
+                    graph.replay()
+                    steps += 1
+        torch.cuda.synchronize()
+        return (time.perf_counter() - start) / steps
 
     return run

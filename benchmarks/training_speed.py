@@ -40,6 +40,7 @@ from torch import Tensor, nn
 import skdim
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.nn.causal import GRU, StridedConv, build_causal_encoder
+from skdim.nn.critics import choose_critic
 from skdim.nn.encoders import MLP, Conv, ResNet, build_encoder
 
 BATCH = 128
@@ -75,7 +76,7 @@ def cases() -> dict[str, Case]:
     rows = rng.normal(size=(BATCH * 20, 64)).astype(np.float32)
     sequences = rng.normal(size=(640, 128)).astype(np.float32)
     dim, cpc, hidden = DeepInfoMaxTransformer(), CPCTransformer(), MLP((300, 300))
-    separable = dim._critics()[1]
+    separable = choose_critic(dim.critic)
     critic = {"width": separable.width, "temperature": separable.temperature, "n_locations": dim.n_locations}
 
     def predictive() -> nn.Module:

@@ -87,7 +87,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             root = self._init_callback_context(max_subtasks=fitting.max_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             trainer = fitting.trainer(self, learner, samples, (root, X, y))
-            history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
+            history = trainer.train(learner.objective, fitting.batches(self, learner, samples.resident()))
             self.__dict__.update(self._fitted(learner, history))
             learner.epoch += len(history.epochs)
             if not (partial or self.warm_start):

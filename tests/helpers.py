@@ -75,7 +75,7 @@ def held_out(fitted, X, **extras):
     """Return samples as a fitted objective takes them, with the draws of the evaluation seed."""
     objective, samples = fitted._learner.objective, fitted._samples(X, torch.device("cpu"), reset=False, **extras)
     batch = evaluation_batch(samples, np.arange(len(samples)), objective.n_draws)
-    return batch.X, drawn(objective, batch, None)
+    return batch.X, drawn(objective, [batch], None)[0]
 
 
 def relative_difference(a, b):

@@ -208,7 +208,14 @@ def caught(fit, monkeypatch):
     found = []
 
     def train(trainer, objective, batches):
-        epochs = [[(batch.X, drawn(objective, batch, trainer.generator)) for batch in batches] for _ in range(2)]
+        epochs = []
+        for epoch in (list(batches) for _ in range(2)):
+            epochs.append(
+                [
+                    (batch.X, draws)
+                    for batch, draws in zip(epoch, drawn(objective, epoch, trainer.generator), strict=True)
+                ]
+            )
         found.append((copy.deepcopy(objective).train(), epochs[0][0], epochs[0][-1], epochs[1][0]))
         return History([], {}, 0)
 

@@ -16,11 +16,8 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -41,29 +38,36 @@ __all__ = [
 #: Seed of the views and of the noise of codes in held-out bounds and scores.
 EVALUATION_SEED = 0
 #: The Weyl increment of SplitMix64 [1]_.
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = 0x9E3779B97F4A7C15
 
 
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Finalise SplitMix64: a bijection of 64-bit integers whose output bits are all well mixed [1]_."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+def _mix(x: Tensor) -> Tensor:
+    """Finalise SplitMix64: a bijection of 64-bit integers whose output bits are all well mixed [1]_; ``x`` is changed."""
+    x = x.bitwise_xor_(_shifted(x, 30)).mul_(_signed(0xBF58476D1CE4E5B9))
+    x = x.bitwise_xor_(_shifted(x, 27)).mul_(_signed(0x94D049BB133111EB))
+    return x.bitwise_xor_(_shifted(x, 31))
 
 
-@lru_cache(maxsize=16)
-def _key(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
-    """Return one number for all batches of an epoch."""
-    with np.errstate(over="ignore"):
-        return _mix(_mix(np.array([seed], dtype=np.uint64) + GOLDEN) + np.uint64(epoch + 1) * GOLDEN)
+def _signed(number: int) -> int:
+    """Return the signed 64-bit integer of the same bits: torch has no unsigned ones."""
+    return number - 2**64 if number >= 2**63 else number
 
 
-def sample_uniform(seed: int, epoch: int, samples: npt.ArrayLike, n_draws: int) -> npt.NDArray[np.float32]:
-    """Return numbers in [0, 1), (n, n_draws), that are a function of (seed, epoch, row number, draw) alone."""
-    rows = _mix(_key(seed, epoch) + (np.asarray(samples).astype(np.uint64) + np.uint64(1)) * GOLDEN)
-    bits = _mix(rows[:, None] + (np.arange(n_draws, dtype=np.uint64) + np.uint64(1)) * GOLDEN)
-    # As signed integers, which become floats a quarter faster.
-    return (bits >> np.uint64(40)).view(np.int64).astype(np.float32) * np.float32(2.0**-24)
+def _shifted(x: Tensor, bits: int) -> Tensor:
+    """Return x shifted to the right, with zeros from the left, whatever its sign."""
+    return (x >> bits).bitwise_and_(2 ** (64 - bits) - 1)
+
+
+def sample_uniform(seed: int, epoch: int, samples: Tensor, n_draws: int) -> Tensor:
+    """Return numbers in [0, 1), (n, n_draws), that are a function of (seed, epoch, row number, draw) alone.
+
+    ``samples`` are the row numbers (n,), int64, on the device where the numbers are made.
+    """
+    key = _mix(_mix(torch.tensor([_signed((seed + GOLDEN) % 2**64)])) + _signed((epoch + 1) * GOLDEN % 2**64)).item()
+    rows = _mix((samples + 1) * _signed(GOLDEN) + key)
+    draws = torch.arange(1, n_draws + 1, device=samples.device) * _signed(GOLDEN)
+    bits = _mix(rows[:, None] + draws)
+    return _shifted(bits, 40).to(torch.float32) * 2.0**-24
 
 
 @runtime_checkable
@@ -83,18 +87,41 @@ def _between(low: float, high: float, draw: Tensor) -> Tensor:
     return low + (high - low) * draw
 
 
-def _resampling(size: int, extent: Tensor, start: Tensor) -> Tensor:
-    """Return (n, size, size) matrices that stretch ``[start, start + extent]`` of an axis to its whole length, linearly."""
+def _places(size: int, extent: Tensor, start: Tensor) -> Tensor:
+    """Return the places (n, size) on an axis that stretch ``[start, start + extent]`` of it to its whole length."""
     centres = (torch.arange(size, device=extent.device) + 0.5) / size
-    position = ((centres * extent[:, None] + start[:, None]) * size - 0.5).clamp(0, size - 1)
-    return (1 - (position[:, :, None] - torch.arange(size, device=extent.device)).abs()).clamp_min(0)
+    return ((centres * extent[:, None] + start[:, None]) * size - 0.5).clamp(0, size - 1)
+
+
+def _taps(place: Tensor, n_axes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the steps left and right of places (n, size), and the share of the right one, (n, 1, ..., size)."""
+    left = place.long()
+    share = (place - left).reshape(len(place), *[1] * (n_axes - 2), -1)
+    return left, (left + 1).clamp_max(place.shape[1] - 1), share
+
+
+def _stretched(X: Tensor, place: Tensor) -> Tensor:
+    """Return X (n, ..., size) at places (n, size) of the last axis, linear between steps."""
+    *taps, share = _taps(place, X.ndim)
+    left, right = (X.gather(-1, tap.view(share.shape).expand_as(X)) for tap in taps)
+    return torch.lerp(left, right, share)
+
+
+def _stretched_rows(X: Tensor, place: Tensor) -> Tensor:
+    """Return images (n, C, H, W) at places (n, H) of their height, linear between rows, which are copied whole."""
+    *taps, share = _taps(place, X.ndim)
+    n, n_channels, height, _ = X.shape
+    first = torch.arange(n * n_channels, device=X.device).view(n, n_channels, 1) * height
+    rows = X.reshape(-1, X.shape[3])
+    above, below = (rows.index_select(0, (first + tap[:, None]).flatten()).view(X.shape) for tap in taps)
+    return torch.lerp(above, below, share.transpose(2, 3))
 
 
 @dataclass
 class ImageAugmentation(Configured):
     """Random resized crop and jitter of contrast and brightness; a horizontal flip only when asked for.
 
-    The crop is stretched back to the image by linear interpolation along each axis, two small matrix products an image.
+    The crop is stretched back to the image by linear interpolation along each axis.
 
     Parameters
     ----------
@@ -133,15 +160,15 @@ class ImageAugmentation(Configured):
         area = _between(*self.scale, draw[0])
         aspect = torch.exp(_between(-1, 1, draw[1]) * math.log(self.ratio))
         extent_y, extent_x = (area * aspect).sqrt().clamp_max(1), (area / aspect).sqrt().clamp_max(1)
-        rows = _resampling(height, extent_y, draw[2] * (1 - extent_y))
-        columns = _resampling(width, extent_x, draw[3] * (1 - extent_x))
+        y = _places(height, extent_y, draw[2] * (1 - extent_y))
+        x = _places(width, extent_x, draw[3] * (1 - extent_x))
         if self.flip:
-            columns = torch.where((draw[6] < 0.5)[:, None, None], columns.flip(1), columns)
-        view = rows @ X.transpose(0, 1) @ columns.transpose(1, 2)  # channels first: one matrix an image serves all
-        mean = view.mean((0, 2, 3), keepdim=True)
-        gain = _between(1 - self.contrast, 1 + self.contrast, draw[4])[:, None, None]
-        shift = _between(-self.brightness, self.brightness, draw[5])[:, None, None]
-        return ((view - mean) * gain + mean + shift).transpose(0, 1)
+            x = torch.where((draw[6] < 0.5)[:, None], x.flip(1), x)
+        view = _stretched(_stretched_rows(X, y), x)
+        mean = view.mean((1, 2, 3), keepdim=True)
+        gain = _between(1 - self.contrast, 1 + self.contrast, draw[4])[:, None, None, None]
+        shift = _between(-self.brightness, self.brightness, draw[5])[:, None, None, None]
+        return (view - mean) * gain + mean + shift
 
 
 @dataclass
@@ -171,8 +198,8 @@ class SequenceAugmentation(Configured):
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
         extent = _between(*self.scale, draws[:, 0])
-        steps = _resampling(X.shape[2], extent, draws[:, 1] * (1 - extent))
-        return X @ steps.transpose(1, 2) * _between(1 - self.gain, 1 + self.gain, draws[:, 2])[:, None, None]
+        view = _stretched(X, _places(X.shape[2], extent, draws[:, 1] * (1 - extent)))
+        return view * _between(1 - self.gain, 1 + self.gain, draws[:, 2])[:, None, None]
 
 
 @dataclass

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from skdim.inputs.augmentation import EVALUATION_SEED, sample_uniform
 
-__all__ = ["Batch", "Batches", "Rows", "TensorSamples", "evaluation_batch", "n_batches"]
+__all__ = ["Batch", "Batches", "Rows", "TensorSamples", "evaluation_batch", "n_batches", "to_device"]
 
 RowNumbers = npt.NDArray[np.int64]
 
-#: Random numbers that are made, and moved to the device, at once.
-NUMBERS_AT_ONCE = 2**18
+#: Numbers, those of the samples and the random ones, that are made at once: on a CPU as many as its cache holds; a GPU waits
+#: for every copy, so there the largest block that is small beside its memory.
+NUMBERS_AT_ONCE = {"cpu": 2**18, "cuda": 2**24, "mps": 2**22}
 
 
 class Rows(NamedTuple):
@@ -64,8 +65,15 @@ class Sharing(Protocol):
     """Processes that share every batch."""
 
     def share(self, n: int) -> slice:
-        """Return this process's part of a batch of ``n`` rows, which becomes the present batch."""
+        """Return this process's part of a batch of ``n`` rows."""
         ...
+
+
+def to_device(X: Tensor, device: torch.device) -> Tensor:
+    """Move a batch to the device, to CUDA from pinned memory and without waiting for the copy."""
+    if device.type == "cuda" and X.device.type == "cpu":
+        return X.pin_memory().to(device, non_blocking=True)
+    return X.to(device)
 
 
 class TensorSamples:
@@ -80,7 +88,7 @@ class TensorSamples:
         return len(self.tensors[0])
 
     def read(self, rows: RowNumbers) -> tuple[Tensor, ...]:
-        part = torch.from_numpy(rows)
+        part = to_device(torch.from_numpy(rows), self.device)
         return tuple(tensor[part] for tensor in self.tensors)
 
     def shape(self) -> tuple[int, ...]:
@@ -115,19 +123,23 @@ class Batches:
         return n_batches(len(self.rows), self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        seed, epoch = (EVALUATION_SEED, 0) if self.seed is None else (self.seed, self.epoch)
+        for block in self.blocks():
+            yield from block
+
+    def blocks(self) -> Iterator[list[Batch]]:
+        """Yield the batches of an epoch, as many at a time as are read, and moved to the device, at once."""
+        device = self.samples.device
         parts = np.array_split(self._ordered(), len(self))
-        n_at_once = max(1, NUMBERS_AT_ONCE // max(1, self.n_draws * len(parts[0])))
-        for start in range(0, len(parts), n_at_once):
-            block = parts[start : start + n_at_once]
-            own = [part[self._share(part)] for part in block]
-            uniform = _uniform(seed, epoch, np.concatenate(own), self.n_draws, self.samples.device)
-            for part, numbers in zip(block, uniform.split([len(mine) for mine in own]), strict=True):
-                yield _batch(self.samples, part, self._share(part), numbers)
+        numbers = len(parts[0]) * (self.n_draws + math.prod(self.samples.shape()))
+        n_at_once = max(1, NUMBERS_AT_ONCE[device.type] // max(1, numbers))
+        blocks = (self._block(parts[start : start + n_at_once]) for start in range(0, len(parts), n_at_once))
+        yield from blocks if device.type == "cpu" else _one_ahead(blocks)
         self.epoch += 1
 
-    def _share(self, part: RowNumbers) -> slice:
-        return slice(0, len(part)) if self.ranks is None else self.ranks.share(len(part))
+    def _block(self, parts: Sequence[RowNumbers]) -> list[Batch]:
+        shares = [slice(0, len(part)) if self.ranks is None else self.ranks.share(len(part)) for part in parts]
+        seed, epoch = (EVALUATION_SEED, 0) if self.seed is None else (self.seed, self.epoch)
+        return _batches(self.samples, parts, shares, seed, epoch, self.n_draws)
 
     def _ordered(self) -> RowNumbers:
         """Return the rows in this epoch's order."""
@@ -142,16 +154,31 @@ class Batches:
 
 def evaluation_batch(samples: Source, rows: RowNumbers, n_draws: int = 0) -> Batch:
     """Return some rows as one batch, with the random numbers of the evaluation seed."""
-    uniform = _uniform(EVALUATION_SEED, 0, rows, n_draws, samples.device)
-    return _batch(samples, rows, slice(0, len(rows)), uniform)
+    return _batches(samples, [rows], [slice(0, len(rows))], EVALUATION_SEED, 0, n_draws)[0]
 
 
-def _uniform(seed: int, epoch: int, rows: RowNumbers, n_draws: int, device: torch.device) -> Tensor:
-    if not n_draws:
-        return torch.empty(len(rows), 0, device=device)
-    return torch.from_numpy(sample_uniform(seed, epoch, rows, n_draws)).to(device)
+def _batches(
+    samples: Source, parts: Sequence[RowNumbers], shares: Sequence[slice], seed: int, epoch: int, n_draws: int
+) -> list[Batch]:
+    """Read several batches at once; of each, the rows of ``shares``."""
+    own = [part[share] for part, share in zip(parts, shares, strict=True)]
+    sizes, rows = [len(part) for part in own], np.concatenate(own)
+    X, device = samples.read(rows), samples.device
+    uniform = torch.empty(len(rows), 0, device=device)
+    if n_draws:
+        uniform = sample_uniform(seed, epoch, to_device(torch.from_numpy(rows), device), n_draws)
+    read = zip(*(tensor.split(sizes) for tensor in X), strict=True) if isinstance(X, tuple) else X.split(sizes)
+    batches = []
+    for part, share, values, numbers in zip(parts, shares, read, uniform.split(sizes), strict=True):
+        extras = {name: extra[part] for name, extra in samples.extras.items()}
+        batches.append(Batch(values, numbers, Rows(len(part), share, samples.shape(), extras)))
+    return batches
 
 
-def _batch(samples: Source, rows: RowNumbers, own: slice, uniform: Tensor) -> Batch:
-    extras = {name: values[rows] for name, values in samples.extras.items()}
-    return Batch(samples.read(rows[own]), uniform, Rows(len(rows), own, samples.shape(), extras))
+def _one_ahead(blocks: Iterator[list[Batch]]) -> Iterator[list[Batch]]:
+    """Yield blocks, each when the next is on its way: the device computes while the host reads."""
+    present = next(blocks, None)
+    while present is not None:
+        following = next(blocks, None)
+        yield present
+        present = following

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,18 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
+from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout
 
-__all__ = ["Samples", "Standardizer", "to_device"]
+__all__ = ["Samples", "Standardizer", "as_tensor"]
 
 Array = npt.NDArray[np.generic]
+
+CPU = torch.device("cpu")
+#: Types of numbers that are moved to a device as they are.
+MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+#: Largest share of a CUDA device's free memory that samples may take.
+RESIDENT_SHARE = 0.5
 
 
 @dataclass
@@ -62,23 +69,24 @@ class Standardizer:
         scale = np.where(constant, 1.0, np.sqrt(variance))
         return cls((len(groups),), mean[groups], scale[groups], layout)
 
-    def __call__(self, block: Array) -> Tensor:
-        """Return the standardised float32 tensor of some rows."""
-        # In float64, so that units do not matter and values beyond float32 are taken. A copy, since the user's array must not
-        # be written to.
-        values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
+    def __call__(self, block: Array | Tensor, device: torch.device = CPU) -> Tensor:
+        """Return the standardised float32 tensor of some rows on the device."""
+        # In float64, so that units do not matter and values beyond float32 are taken; a copy, for the user's array must not be
+        # written to. CUDA devices compute it themselves, from what is moved in its own type.
+        if isinstance(block, Tensor):
+            values = block.to(torch.float64, copy=True)
+        elif device.type == "cuda":
+            values = to_device(as_tensor(block), device).to(torch.float64)
+        else:
+            values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
         if values.ndim != len(self.shape) + 1:  # stacked sequences keep their own length
             values = values.reshape(-1, *self.shape)
         values = _mixed(values, None if self.layout is None else self.layout.mixing)
-        mean, scale = self._per_channel
+        shape = (-1,) + (1,) * (len(self.shape) - 1)
+        mean, scale = (torch.from_numpy(part).reshape(shape).to(values.device) for part in (self.mean, self.scale))
         values -= mean
         values /= scale
-        return values.to(torch.float32)  # inf where float32 is too small: transform and score refuse it
-
-    @cached_property
-    def _per_channel(self) -> tuple[Tensor, Tensor]:
-        shape = (-1,) + (1,) * (len(self.shape) - 1)
-        return torch.from_numpy(self.mean).reshape(shape), torch.from_numpy(self.scale).reshape(shape)
+        return values.to(torch.float32).to(device)  # inf where float32 is too small: transform and score refuse it
 
 
 def _mixed(values: Tensor, mixing: npt.NDArray[np.float64] | None) -> Tensor:
@@ -86,34 +94,51 @@ def _mixed(values: Tensor, mixing: npt.NDArray[np.float64] | None) -> Tensor:
     if mixing is None:
         return values
     channels = values.reshape(len(values), len(mixing), -1)
-    return (torch.from_numpy(mixing) @ channels).flatten(1)
+    return (torch.from_numpy(mixing).to(values.device) @ channels).flatten(1)
 
 
-def to_device(X: Tensor, device: torch.device) -> Tensor:
-    """Move a batch to the device, to CUDA from pinned memory and without waiting for the copy."""
-    if device.type == "cuda" and X.device.type == "cpu":
-        return X.pin_memory().to(device, non_blocking=True)
-    return X.to(device)
+def as_tensor(block: Array) -> Tensor:
+    """Return a copy of an array as a tensor, of its own type if all devices take that."""
+    dtype = block.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(block, dtype=dtype if dtype.name in MOVED else np.float64, order="C"))
 
 
 @dataclass
 class Samples:
-    """Validated rows -> standardised tensors on the device, a batch at a time."""
+    """Validated rows -> standardised tensors on the device, some rows at a time."""
 
-    X: Any  # array of shape (n, ...), or Stored
+    X: Any  # array of shape (n, ...), Stored, or a tensor on the device
     standardize: Standardizer
     device: torch.device
     extras: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # further values of each row, such as lengths
+    source: Stored | None = None  # where a tensor on the device was read from
 
     def __len__(self) -> int:
         return len(self.X)
 
     def read(self, rows: npt.NDArray[np.int64] | slice) -> Tensor:
-        return to_device(self.standardize(self.X[rows]), self.device)
+        if isinstance(self.X, Tensor) and not isinstance(rows, slice):
+            return self.standardize(self.X[to_device(torch.from_numpy(rows), self.device)], self.device)
+        return self.standardize(self.X[rows], self.device)
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape
         return shape if self.X.ndim != len(shape) + 1 else tuple(self.X.shape[1:])
 
     def shuffled(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        return self.X.shuffled(rows, rng) if isinstance(self.X, Stored) else rng.permutation(rows)
+        stored = self.X if isinstance(self.X, Stored) else self.source
+        return rng.permutation(rows) if stored is None else stored.shuffled(rows, rng)
+
+    def resident(self) -> Samples:
+        """Return the samples with all rows on the CUDA device if they take at most half of its free memory."""
+        if self.device.type != "cuda" or isinstance(self.X, Tensor):
+            return self
+        parts = (as_tensor(self.X[start : start + ROWS_AT_ONCE]) for start in range(0, len(self), ROWS_AT_ONCE))
+        first = next(parts)
+        n_bytes = len(self) * first[0].nbytes
+        if n_bytes > RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+            return self
+        X = torch.empty(len(self), *first.shape[1:], dtype=first.dtype, device=self.device)
+        for start, part in zip(range(0, len(self), ROWS_AT_ONCE), chain([first], parts), strict=True):
+            X[start : start + ROWS_AT_ONCE].copy_(part)
+        return replace(self, X=X, source=self.X if isinstance(self.X, Stored) else None)

@@ -10,6 +10,7 @@ References
 .. [2] Wu & He, "Group normalization", ECCV 2018.
 .. [3] He et al., "Deep residual learning for image recognition", CVPR 2016.
 .. [4] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+.. [5] van den Oord, Li & Vinyals, "Representation learning with contrastive predictive coding", arXiv:1807.03748, 2018.
 """
 
 from __future__ import annotations
@@ -47,6 +48,9 @@ __all__ = [
 SMALLEST_SIDE = 8
 #: The shortest side of an image's local map has 4 to 7 places; a sequence, with one axis, has 8 to 15.
 LARGEST_MAP_SIDE, LARGEST_MAP_LENGTH = 7, 15
+#: Longer sequences are quartered first, as in the encoder of waveforms of van den Oord et al. [5]_: their first layers would
+#: take most of the memory and time.
+LONGEST_HALVED = 256
 #: Axes of an input of each kind.
 AXES = {"image": ("channels", "height", "width"), "sequence": ("channels", "length")}
 
@@ -68,12 +72,16 @@ def _check_kernel(size: object) -> None:
         raise ValueError(f"kernel_size must be a positive odd integer, got {size!r}.")
 
 
-def _strides(side: int, least: int, largest: int = LARGEST_MAP_SIDE) -> list[int]:
-    """Return the strides that bring ``side`` down to at most ``largest``, over at least ``least`` layers."""
-    halvings = 0
+def _strides(side: int, least: int, largest: int = LARGEST_MAP_SIDE, longest: float = math.inf) -> list[int]:
+    """Return the strides that bring ``side`` down to at most ``largest``, over at least ``least`` layers.
+
+    They halve it; beyond ``longest`` they take a quarter.
+    """
+    strides: list[int] = []
     while side > largest:
-        side, halvings = math.ceil(side / 2), halvings + 1
-    return [1] * (least - halvings) + [2] * halvings
+        strides.append(4 if side > longest else 2)
+        side = math.ceil(side / strides[-1])
+    return [1] * (least - len(strides)) + strides
 
 
 def _widen(channels: Sequence[int], n_layers: int) -> list[int]:
@@ -87,7 +95,8 @@ def _convolutional(
     """Build strided convolutions down to sides of at most ``largest``, and one more above the local map if ``top``."""
     n_channels, sides = _sides(encoder, input_shape)
     _check_kernel(encoder.kernel_size)
-    strides = _strides(min(sides), 2, largest)
+    longest = LONGEST_HALVED if len(sides) == 1 else math.inf
+    strides = _strides(min(sides), 2, largest, longest)
     widths = [n_channels, *_widen(check_sizes("channels", encoder.channels, at_least=1), len(strides) + top)]
     layers = [
         convolution(len(sides), pair, encoder.kernel_size, stride, encoder.norm)
@@ -198,7 +207,9 @@ class PooledConv(Configured):
 class Conv1d(Configured):
     """Convolutional encoder for sequences ``(channels, length)`` of length 8 and more.
 
-    Calling it raises ValueError if the inputs are shorter or a parameter is outside its range.
+    Strided convolutions, each with normalisation and ReLU, lead to a local map of 8 to 15 steps. They halve the length; lengths
+    above 256 are divided by four first. One more, flattened, is the hidden layer, and a linear layer returns the code. Calling
+    it raises ValueError if the inputs are shorter or a parameter is outside its range.
 
     Parameters
     ----------

@@ -80,20 +80,14 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def computing(networks: Iterable[nn.Module], precision: torch.dtype, compiled: bool) -> Iterator[None]:
-    """Let networks compute in a precision, and compiled, within a block; weights and outputs stay in float32.
+def computing(networks: Iterable[nn.Module], precision: torch.dtype) -> Iterator[None]:
+    """Let networks compute in a precision within a block; weights and outputs stay in float32.
 
-    A network's ``forward`` returns a tensor, or a tuple of tensors. torch.compile translates it at the first batch.
+    A network's ``forward`` returns a tensor, or a tuple of tensors.
     """
-    if precision is torch.float32 and not compiled:
-        yield
-        return
-    networks = list(networks)
+    networks = [] if precision is torch.float32 else list(networks)
     for network in networks:
-        forward = _compiled(network.forward) if compiled else network.forward
-        if precision is not torch.float32:
-            forward = _autocast(forward, precision)
-        setattr(network, "forward", forward)  # noqa: B010 - a method, replaced on this one object
+        setattr(network, "forward", _autocast(network.forward, precision))  # noqa: B010 - a method, replaced on this one object
     try:
         yield
     finally:
@@ -113,18 +107,3 @@ def _autocast(forward: Callable[..., Any], precision: torch.dtype) -> Callable[.
         return in_float32(output)
 
     return cast
-
-
-def _compiled(forward: Callable[..., Any]) -> Callable[..., Any]:
-    translated = torch.compile(forward)
-
-    def run(X: Tensor) -> Any:
-        try:
-            return translated(X)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            raise RuntimeError(
-                f"compile=True: torch.compile failed on the encoder ({type(error).__name__}: {error}). On CPUs it needs a C++ "
-                "compiler, such as g++. compile=False trains the same network."
-            ) from error
-
-    return run

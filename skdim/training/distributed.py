@@ -138,12 +138,19 @@ class Ranks:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self.counts = [0] * self.size
 
-    def share(self, n: int) -> slice:
-        """Return this rank's part of a batch of ``n`` rows; :meth:`gather` collects its codes until the next call."""
+    def _counts(self, n: int) -> list[int]:
         least, more = divmod(n, self.size)
-        self.counts = [least + (rank < more) for rank in range(self.size)]
-        start = sum(self.counts[: self.rank])
-        return slice(start, start + self.counts[self.rank])
+        return [least + (rank < more) for rank in range(self.size)]
+
+    def share(self, n: int) -> slice:
+        """Return this rank's part of a batch of ``n`` rows."""
+        counts = self._counts(n)
+        start = sum(counts[: self.rank])
+        return slice(start, start + counts[self.rank])
+
+    def begin(self, n: int) -> None:
+        """Begin a batch of ``n`` rows, whose codes :meth:`gather` collects from now on."""
+        self.counts = self._counts(n)
 
     def gather(self, X: Tensor, n_views: int = 1) -> Tensor:
         """Return what all ranks hold of the present batch, (n_views * n, ...), in its order.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,11 @@ from skdim.nn.objectives.objective import Objective, drawn
 
 __all__ = ["encode", "mean_score"]
 
-#: Rows that are encoded at once; a last, shorter part is filled up to a multiple of ROW_TILE, so that a row's features do not
-#: depend on the rows beside it.
-CHUNK, ROW_TILE = 256, 32
+#: Most rows, and most values of samples, that are encoded at once. On a CPU more rows gain nothing; a GPU needs many.
+ROWS_AT_ONCE = {"cpu": 256, "cuda": 8192, "mps": 1024}
+VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**23, "mps": 2**20}
+#: A last, shorter part is filled up to a multiple of so many, so that a row's features do not depend on the rows beside it.
+ROW_TILE = 32
 #: Rows that are scored at once: the candidates of InfoNCE.
 N_SCORED = 256
 
@@ -25,12 +26,19 @@ N_SCORED = 256
 def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.float32]:
     """Return the features of that name, (n, n_features_out); they must be finite."""
     features = np.empty((len(samples), objective.widths()[name]), dtype=np.float32)
-    outside: list[int] = []
-    for start in range(0, len(samples), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(samples)))
-        features[rows] = _encode_rows(objective, samples, rows, name)
-        outside += rows[~np.isfinite(features[rows]).all(axis=1)].tolist()
-    if outside:
+    fitting = VALUES_AT_ONCE[samples.device.type] // math.prod(samples.shape()) // ROW_TILE * ROW_TILE
+    at_once = min(ROWS_AT_ONCE[samples.device.type], max(ROW_TILE, fitting))
+    before: tuple[slice, torch.Tensor] | None = None
+    for start in range(0, len(samples), at_once):
+        rows = slice(start, min(start + at_once, len(samples)))
+        encoded = _encode_rows(objective, samples, rows, name)
+        if before is not None:  # a part is fetched when the next is on its way
+            features[before[0]] = before[1].cpu().numpy()
+        before = rows, encoded
+    if before is not None:
+        features[before[0]] = before[1].cpu().numpy()
+    outside = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(outside):
         raise ValueError(
             f"{len(outside)} sample(s), the first at row {outside[0]}, lie so far outside the range of the fitted data that "
             "their features are not finite in float32."
@@ -39,14 +47,14 @@ def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.
 
 
 @torch.inference_mode()
-def _encode_rows(objective: Objective, samples: Samples, rows: npt.NDArray[np.int64], name: str) -> Any:
-    X, n_padding = samples.read(slice(int(rows[0]), int(rows[-1]) + 1)), -len(rows) % ROW_TILE
+def _encode_rows(objective: Objective, samples: Samples, rows: slice, name: str) -> torch.Tensor:
+    X, n = samples.read(rows), rows.stop - rows.start
+    n_padding = -n % ROW_TILE
     if n_padding:
         X = torch.cat([X, X.new_zeros(n_padding, *X.shape[1:])])
-    tile = np.concatenate([rows, rows[:1].repeat(n_padding)])
+    tile = np.append(np.arange(rows.start, rows.stop), [rows.start] * n_padding)
     extras = {name: part[tile] for name, part in samples.extras.items()}
-    features = objective.features(X, Rows(len(tile), slice(0, len(tile)), samples.shape(), extras), name)
-    return features[: len(rows)].cpu().numpy()
+    return objective.features(X, Rows(len(tile), slice(0, len(tile)), samples.shape(), extras), name)[:n]
 
 
 @torch.inference_mode()
@@ -55,7 +63,7 @@ def mean_score(objective: Objective, samples: Samples) -> float:
     k, scores = min(len(samples), N_SCORED), []
     for start in range(0, len(samples), k):
         batch = evaluation_batch(samples, np.arange(start, start + k) % len(samples), objective.n_draws)
-        scores.append(objective.score(batch.X, drawn(objective, batch, None)).item())
+        scores.append(objective.score(batch.X, drawn(objective, [batch], None)[0]).item())
     score = float(np.mean(scores))
     if not math.isfinite(score):
         raise ValueError(f"The score is {score}: samples lie too far outside the range of the fitted data for float32.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ from skdim.nn.objectives.objective import Objective, drawn
 from skdim.training.callbacks import BestEpoch, DivergenceGuard, EpochLog, StopTraining
 from skdim.training.device import computing
 from skdim.training.distributed import Ranks, refuse_several
+from skdim.training.step import CudaRecorder, RecordedStep, Step, can_be_recorded, warn_eager
 
 __all__ = ["OPTIMIZERS", "History", "Optimizer", "Trainer", "held_out_values", "make_optimizer"]
 
@@ -84,7 +86,8 @@ class Trainer:
     schedule: bool = True  # whether the learning rate rises and falls over all steps
     best: BestEpoch | None = None
     callbacks: Sequence[Callback] = ()  # called between batches and epochs
-    computing: tuple[torch.dtype, bool] = (torch.float32, False)  # precision of the networks; whether they are compiled
+    precision: torch.dtype = torch.float32  # what the networks compute in
+    compiled: bool = False  # whether torch.compile translates the step
     ranks: Ranks | None = None
     verbose: int = 0
     what: str = "This"
@@ -96,7 +99,7 @@ class Trainer:
         net = _Net(self, objective, batches).initialize()
         with (
             nullcontext() if self.ranks is None else self.ranks.training(objective),
-            computing(objective.networks, *self.computing),
+            computing(objective.networks, self.precision),
         ):
             net.notify("on_train_begin")
             try:
@@ -137,7 +140,20 @@ class _Net(NeuralNet):
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> _Net:
         self.optimizer_ = self.trainer.optimizer
         self.schedule_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._learning_rate_factor)
+        self.step_ = self._make_step()
         return self
+
+    def _make_step(self) -> Step | RecordedStep:
+        trainer, objective, device = self.trainer, self.module_, self.batches.samples.device
+        ranks = trainer.ranks
+        average = None if ranks is None else partial(ranks.average_gradients, objective)
+        step = Step(objective, trainer.optimizer, trainer.compiled, average)
+        if device.type != "cuda" or ranks is not None:
+            return step
+        if not can_be_recorded(trainer.optimizer):
+            warn_eager(f"{type(trainer.optimizer).__name__} is not capturable")
+            return step
+        return RecordedStep(step, CudaRecorder(device))
 
     def _learning_rate_factor(self, step: int) -> float:
         if not self.total_steps:
@@ -148,12 +164,12 @@ class _Net(NeuralNet):
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Batches, None]:
         return self.batches, None
 
-    def get_iterator(self, dataset: Iterable[Batch], training: bool = False) -> Iterable[Batch]:
+    def get_iterator(self, dataset: Batches, training: bool = False) -> Batches:
         return dataset
 
     def run_single_epoch(
         self,
-        iterator: Iterable[Batch] | None,
+        iterator: Batches | None,
         training: bool,
         prefix: str,
         step_fn: Callable[..., Any],
@@ -161,19 +177,25 @@ class _Net(NeuralNet):
     ) -> None:
         """Take a step for each batch; unlike skorch's, without reading its loss, which on a GPU waits for the step's end."""
         trainer, objective = self.trainer, self.module_
-        for step, batch in enumerate(iterator or ()):
-            self.notify("on_batch_begin", batch=batch, training=training)
-            draws = drawn(objective, batch, trainer.generator)
-            with self._randomness(batch, step):
-                loss, values = objective(batch.X, draws)
-            self.optimizer_.zero_grad()
-            loss.backward()
-            if trainer.ranks is not None:
-                trainer.ranks.average_gradients(objective)
-            self.optimizer_.step()
-            self.schedule_.step()
-            self._keep(values)
-            self.notify("on_batch_end", batch=batch, training=training, loss=values["loss"])
+        number = 0
+        for block in (
+            iterator.blocks() if iterator is not None else ()
+        ):  # skorch also asks for a validation, of no batches
+            for batch, draws in zip(block, drawn(objective, block, trainer.generator), strict=True):
+                self.notify("on_batch_begin", batch=batch, training=training)
+                if trainer.ranks is not None:
+                    trainer.ranks.begin(batch.rows.n)
+                X, draws = objective.prepared(batch.X, draws)
+                with self._randomness(batch, number):
+                    if isinstance(self.step_, RecordedStep):
+                        values = self.step_(X, draws)
+                    else:
+                        loss, values = self.step_.loss(X, draws)
+                        self.step_.update(loss)
+                self.schedule_.step()
+                self._keep(values)
+                self.notify("on_batch_end", batch=batch, training=training, loss=values["loss"])
+                number += 1
 
     @contextmanager
     def _randomness(self, batch: Batch, step: int) -> Iterator[None]:
@@ -234,7 +256,10 @@ def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None 
     values: dict[str, list[Any]] = {}
     with torch.no_grad():
         for batch in batches:
-            for name, value in objective.evaluate(batch.X, drawn(objective, batch, None)).items():
+            if ranks is not None:
+                ranks.begin(batch.rows.n)
+            (draws,) = drawn(objective, [batch], None)
+            for name, value in objective.evaluate(batch.X, draws).items():
                 values.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
     return _means(values, ranks)
 

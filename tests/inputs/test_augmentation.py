@@ -24,7 +24,7 @@ WHOLE = {"scale": (1.0, 1.0), "ratio": 1.0}
 
 
 def draws_for(augment, X, seed=0):
-    return torch.from_numpy(sample_uniform(seed, 0, range(len(X)), augment.n_draws(tuple(X.shape[1:]))))
+    return sample_uniform(seed, 0, torch.arange(len(X)), augment.n_draws(tuple(X.shape[1:])))
 
 
 def noise(*shape, seed=0):
@@ -34,8 +34,9 @@ def noise(*shape, seed=0):
 # ---------------------------------------------------------------------------------------------------------- the draws
 @pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (1, 0), (0, 1), (2**31 - 2, 999)])
 def test_draws_are_uniform_float32(seed, epoch):
-    u = sample_uniform(seed, epoch, np.arange(20_000), 4)
-    assert (u.dtype, u.shape) == (np.float32, (20_000, 4))
+    u = sample_uniform(seed, epoch, torch.arange(20_000), 4)
+    assert (u.dtype, u.shape) == (torch.float32, (20_000, 4))
+    u = u.numpy()
     assert 0 <= u.min() < u.max() < 1
     for column in [*u.T, u.ravel()[:10_000]]:
         assert stats.kstest(column.astype(float), "uniform").pvalue > 1e-3
@@ -45,10 +46,10 @@ def test_draws_are_uniform_float32(seed, epoch):
 
 def test_draws_are_independent_across_seeds_epochs_samples_and_draws():
     n = 20_000
-    base = sample_uniform(3, 5, np.arange(n), 3)
+    base = sample_uniform(3, 5, torch.arange(n), 3).numpy()
     others = {
-        "seed": sample_uniform(4, 5, np.arange(n), 3)[:, 0],
-        "epoch": sample_uniform(3, 6, np.arange(n), 3)[:, 0],
+        "seed": sample_uniform(4, 5, torch.arange(n), 3)[:, 0].numpy(),
+        "epoch": sample_uniform(3, 6, torch.arange(n), 3)[:, 0].numpy(),
         "sample": np.roll(base[:, 0], 1),
         "draw": base[:, 1],
         "draw after": base[:, 2],
@@ -60,15 +61,15 @@ def test_draws_are_independent_across_seeds_epochs_samples_and_draws():
 
 
 def test_no_two_rows_share_their_draws():
-    rows = [sample_uniform(seed, epoch, range(50), 3) for seed in range(6) for epoch in range(6)]
+    rows = [sample_uniform(seed, epoch, torch.arange(50), 3) for seed in range(6) for epoch in range(6)]
     assert len(np.unique(np.concatenate(rows), axis=0)) == 6 * 6 * 50
 
 
 def test_draws_of_a_sample_depend_on_seed_epoch_and_row_alone():
-    whole, order = sample_uniform(7, 2, np.arange(100), 6), np.random.default_rng(0).permutation(100)
-    for rows in (order, order.astype(np.int32), [42]):
-        np.testing.assert_array_equal(sample_uniform(7, 2, rows, 6), whole[rows])
-    np.testing.assert_array_equal(sample_uniform(7, 2, range(100), 12)[:, :6], whole)  # more draws begin with the same
+    whole = sample_uniform(7, 2, torch.arange(100), 6)
+    for rows in (torch.from_numpy(np.random.default_rng(0).permutation(100)), torch.tensor([42])):
+        assert torch.equal(sample_uniform(7, 2, rows, 6), whole[rows])
+    assert torch.equal(sample_uniform(7, 2, torch.arange(100), 12)[:, :6], whole)  # more draws begin with the same
 
 
 def test_draws_are_splitmix64_in_exact_integers():
@@ -87,7 +88,7 @@ def test_draws_are_splitmix64_in_exact_integers():
 
     assert mix(golden) == 0xE220A8397B1DCDAF  # the generator's first output from state 0, as published
     for seed, epoch, sample in [(0, 0, 0), (5, 0, 1), (2**31 - 2, 999, 59_999)]:
-        found = sample_uniform(seed, epoch, [sample], 3)[0].tolist()
+        found = sample_uniform(seed, epoch, torch.tensor([sample]), 3)[0].tolist()
         assert found == [twin(seed, epoch, sample, draw) for draw in range(3)]
 
 

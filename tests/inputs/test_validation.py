@@ -21,6 +21,7 @@ from helpers import (
 )
 
 from skdim.inputs.arrays import Beside, StoredArray
+from skdim.inputs.batches import NUMBERS_AT_ONCE
 from skdim.inputs.samples import Standardizer
 from skdim.inputs.views import arrays_of_views, is_list_of_arrays
 from skdim.nn.encoders import Conv, Conv1d
@@ -80,10 +81,10 @@ def test_memory_maps_give_the_same_bits(tmp_path, mode):
 
 def test_bytes_are_converted_a_batch_at_a_time(monkeypatch):
     rows, original = [], Standardizer.__call__
-    monkeypatch.setattr(Standardizer, "__call__", lambda self, X: (rows.append(len(X)), original(self, X))[1])
-    X = np.tile(images(800), (2, 1, 1)).astype(np.uint8)
+    monkeypatch.setattr(Standardizer, "__call__", lambda self, X, *to: (rows.append(X.size), original(self, X, *to))[1])
+    X = np.tile(images(800), (8, 1, 1)).astype(np.uint8)
     tiny(max_iter=1).fit(X).transform(X)
-    assert max(rows) <= 256
+    assert max(rows) <= NUMBERS_AT_ONCE["cpu"] < X.size
 
 
 # ------------------------------------------------------------------------------------------------------------------ frames

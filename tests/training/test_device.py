@@ -1,6 +1,4 @@
-"""Every choice that depends on the machine: device, memory format, precision and compilation."""
-
-import shutil
+"""Every choice that depends on the machine: device, memory format and precision."""
 
 import pytest
 import torch
@@ -12,7 +10,6 @@ from skdim.nn.encoders import MLP, Conv, build_encoder
 from skdim.training.device import computing, place, resolve_device, resolve_precision
 
 CPU = torch.device("cpu")
-needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 
 
 @pytest.mark.parametrize("present", [False, True])
@@ -90,7 +87,7 @@ def test_a_network_computes_in_bfloat16_and_returns_float32(factory, shape):
     with local_seed(0):
         network, X = build_encoder(factory, shape, 4).eval(), torch.randn(50, *shape)
     exact = network(X)
-    with computing([network], torch.bfloat16, compiled=False):
+    with computing([network], torch.bfloat16):
         rounded = network(X)
         rounded.global_.sum().backward()
     for a, b, c in zip(exact, rounded, network(X), strict=True):
@@ -103,33 +100,10 @@ def test_a_network_computes_in_bfloat16_and_returns_float32(factory, shape):
 
 def test_computing_leaves_float64_and_in_the_end_the_network_alone():
     network = nn.Linear(3, 2).double()
-    with computing([network], torch.float32, compiled=False):
+    with computing([network], torch.float32):
         assert "forward" not in vars(network)
-    with computing([network], torch.bfloat16, compiled=False):
+    with computing([network], torch.bfloat16):
         assert network(torch.rand(4, 3, dtype=torch.float64)).dtype is torch.float64
-    with pytest.raises(RuntimeError, match="shapes"), computing([network], torch.bfloat16, compiled=False):
+    with pytest.raises(RuntimeError, match="shapes"), computing([network], torch.bfloat16):
         network(torch.rand(4, 5, dtype=torch.float64))
-    assert "forward" not in vars(network)
-
-
-# ------------------------------------------------------------------------------------------------------- compilation
-@needs_compiler
-def test_a_compiled_network_is_the_same_function():
-    network = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
-    batches = [torch.randn(n, 3, generator=torch.Generator().manual_seed(n)) for n in (8, 7, 9)]
-    expected = [network(X) for X in batches]
-    with computing([network], torch.float32, compiled=True):
-        for X, Y in zip(batches, expected, strict=True):
-            torch.testing.assert_close(network(X), Y, rtol=1e-5, atol=1e-6)
-    assert "forward" not in vars(network)
-
-
-def test_a_failed_compilation_says_what_to_do(monkeypatch):
-    def fail(X):
-        raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no compiler"), None)
-
-    monkeypatch.setattr(torch, "compile", lambda forward: fail)
-    network, words = nn.Linear(3, 2), r"no compiler.*C\+\+ compiler.*compile=False"
-    with pytest.raises(RuntimeError, match=words), computing([network], torch.float32, compiled=True):
-        network(torch.rand(4, 3))
     assert "forward" not in vars(network)

@@ -176,6 +176,7 @@ def test_every_rank_needs_a_row_of_every_batch(one_rank):
 
 def test_gathering_is_the_identity_of_one_rank(one_rank):
     assert one_rank.share(5) == slice(0, 5)
+    one_rank.begin(5)
     X = torch.arange(20.0).reshape(10, 2).requires_grad_()
     gathered = one_rank.gather(X, n_views=2)
     assert torch.equal(gathered, X)

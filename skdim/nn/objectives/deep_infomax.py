@@ -110,7 +110,7 @@ class DeepInfoMax(Objective):
         The parts are "loss" (the objective), each term's bound in nats, the further bounds of a known posterior, and with a
         prior "prior" and "discriminator".
         """
-        views = self.views(X, draws)
+        views = X if isinstance(X, list) else self.views(X, draws)
         code = self._encode(views, draws)
         codes = _split(code, len(views))
         parts: dict[str, Tensor] = {}

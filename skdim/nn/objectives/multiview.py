@@ -236,7 +236,7 @@ class MultiView(Objective):
 
     def codes(self, X: Tensor, draws: Draws) -> list[Tensor]:
         """Return the codes of the views, (n, n_components) each; the encoders do not see missing views, whose codes are 0."""
-        views = self.views(X, draws)
+        views = X if isinstance(X, list) else self.views(X, draws)
         if "of_view" not in draws:
             return [self.gather(code.global_) for code in self.encoder(views)]
         codes = []

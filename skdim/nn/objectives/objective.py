@@ -7,13 +7,14 @@ the same step runs eagerly, compiled, and in several processes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from skdim.inputs.batches import Batch, Rows
+from skdim.inputs.batches import Batch, Rows, to_device
 
 #: Tensors by name, on the host or on the device; also lists of them, and the generator of a user's augmentation.
 Draws: TypeAlias = dict[str, Any]
@@ -65,6 +66,12 @@ class Objective(nn.Module):
         """Return the views of standardised samples; by default the samples themselves."""
         return X
 
+    def prepared(self, X: Any, draws: Draws) -> tuple[Any, Draws]:
+        """Return what a step takes: the views of a user's function are made before, for it may read and draw on the host."""
+        if "generator" not in draws:
+            return X, draws
+        return self.views(X, draws), {name: part for name, part in draws.items() if name != "generator"}
+
     def forward(self, X: Any, draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         """Return what a step minimises for a batch and, detached, its parts by name: "loss", and bounds in nats."""
         raise NotImplementedError
@@ -86,17 +93,24 @@ class Objective(nn.Module):
         raise NotImplementedError
 
 
-def drawn(objective: Objective, batch: Batch, generator: torch.Generator | None) -> Draws:
-    """Return all draws of a batch, on its device."""
-    return {"uniform": batch.uniform} | _moved(objective.draw(batch.rows, generator), batch.uniform.device)
+def drawn(objective: Objective, batches: Sequence[Batch], generator: torch.Generator | None) -> list[Draws]:
+    """Return all draws of each batch, on its device; those of several batches are moved at once."""
+    draws = [objective.draw(batch.rows, generator) for batch in batches]
+    moved = _moved(draws, batches[0].uniform.device)
+    return [{"uniform": batch.uniform} | own for batch, own in zip(batches, moved, strict=True)]
 
 
-def _moved(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, dict):
-        return {name: _moved(part, device) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        parts = [_moved(part, device) for part in value]
-        return type(value)(*parts) if hasattr(value, "_fields") else parts
-    return value
+def _moved(draws: list[Draws], device: torch.device) -> list[Draws]:
+    """Move tensors to a device, in one copy for each of their types: a GPU waits for every copy."""
+    if device.type == "cpu":
+        return draws
+    leaves, tree = tree_flatten(draws)
+    tensors = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)}
+    for dtype in {tensor.dtype for tensor in tensors.values()}:
+        of_type = {i: tensor for i, tensor in tensors.items() if tensor.dtype is dtype}
+        flat = to_device(torch.cat([tensor.flatten() for tensor in of_type.values()]), device)
+        parts = flat.split([tensor.numel() for tensor in of_type.values()])
+        for (i, tensor), part in zip(of_type.items(), parts, strict=True):
+            leaves[i] = part.view(tensor.shape)
+    moved: list[Draws] = tree_unflatten(leaves, tree)
+    return moved

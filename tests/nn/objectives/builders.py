@@ -92,7 +92,7 @@ def draws(objective, X, seed=0, **extras):
     """Return all draws of one batch; ``seed=None`` is for evaluation."""
     uniform = torch.tensor([0.0, 0.9])[: objective.n_draws].expand(len(X), -1)
     rows = Rows(len(X), slice(0, len(X)), tuple(X.shape[1:]), extras)
-    return drawn(objective, Batch(X, uniform, rows), None if seed is None else generator(seed))
+    return drawn(objective, [Batch(X, uniform, rows)], None if seed is None else generator(seed))[0]
 
 
 def step(objective, X, seed=0, **extras):

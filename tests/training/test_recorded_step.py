@@ -1,0 +1,204 @@
+"""One step: recorded on memory of its own and replayed it is the same step, to the bit; compiled it is the same function."""
+
+import shutil
+import warnings
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from helpers import images, same_state, table, tiny, tiny_table
+from torch import nn
+
+from skdim import CPCTransformer, MIEstimator, MultiViewInfoMaxTransformer
+from skdim.exceptions import DeviceWarning
+from skdim.nn.encoders import Conv1d
+from skdim.training import trainer as module
+from skdim.training.step import WARM_UP, HostReads, RecordedStep, Step, can_be_recorded
+
+needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
+RNG = np.random.default_rng(0)
+SEQUENCES = RNG.normal(size=(46, 2, 32))
+PAIRS = RNG.normal(size=(300, 3)), RNG.normal(size=(300, 3))
+
+
+class Rerun:
+    """Repeats a call by calling it again: what a CUDA graph does, without CUDA."""
+
+    def __init__(self):
+        self.replays = 0
+
+    def warming_up(self):
+        return nullcontext()
+
+    def record(self, run):
+        values = {}
+
+        def replay():
+            self.replays += 1
+            for name, value in run().items():
+                values.setdefault(name, torch.empty_like(value)).copy_(value)
+
+        return replay, values
+
+
+def recorded(fit, monkeypatch):
+    """Return what a fit gives whose steps are recorded, and how many steps were replayed."""
+    recorders = []
+
+    def make_step(net):
+        recorders.append(Rerun())
+        return RecordedStep(Step(net.module_, net.trainer.optimizer), recorders[-1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Net, "_make_step", make_step)
+        return fit(), sum(recorder.replays for recorder in recorders)
+
+
+def jitter(X, generator):
+    return X + torch.randn(X.shape, generator=generator)
+
+
+FITS = {
+    "conv": lambda: tiny(max_iter=8).fit(images(47)),
+    "mlp": lambda: tiny_table(max_iter=8).fit(table(47)),
+    "prior": lambda: tiny_table(max_iter=8, prior_weight=0.5).fit(table(47)),
+    "locations": lambda: tiny(max_iter=8, n_locations=2, global_weight=0.5).fit(images(47)),
+    "conv1d": lambda: tiny(max_iter=8, encoder=Conv1d(channels=(4, 8))).fit(SEQUENCES),
+    "a user's augmentation": lambda: tiny_table(max_iter=8, augment=jitter).fit(table(47)),
+    "early stopping": lambda: tiny_table(max_iter=8, early_stopping=True, validation_fraction=0.3).fit(table(47)),
+    "views": lambda: MultiViewInfoMaxTransformer(4, views="halves", batch_size=16, max_iter=8, random_state=0).fit(
+        table(47)
+    ),
+    "cpc": lambda: CPCTransformer(4, n_steps=2, batch_size=16, max_iter=8, random_state=0).fit(SEQUENCES),
+    "information": lambda: MIEstimator(batch_size=64, max_iter=4, random_state=0).fit(*PAIRS),
+}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_replayed_step_is_the_step_itself(name, monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeviceWarning)
+        replayed, n_replays = recorded(FITS[name], monkeypatch)
+    assert n_replays > 0
+    eager = FITS[name]()
+    if name == "information":
+        np.testing.assert_array_equal(replayed.pointwise(*PAIRS), eager.pointwise(*PAIRS))
+    else:
+        assert same_state(eager, replayed)
+        np.testing.assert_allclose(replayed.loss_curve_, eager.loss_curve_, rtol=1e-6)
+
+
+def test_steps_of_more_structures_than_are_recorded_run_as_they_are(monkeypatch):
+    lengths = RNG.integers(8, 33, 46)
+
+    def fit():
+        return CPCTransformer(4, n_steps=2, batch_size=4, max_iter=2, random_state=0).fit(SEQUENCES, lengths=lengths)
+
+    replayed, n_replays = recorded(fit, monkeypatch)
+    assert n_replays == 0
+    assert same_state(replayed, fit())
+
+
+class Reading(nn.Module):
+    """Reads a value on the host, as a recorded step must not."""
+
+    def __init__(self, input_shape, n_components):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(*input_shape, 8), nn.ReLU(), nn.Linear(8, n_components))
+
+    def forward(self, X):
+        return self.layers(X) * (1.0 if X.sum().item() > 0 else 1.1)
+
+
+class Masking(Reading):
+    """Takes the rows of a mask."""
+
+    def forward(self, X):
+        return self.layers(X) + X[X[:, 0] > 100].sum()
+
+
+@pytest.mark.parametrize("encoder", [Reading, Masking])
+def test_a_network_that_reads_on_the_host_runs_eagerly_and_says_where(encoder, monkeypatch):
+    def fit():
+        return tiny_table(encoder=encoder, hidden_layer_sizes="auto", max_iter=8).fit(table(47))
+
+    with pytest.warns(DeviceWarning, match=r"not recorded.* on the host, at .*test_recorded_step\.py:\d+") as caught:
+        replayed, n_replays = recorded(fit, monkeypatch)
+    assert len(caught) == 1
+    assert n_replays == 0
+    assert same_state(replayed, fit())
+
+
+def test_a_recording_that_fails_is_named_and_its_step_taken(monkeypatch):
+    def fail(recorder, run):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    monkeypatch.setattr(Rerun, "record", fail)
+    with pytest.warns(DeviceWarning, match="not recorded.* operation not permitted"):
+        replayed, _ = recorded(FITS["mlp"], monkeypatch)
+    assert same_state(replayed, FITS["mlp"]())
+
+
+def test_a_recorded_step_reads_the_contents_of_its_batch():
+    weight = nn.Parameter(torch.zeros(()))
+
+    class Objective(nn.Module):
+        def forward(self, X, draws):
+            loss = (weight - X.mean()).square() * draws["scale"].mean()
+            return loss, {"loss": loss.detach(), "mean": X.mean()}
+
+    step = RecordedStep(Step(Objective(), torch.optim.SGD([weight], lr=0.5)), Rerun())
+    kept = []
+    for number in range(WARM_UP + 4):
+        kept.append(step(torch.full((3,), float(number)), {"scale": torch.ones(2)})["mean"])
+        assert weight.item() == number  # one step of size 1 / 2 reaches the minimum
+    assert [mean.item() for mean in kept] == list(range(WARM_UP + 4))  # a replay does not write over earlier values
+
+
+@pytest.mark.parametrize(
+    ("draw", "reads"),
+    [
+        (lambda X: X.sum().item(), True),
+        (lambda X: bool((X > 0).any()), True),
+        (lambda X: X[X > 0], True),
+        (lambda X: X.nonzero(), True),
+        (lambda X: torch.rand(3), True),
+        (lambda X: X[torch.tensor([0, 1])], False),
+        (lambda X: torch.where(X > 0, X, 0.0).sum(), False),
+    ],
+)
+def test_what_reads_or_draws_on_the_host_is_found(draw, reads):
+    with HostReads() as found:
+        draw(torch.arange(-2.0, 3.0))
+    assert bool(found.where) is reads
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.LBFGS])
+def test_optimizers_keep_their_rate_on_the_device_if_they_can(optimizer):
+    parameter = nn.Parameter(torch.zeros(3))
+    made = optimizer([parameter], lr=0.5)
+    able = can_be_recorded(made)
+    assert able is (optimizer is not torch.optim.LBFGS)
+    (group,) = made.param_groups
+    assert isinstance(group["lr"], torch.Tensor) is able
+    assert float(group["lr"]) == 0.5
+    assert group.get("capturable", able) is able
+
+
+# ------------------------------------------------------------------------------------------------------- compilation
+@needs_compiler
+def test_a_compiled_step_is_the_same_function():
+    eager, compiled = (
+        tiny_table(max_iter=3, compile=compile, prior_weight=0.1).fit(table(47)) for compile in (False, True)
+    )
+    np.testing.assert_allclose(compiled.loss_curve_, eager.loss_curve_, rtol=1e-4)
+
+
+def test_a_failed_compilation_says_what_to_do(monkeypatch):
+    def fail(X, draws):
+        raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no compiler"), None)
+
+    monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: fail)
+    with pytest.raises(RuntimeError, match=r"no compiler.*C\+\+ compiler.*compile=False"):
+        tiny_table(compile=True).fit(table(47))

@@ -89,7 +89,7 @@ def _between(low: float, high: float, draw: Tensor) -> Tensor:
 
 def _places(size: int, extent: Tensor, start: Tensor) -> Tensor:
     """Return the places (n, size) on an axis that stretch ``[start, start + extent]`` of it to its whole length."""
-    centres = (torch.arange(size, device=extent.device) + 0.5) / size
+    centres = (torch.arange(size, dtype=extent.dtype, device=extent.device) + 0.5) / size
     return ((centres * extent[:, None] + start[:, None]) * size - 0.5).clamp(0, size - 1)
 
 

@@ -82,7 +82,7 @@ class TwoViews(nn.Module):
         self.local = Heads(64, n_channels, width, temperature) if n_locations != 0 else None
         self.code = Heads(64, 64, width, temperature, shared=True)
         self.view, self.n_map, self.is_image = view, n_map, X.ndim == 3
-        self.n_locations = n_map if n_locations is None else n_locations
+        self.n_locations = n_map if n_locations is None else min(n_map, n_locations)
         data = torch.from_numpy(X).float()
         over = None if self.is_image else 0
         self.register_buffer("mean", data.mean(over))

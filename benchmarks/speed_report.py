@@ -131,6 +131,13 @@ SECTIONS = [
         "torch.compile takes.",
     ),
     Section(
+        "On a GPU", "gpu", "gpu", ("part", "case", "quantity", "batch", "device"),
+        "Steps beside the same work written by hand, with the data on the device and the step in one CUDA graph: \"beside\" "
+        "is that loop's value, \"ratio\" ours over it. Then the share of the time in which a kernel runs, the default fit, "
+        "information, `transform`, large images, and how far the CPU's features are from the device's.",
+        ("device", "part", "case", "batch", "quantity", "value", "beside", "ratio", "date", "torch"),
+    ),
+    Section(
         "Distance to the machine's peak", "training_peak", "training_profile", ("threads", "clock"),
         "Float32 matrix products at their best size, and the default convolutional step at batch 128: the arithmetic of its "
         "forward and backward pass, and the rate at which it is done.",

@@ -30,10 +30,10 @@ PARAMETERS = """\
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA where there is one.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Precision of the encoder in training; critics, bounds, ``transform`` and ``score`` are in float32. "auto" is "bfloat16"
-        on CUDA devices that multiply in it, else "float32".
+        Precision of the encoder in training; critics, bounds, ``transform`` and ``score`` are in float32. "auto" is "float32".
     compile : bool, default=False
-        Whether torch.compile translates the encoder for training. It takes seconds to a minute, and on CPUs a C++ compiler.
+        Whether torch.compile translates the training step: views, networks and bound. It takes seconds to a minute, once for
+        each size of the batches, and on CPUs a C++ compiler.
     random_state : int, RandomState instance or None, default=None
         An int gives reproducible bits on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0

@@ -67,12 +67,11 @@ def place(module: Module, device: torch.device) -> Module:
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """Return what encoders compute in during training, for the parameter ``precision``.
 
-    "auto" is bfloat16 on CUDA devices that multiply in it, from compute capability 8.0 on, and float32 elsewhere. On CPUs the
-    default does not depend on the model of the CPU, so that results do not.
+    "auto" is float32 on every device: results then do not depend on the model of a CPU or GPU. What torch allows within
+    float32, such as TF32 in the convolutions of a GPU, stays as torch has it.
     """
     if precision == "auto":
-        native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
-        return torch.bfloat16 if native else torch.float32
+        return torch.float32
     able = torch.cpu.get_capabilities()
     if precision == "bfloat16" and device.type == "cpu" and not any(able.get(name) for name in MULTIPLIES_BFLOAT16):
         warn("precision='bfloat16' on a CPU without instructions for it is far slower than 'float32'.", DeviceWarning)

@@ -58,19 +58,10 @@ def test_a_module_is_placed_with_channels_last():
 
 
 # --------------------------------------------------------------------------------------------------------- precision
-def test_auto_is_float32_on_cpus_whatever_they_can(monkeypatch):
-    for able in ({}, {"amx_bf16": True}):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: able)
-        assert resolve_precision("auto", CPU) is torch.float32
-
-
-@pytest.mark.parametrize(
-    ("capability", "dtype"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
-)
-def test_auto_is_bfloat16_on_gpus_that_multiply_in_it(monkeypatch, capability, dtype):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert resolve_precision("auto", torch.device("cuda")) is dtype
-    assert resolve_precision("float32", torch.device("cuda")) is torch.float32
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_auto_is_float32_on_every_device(monkeypatch, device):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    assert resolve_precision("auto", torch.device(device)) is torch.float32
 
 
 @pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "bf16"])

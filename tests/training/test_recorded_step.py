@@ -1,5 +1,6 @@
 """One step: recorded on memory of its own and replayed it is the same step, to the bit; compiled it is the same function."""
 
+import pickle
 import shutil
 import warnings
 from contextlib import nullcontext
@@ -12,9 +13,10 @@ from torch import nn
 
 from skdim import CPCTransformer, MIEstimator, MultiViewInfoMaxTransformer
 from skdim.exceptions import DeviceWarning
+from skdim.inputs import batches, samples
 from skdim.nn.encoders import Conv1d
 from skdim.training import trainer as module
-from skdim.training.step import WARM_UP, HostReads, RecordedStep, Step, can_be_recorded
+from skdim.training.step import WARM_UP, CudaRecorder, HostReads, RecordedStep, Step, can_be_recorded
 
 needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 RNG = np.random.default_rng(0)
@@ -56,7 +58,7 @@ def recorded(fit, monkeypatch):
 
 
 def jitter(X, generator):
-    return X + torch.randn(X.shape, generator=generator)
+    return X + torch.randn(X.shape, generator=generator).to(X.device)
 
 
 FITS = {
@@ -184,6 +186,92 @@ def test_optimizers_keep_their_rate_on_the_device_if_they_can(optimizer):
     assert isinstance(group["lr"], torch.Tensor) is able
     assert float(group["lr"]) == 0.5
     assert group.get("capturable", able) is able
+
+
+# ------------------------------------------------------------------------------------------------------------- on a GPU
+def plain_step(net):
+    return Step(net.module_, net.trainer.optimizer)
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    """Count the graphs that are recorded."""
+    made, record = [], CudaRecorder.record
+    monkeypatch.setattr(CudaRecorder, "record", lambda self, run: made.append(1) or record(self, run))
+    return made
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", FITS)
+def test_a_graph_is_the_step_itself(name, graphs, monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeviceWarning)
+        recorded = FITS[name]()
+    assert graphs
+    monkeypatch.setattr(module._Net, "_make_step", plain_step)
+    eager = FITS[name]()
+    if name == "information":
+        np.testing.assert_allclose(recorded.pointwise(*PAIRS), eager.pointwise(*PAIRS), atol=1e-2)
+    else:
+        np.testing.assert_allclose(recorded.loss_curve_, eager.loss_curve_, rtol=1e-3, atol=1e-4)
+
+
+class Dropping(Reading):
+    """Draws on the device."""
+
+    def forward(self, X):
+        return nn.functional.dropout(self.layers(X), 0.5, self.training)
+
+
+@pytest.mark.gpu
+def test_a_graph_draws_other_numbers_at_each_step_and_those_of_its_seed(graphs, monkeypatch):
+    def fit():
+        return tiny_table(encoder=Dropping, hidden_layer_sizes="auto", max_iter=8).fit(table(47))
+
+    once, again = fit(), fit()
+    assert graphs
+    assert same_state(once, again)
+    monkeypatch.setattr(module._Net, "_make_step", plain_step)
+    np.testing.assert_allclose(once.loss_curve_, fit().loss_curve_, rtol=1e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("encoder", [Reading, Masking])
+def test_on_a_gpu_too_a_network_that_reads_on_the_host_runs_eagerly(encoder, graphs):
+    with pytest.warns(DeviceWarning, match=r"on the host, at .*test_recorded_step\.py:\d+"):
+        tiny_table(encoder=encoder, hidden_layer_sizes="auto", max_iter=8).fit(table(47))
+    assert not graphs
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd", torch.optim.AdamW, torch.optim.RMSprop])
+def test_optimizers_are_recorded_and_follow_the_schedule(optimizer, graphs, monkeypatch):
+    def fit():
+        return tiny_table(optimizer=optimizer, learning_rate=1e-2, max_iter=10).fit(table(47))
+
+    recorded = fit()
+    assert graphs
+    monkeypatch.setattr(module._Net, "_make_step", plain_step)
+    np.testing.assert_allclose(recorded.loss_curve_, fit().loss_curve_, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.gpu
+def test_training_goes_on_with_recorded_steps(graphs):
+    first = tiny_table(max_iter=6, warm_start=True).fit(table(47))
+    loaded = pickle.loads(pickle.dumps(first))
+    assert same_state(first.fit(table(47)), loaded.fit(table(47)))
+    assert same_state(first.partial_fit(table(47)), loaded.partial_fit(table(47)))
+    assert graphs
+
+
+@pytest.mark.gpu
+def test_samples_that_stream_train_as_those_on_the_device(monkeypatch):
+    X = images(300)
+    resident = tiny(max_iter=3).fit(X)
+    monkeypatch.setattr(samples, "RESIDENT_SHARE", 0.0)
+    monkeypatch.setitem(batches.NUMBERS_AT_ONCE, "cuda", 3 * 64 * 70)
+    streamed = tiny(max_iter=3).fit(X)
+    np.testing.assert_allclose(streamed.loss_curve_, resident.loss_curve_, rtol=1e-4)
 
 
 # ------------------------------------------------------------------------------------------------------- compilation

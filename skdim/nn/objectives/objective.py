@@ -38,7 +38,7 @@ class Objective(nn.Module):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """Networks of one tensor that may be compiled, or compute in another precision; the rest of a step is in float32."""
+        """Networks of one tensor that may compute in another precision; the rest of a step is in float32."""
         return [self.encoder] if hasattr(self, "encoder") else []
 
     @property

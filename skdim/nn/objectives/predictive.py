@@ -69,7 +69,7 @@ class Predictive(Objective):
 
     @property
     def networks(self) -> list[nn.Module]:
-        """The network of latents: torch.compile does not know recurrent units, which in bfloat16 are not faster on CPUs."""
+        """The network of latents: recurrent units are not faster in bfloat16 on CPUs."""
         return [self.encoder.latents]
 
     @property

@@ -84,10 +84,11 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             learner = self._resumed() if resume else self._new_learner(samples)
             fitting = Fitting.plan(self, learner, samples, partial)
             self._check_rows(samples, fitting.train)
+            samples = samples.resident()
             root = self._init_callback_context(max_subtasks=fitting.max_epochs)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             trainer = fitting.trainer(self, learner, samples, (root, X, y))
-            history = trainer.train(learner.objective, fitting.batches(self, learner, samples.resident()))
+            history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
             self.__dict__.update(self._fitted(learner, history))
             learner.epoch += len(history.epochs)
             if not (partial or self.warm_start):

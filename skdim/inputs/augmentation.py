@@ -41,21 +41,22 @@ EVALUATION_SEED = 0
 GOLDEN = 0x9E3779B97F4A7C15
 
 
-def _mix(x: Tensor) -> Tensor:
-    """Finalise SplitMix64: a bijection of 64-bit integers whose output bits are all well mixed [1]_; ``x`` is changed."""
-    x = x.bitwise_xor_(_shifted(x, 30)).mul_(_signed(0xBF58476D1CE4E5B9))
-    x = x.bitwise_xor_(_shifted(x, 27)).mul_(_signed(0x94D049BB133111EB))
-    return x.bitwise_xor_(_shifted(x, 31))
-
-
 def _signed(number: int) -> int:
-    """Return the signed 64-bit integer of the same bits: torch has no unsigned ones."""
+    """Return the signed 64-bit integer of the same bits: torch has no arithmetic of unsigned ones."""
     return number - 2**64 if number >= 2**63 else number
 
 
-def _shifted(x: Tensor, bits: int) -> Tensor:
+def _mix(x: Tensor) -> Tensor:
+    """Finalise SplitMix64: a bijection of 64-bit integers whose output bits are all well mixed [1]_; ``x`` is changed."""
+    high = torch.empty_like(x)
+    for bits, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        x.bitwise_xor_(_shifted(x, bits, high)).mul_(_signed(factor))
+    return x.bitwise_xor_(_shifted(x, 31, high))
+
+
+def _shifted(x: Tensor, bits: int, out: Tensor) -> Tensor:
     """Return x shifted to the right, with zeros from the left, whatever its sign."""
-    return (x >> bits).bitwise_and_(2 ** (64 - bits) - 1)
+    return torch.bitwise_right_shift(x, bits, out=out).bitwise_and_(2 ** (64 - bits) - 1)
 
 
 def sample_uniform(seed: int, epoch: int, samples: Tensor, n_draws: int) -> Tensor:
@@ -67,7 +68,7 @@ def sample_uniform(seed: int, epoch: int, samples: Tensor, n_draws: int) -> Tens
     rows = _mix((samples + 1) * _signed(GOLDEN) + key)
     draws = torch.arange(1, n_draws + 1, device=samples.device) * _signed(GOLDEN)
     bits = _mix(rows[:, None] + draws)
-    return _shifted(bits, 40).to(torch.float32) * 2.0**-24
+    return _shifted(bits, 40, bits).to(torch.float32).mul_(2.0**-24)
 
 
 @runtime_checkable

@@ -156,7 +156,7 @@ class RecordedStep:
         if self.refused:
             return self.step(X, draws)
         leaves, tree = tree_flatten((X, draws))
-        structure = (str(tree), *((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves))
+        structure = (tree, *((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves))
         if structure not in self.recordings and self.seen[structure] < WARM_UP:
             self.seen[structure] += 1
             return self._warmed_up(X, draws)
@@ -209,13 +209,13 @@ class HostReads(TorchDispatchMode):
 
 
 def _reads(func: Any, args: Any, output: Any) -> bool:
-    name = func.overloadpacket.__name__.rstrip("_")
+    name = getattr(func, "overloadpacket", func).__name__.rstrip("_")
     if name in HOST_READS:
         return True
     if name in ("index", "index_put", "_index_put_impl"):  # by a mask: the shape depends on values
         return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
     moves = name in ("_to_copy", "copy") and any(isinstance(part, Tensor) and part.is_cuda for part in args)
-    draws = torch.Tag.nondeterministic_seeded in func.tags
+    draws = torch.Tag.nondeterministic_seeded in getattr(func, "tags", ())
     return (moves or draws) and isinstance(output, Tensor) and output.device.type == "cpu"
 
 

@@ -82,6 +82,9 @@ bench: install
 	$(bin)/python benchmarks/scaling.py
 	$(bin)/python benchmarks/memory.py --n 1000000 --source array
 	$(bin)/python benchmarks/memory.py --n 1000000 --source memmap
+	$(bin)/python benchmarks/memory.py --n 20000 --shape 8000 --estimator conv1d --source memmap
+	$(bin)/python benchmarks/memory.py --n 20000 --shape 8000 --estimator cpc --source memmap
+	for side in 64 96 224; do $(bin)/python benchmarks/memory.py --n 640 --shape 3 $$side $$side; done
 	$(bin)/python benchmarks/score_memory.py
 	$(bin)/python benchmarks/search.py --threads 1
 	$(bin)/python benchmarks/search.py --threads 2 --epochs 50

@@ -1,15 +1,18 @@
-"""Peak anonymous memory, and cost per sample, of one epoch and of transform, by where the samples are.
+"""Peak anonymous memory, and cost per sample, of one epoch and of transform, by where the samples are and what they are.
 
-Rows are digits of 28 x 28 bytes with noise. Memory is what the process holds beyond its imports, pages of files left out,
-which the system takes back when it needs them (RssAnon of Linux); an array in memory is counted.
+Samples are random: bytes, or float32 for sequences. Memory is what the process holds beyond its imports, pages of files left
+out, which the system takes back when it needs them (RssAnon of Linux); an array in memory is counted.
 
 python benchmarks/memory.py --n 1000000 --source memmap
 python benchmarks/memory.py --n 1000000 --source array
+python benchmarks/memory.py --n 1280 --shape 3 224 224
+python benchmarks/memory.py --n 20000 --shape 8000 --estimator conv1d --source memmap
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import threading
 import time
@@ -20,12 +23,11 @@ from typing import Any
 
 import numpy as np
 from common import record
-from sklearn.datasets import load_digits
 
-from skdim import DeepInfoMaxTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer
 from skdim.inputs.arrays import StoredArray
 
-BLOCK = 50_000
+BLOCK = 1_000
 
 
 def anonymous_mb() -> float:
@@ -59,20 +61,12 @@ class Peak:
             thread.join()
 
 
-def blocks(n: int) -> Iterator[np.ndarray]:
-    """Yield n rows of 784 bytes: digits enlarged to 28 x 28, with noise."""
-    digits = np.kron(load_digits().images * 15, np.ones((4, 4)))[:, 2:30, 2:30].reshape(-1, 784).astype(np.int16)
+def write(path: Path, n: int, shape: tuple[int, ...], dtype: type) -> None:
+    X = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(n, *shape))
     rng = np.random.default_rng(0)
     for start in range(0, n, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, n)) % len(digits)
-        noise = rng.integers(-15, 16, (len(rows), 784), dtype=np.int16)
-        yield (digits[rows] + noise).clip(0, 255).astype(np.uint8)
-
-
-def write(path: Path, n: int) -> None:
-    X = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n, 784))
-    for start, block in zip(range(0, n, BLOCK), blocks(n), strict=True):
-        X[start : start + BLOCK] = block
+        block = X[start : start + BLOCK]
+        block[:] = rng.integers(0, 256, block.shape, np.uint8) if dtype is np.uint8 else rng.normal(size=block.shape)
     X.flush()
 
 
@@ -83,35 +77,46 @@ SOURCES: dict[str, Any] = {
 }
 
 
+def estimator(name: str, shape: tuple[int, ...]) -> Any:
+    if name == "cpc":
+        return CPCTransformer(max_iter=1, random_state=0)
+    if name == "conv1d":
+        return DeepInfoMaxTransformer(encoder="conv1d", input_shape=(1, *shape), max_iter=1, random_state=0)
+    return DeepInfoMaxTransformer(max_iter=1, random_state=0)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=60_000)
     parser.add_argument("--source", choices=sorted(SOURCES), default="array", help="blocks: read as zarr and HDF5 are")
-    parser.add_argument("--images", action="store_true", help="through the convolutional encoder, not as a table")
+    parser.add_argument("--shape", type=int, nargs="+", default=[784], help="of a sample")
+    parser.add_argument("--estimator", choices=["dim", "conv1d", "cpc"], default="dim")
     arguments = parser.parse_args()
-    settings = {"max_iter": 1, "random_state": 0, "input_shape": (28, 28) if arguments.images else None}
-    imports = anonymous_mb()
+    shape, n = tuple(arguments.shape), arguments.n
+    dtype = np.uint8 if arguments.estimator == "dim" else np.float32
+    fitted, imports = estimator(arguments.estimator, shape), anonymous_mb()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "X.npy"
-        write(path, arguments.n)
+        write(path, n, shape, dtype)
         X = SOURCES[arguments.source](path)
         with Peak().watch() as fit:
-            dim = DeepInfoMaxTransformer(**settings).fit(X)
+            fitted.fit(X)
         with Peak().watch() as transform:
-            dim.transform(X)
+            fitted.transform(X)
     record(
         "memory",
         {
-            "n": arguments.n,
+            "n": n,
+            "sample": " x ".join(map(str, shape)),
+            "estimator": arguments.estimator,
             "source": arguments.source,
-            "images": arguments.images,
-            "file_mb": round(arguments.n * 784 / 2**20),
+            "file_mb": round(n * math.prod(shape) * np.dtype(dtype).itemsize / 2**20),
             "fit_peak_mb": round(fit.mb - imports),
             "transform_peak_mb": round(transform.mb - imports),
-            "fit_cpu_us": round(1e6 * fit.cpu / arguments.n, 1),
-            "fit_wall_us": round(1e6 * fit.wall / arguments.n, 1),
-            "transform_cpu_us": round(1e6 * transform.cpu / arguments.n, 1),
-            "transform_wall_us": round(1e6 * transform.wall / arguments.n, 1),
+            "fit_cpu_us": round(1e6 * fit.cpu / n, 1),
+            "fit_wall_us": round(1e6 * fit.wall / n, 1),
+            "transform_cpu_us": round(1e6 * transform.cpu / n, 1),
+            "transform_wall_us": round(1e6 * transform.wall / n, 1),
         },
     )
 

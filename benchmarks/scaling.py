@@ -27,9 +27,9 @@ from skdim import CPCTransformer, DeepInfoMaxTransformer
 SIZES = {
     "samples": (1_000, 10_000, 100_000, 1_000_000),
     "batch": (64, 128, 256, 512),
-    "image": (16, 28, 32, 64),
+    "image": (16, 28, 32, 64, 96),
     "columns": (64, 256, 1024),
-    "length": (128, 256, 512, 1024),
+    "length": (128, 512, 2048, 8192),
     "threads": (1, 2),
 }
 #: Samples of the series in which they do not vary.

@@ -160,8 +160,9 @@ SECTIONS = [
     ),
     Section("How cost grows", "scaling", "scaling", ("series", "size", "threads"),
             "The cost of one more epoch, CPU time for a sample or a value; of the series \"threads\" wall time."),
-    Section("Memory", "memory", "memory", ("n", "source", "images"),
-            "Of one epoch and `transform`, by where the samples are; what the process holds beyond its imports."),
+    Section("Memory", "memory", "memory", ("n", "sample", "estimator", "source"),
+            "Of one epoch and `transform` at the default batch size, by what the samples are and where; what the process holds "
+            "beyond its imports."),
     Section("Memory of a step", "score_memory", "score_memory", ("batch", "locations"),
             "The scores of InfoNCE take batch² x locations: the peak of two steps of the default convolutional network, one "
             "tensor of scores, and what the peak grows by from one location on, in such tensors."),

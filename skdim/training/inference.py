@@ -52,7 +52,7 @@ def _encode_rows(objective: Objective, samples: Samples, rows: slice, name: str)
     n_padding = -n % ROW_TILE
     if n_padding:
         X = torch.cat([X, X.new_zeros(n_padding, *X.shape[1:])])
-    tile = np.append(np.arange(rows.start, rows.stop), [rows.start] * n_padding)
+    tile = np.append(np.arange(rows.start, rows.stop), np.full(n_padding, rows.start))
     extras = {name: part[tile] for name, part in samples.extras.items()}
     return objective.features(X, Rows(len(tile), slice(0, len(tile)), samples.shape(), extras), name)[:n]
 

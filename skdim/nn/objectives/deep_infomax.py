@@ -122,9 +122,9 @@ class DeepInfoMax(Objective):
             losses, values = zip(*starmap(term, _directions(x, term)), strict=True)
             objectives.append(term.weight * _mean(losses))
             parts[name] = _mean(values)
-        penalty, further = _further_bounds(self.terms, codes)
+        penalties, further = _further_bounds(self.terms, codes)
         parts |= further
-        loss = objective = sum(objectives, penalty)
+        loss = objective = sum([*objectives[1:], *penalties], objectives[0])
         if self.adversary is not None:
             global_ = torch.cat([code.global_ for code in codes])
             prior_loss = self.adversary.encoder_loss(global_)
@@ -143,8 +143,8 @@ class DeepInfoMax(Objective):
             losses, values = zip(*starmap(term.evaluate, _directions(codes, term)), strict=True)
             parts[name] = _mean(values)
             parts["loss"] = parts["loss"] + term.weight * _mean(losses)
-        penalty, further = _further_bounds(self.terms, codes)
-        return {**parts, **further, "loss": parts["loss"] + penalty}
+        penalties, further = _further_bounds(self.terms, codes)
+        return {**parts, **further, "loss": sum(penalties, parts["loss"])}
 
     @property
     def scored_terms(self) -> list[str]:
@@ -230,18 +230,16 @@ def _directions(codes: list[AnyCode], term: Term) -> list[tuple[AnyCode, AnyCode
     return [(x, y)] if len(codes) == 1 or is_same else [(x, y), (y, x)]
 
 
-def _further_bounds(terms: Mapping[str, Term], codes: list[AnyCode]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the penalty on the total correlation and, detached, the further bounds of a known posterior."""
-    penalty = torch.zeros((), device=codes[0].global_.device)
+def _further_bounds(terms: Mapping[str, Term], codes: list[AnyCode]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the penalty on the total correlation, if any, and, detached, the further bounds of a known posterior."""
     if "tnce" not in terms:
-        return penalty, {}
+        return [], {}
     term = terms["tnce"]
     assert isinstance(term, PosteriorInfoMax)
     bounds = [term.further_bounds(code) for code in codes]
     means = {name: _mean([bound[name] for bound in bounds]) for name in bounds[0]}
-    if "total_correlation" in means:
-        penalty = term.total_correlation_weight * means["total_correlation"]
-    return penalty, {name: value.detach() for name, value in means.items()}
+    penalties = [term.total_correlation_weight * means[name] for name in means if name == "total_correlation"]
+    return penalties, {name: value.detach() for name, value in means.items()}
 
 
 def _mean(values: Sequence[Tensor]) -> Tensor:

@@ -47,13 +47,13 @@ class Term(nn.Module):
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
         at_once = PAIRS_IN_TRAINING if self.criterion.splits else None
-        losses, values = [], []
+        parts = []
         for share, scores in self.scores(x, y, at_once):
             loss = self.criterion.loss(scores)
-            losses.append(share * loss)
-            values.append(share * self.criterion.reported(loss, scores))
-        if len(losses) == 1:
-            return losses[0], values[0]
+            parts.append((share, loss, self.criterion.reported(loss, scores)))
+        if len(parts) == 1:
+            return parts[0][1:]
+        losses, values = zip(*((share * loss, share * value) for share, loss, value in parts), strict=True)
         return torch.stack(losses).sum(), torch.stack(values).sum()
 
     def mean(self, function: Callable[[Tensor], Tensor], x: AnyCode, y: AnyCode) -> Tensor:

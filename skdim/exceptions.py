@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 #: Libraries whose frames are between the user's line and ours.
-BETWEEN = {"skdim", "sklearn", "joblib", "pickle"}
+BETWEEN = {"skdim", "sklearn", "skorch", "torch", "joblib", "pickle"}
 
 
 class DivergenceError(ValueError):
@@ -27,7 +27,7 @@ class DivergenceError(ValueError):
 
 
 class DeviceWarning(UserWarning):
-    """A fitted estimator was loaded on a machine without the device that it was fitted on."""
+    """A device is missing, or not used to the full: a loaded model's, or steps that cannot be recorded on it."""
 
 
 class PersistenceWarning(UserWarning):

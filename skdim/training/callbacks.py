@@ -42,10 +42,13 @@ class DivergenceGuard(Callback):
         for name in ("train_loss", "valid_loss"):
             if name in net.history[-1]:
                 self._check(net, net.history[-1][name])
-        for name, parameter in net.module_.named_parameters():
-            largest = parameter.detach().abs().max().item() if parameter.numel() else 0.0
-            if not largest < LARGEST_WEIGHT:
-                self._fail(net, f"the largest weight of {name} became {largest:.3g}")
+        weights = {name: weight.detach() for name, weight in net.module_.named_parameters() if weight.numel()}
+        largest = (
+            torch.stack([weight.abs().max() for weight in weights.values()]).tolist() if weights else []
+        )  # one read
+        for name, value in zip(weights, largest, strict=True):
+            if not value < LARGEST_WEIGHT:
+                self._fail(net, f"the largest weight of {name} became {value:.3g}")
 
     def _check(self, net: Any, loss: float) -> None:
         if not math.isfinite(loss):

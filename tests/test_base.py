@@ -407,7 +407,8 @@ def test_cuda_without_cuda(monkeypatch):
 
 
 @pytest.mark.gpu
-def test_cuda_and_cpu_agree():
+def test_cuda_and_cpu_agree(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")  # TF32 rounds to 10 bits
     on_cuda = tiny(device="cuda", precision="float32", max_iter=3).fit(X)
     assert on_cuda.device_.startswith("cuda")
     on_cpu = tiny(device="cpu", precision="float32", max_iter=3).fit(X)
@@ -419,7 +420,8 @@ def test_cuda_and_cpu_agree():
     loaded = pickle.loads(pickle.dumps(on_cuda))
     assert loaded.device_ == on_cuda.device_
     assert (loaded.transform(X) == on_cuda.transform(X)).all()
-    assert same_state(loaded.partial_fit(X), on_cuda.partial_fit(X))
+    further = [estimator.partial_fit(X).transform(X) for estimator in (loaded, on_cuda)]
+    assert relative_difference(*further) < 1e-2  # cuDNN may add in any order
 
 
 # ------------------------------------------------------------------------------------------- precision and compilation

@@ -112,7 +112,7 @@ def alpha(scores: Tensor, alpha: float = 0.01) -> Tensor:
     k = check_scores(scores).shape[0]
     log_alpha = math.log(alpha) if alpha > 0 else -math.inf
     log_rest = math.log1p(-alpha) if alpha < 1 else -math.inf
-    baseline = torch.logaddexp(_log_mean_exp_leave_one_out(scores) + log_alpha, scores.new_tensor(log_rest))
+    baseline = torch.logaddexp(_log_mean_exp_leave_one_out(scores) + log_alpha, scores.new_full((), log_rest))
     mask = diagonal_mask(scores)
     log_ratio = joint_scores(scores).movedim(-1, 0).unsqueeze(1) - baseline
     joint = log_ratio.masked_fill(mask, 0).sum(dim=(0, 1)) / (k * (k - 1))

@@ -36,6 +36,9 @@ class Standardizer:
     mean: npt.NDArray[np.float64]  # (C,)
     scale: npt.NDArray[np.float64]  # (C,)
     layout: Layout | None = None  # the views that flat samples hold
+    moved: dict[torch.device, tuple[Tensor, Tensor, Tensor | None]] = field(
+        init=False, default_factory=dict, compare=False, repr=False
+    )
 
     @classmethod
     def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
@@ -52,7 +55,8 @@ class Standardizer:
     @classmethod
     def learn_views(cls, X: Array, layout: Layout) -> Standardizer:
         """Learn the mean and the scale of each channel, or each column of a table, of flat samples; NaN is ignored."""
-        groups, mixing = layout.scales(int(np.prod(X.shape[1:]))), layout.mixing
+        groups = layout.scales(int(np.prod(X.shape[1:])))
+        mixing = None if layout.mixing is None else torch.from_numpy(layout.mixing)
         scaler = StandardScaler()
         for start in range(0, len(X), ROWS_AT_ONCE):
             block = np.array(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, len(groups))
@@ -81,20 +85,28 @@ class Standardizer:
             values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
         if values.ndim != len(self.shape) + 1:  # stacked sequences keep their own length
             values = values.reshape(-1, *self.shape)
-        values = _mixed(values, None if self.layout is None else self.layout.mixing)
-        shape = (-1,) + (1,) * (len(self.shape) - 1)
-        mean, scale = (torch.from_numpy(part).reshape(shape).to(values.device) for part in (self.mean, self.scale))
+        mean, scale, mixing = self._on(values.device)
+        values = _mixed(values, mixing)
         values -= mean
         values /= scale
         return values.to(torch.float32).to(device)  # inf where float32 is too small: transform and score refuse it
 
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return mean, scale and the matrix of mixing on a device, where they stay: a copy waits for what the device does."""
+        if device not in self.moved:
+            shape = (-1,) + (1,) * (len(self.shape) - 1)
+            mean, scale = (torch.from_numpy(part).reshape(shape).to(device) for part in (self.mean, self.scale))
+            mixing = None if self.layout is None else self.layout.mixing
+            self.moved[device] = mean, scale, None if mixing is None else torch.from_numpy(mixing).to(device)
+        return self.moved[device]
 
-def _mixed(values: Tensor, mixing: npt.NDArray[np.float64] | None) -> Tensor:
+
+def _mixed(values: Tensor, mixing: Tensor | None) -> Tensor:
     """Return flat samples with their channels mixed."""
     if mixing is None:
         return values
     channels = values.reshape(len(values), len(mixing), -1)
-    return (torch.from_numpy(mixing).to(values.device) @ channels).flatten(1)
+    return (mixing @ channels).flatten(1)
 
 
 def as_tensor(block: Array) -> Tensor:
@@ -135,8 +147,9 @@ class Samples:
             return self
         parts = (as_tensor(self.X[start : start + ROWS_AT_ONCE]) for start in range(0, len(self), ROWS_AT_ONCE))
         first = next(parts)
-        n_bytes = len(self) * first[0].nbytes
-        if n_bytes > RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+        reusable = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        free = torch.cuda.mem_get_info(self.device)[0] + reusable
+        if len(self) * first[0].nbytes > RESIDENT_SHARE * free:
             return self
         X = torch.empty(len(self), *first.shape[1:], dtype=first.dtype, device=self.device)
         for start, part in zip(range(0, len(self), ROWS_AT_ONCE), chain([first], parts), strict=True):

@@ -10,12 +10,17 @@ References
 
 from __future__ import annotations
 
+import os
+import pickle
+import random
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -107,11 +112,18 @@ class Recorder(Protocol):
         ...
 
 
+#: A thread's streams for recording, by device: torch keeps memory for each stream that multiplies matrices.
+_STREAMS = threading.local()
+#: One graph is recorded at a time in a process.
+_RECORDING = threading.Lock()
+
+
 class CudaRecorder:
     """Records calls as CUDA graphs, which share one pool of memory: they are replayed one at a time."""
 
     def __init__(self, device: torch.device) -> None:
-        self.stream = torch.cuda.Stream(device)
+        streams = vars(_STREAMS)
+        self.stream = streams.setdefault(str(device), torch.cuda.Stream(device))
         self.pool = torch.cuda.graph_pool_handle()
 
     @contextmanager
@@ -126,6 +138,7 @@ class CudaRecorder:
         graph = torch.cuda.CUDAGraph()
         # Other threads may use the device meanwhile. A recording that fails leaves its stream behind: warming_up restores it.
         with (
+            _RECORDING,
             self.warming_up(),
             torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"),
         ):
@@ -159,7 +172,7 @@ class RecordedStep:
         structure = (tree, *((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves))
         if structure not in self.recordings and self.seen[structure] < WARM_UP:
             self.seen[structure] += 1
-            return self._warmed_up(X, draws)
+            return self._warmed_up(X, draws, is_last=self.seen[structure] == WARM_UP)
         if structure not in self.recordings and not self._record(structure, leaves, tree):
             return self.step(X, draws)
         recording = self.recordings[structure]
@@ -168,12 +181,13 @@ class RecordedStep:
         values = torch.stack(list(recording.values.values())).unbind()  # a copy: the next replay writes over them
         return dict(zip(recording.values, values, strict=True))
 
-    def _warmed_up(self, X: Any, draws: Draws) -> Values:
-        reads = nullcontext() if self.step.compiled else HostReads()
-        with self.recorder.warming_up(), reads as found:
+    def _warmed_up(self, X: Any, draws: Draws, is_last: bool) -> Values:
+        # The first steps may do what is done once. What is compiled as one graph reads nothing on the host.
+        watched = is_last and not self.step.compiled
+        with self.recorder.warming_up(), HostReads() if watched else nullcontext() as reads:
             values = self.step(X, draws)
-        if found is not None and found.where:
-            self._refuse(found.where)
+        if reads is not None and reads.where:
+            self._refuse(reads.where)
         self.refused |= len(self.seen) > MOST_RECORDINGS
         return values
 
@@ -195,28 +209,52 @@ class RecordedStep:
 
 
 class HostReads(TorchDispatchMode):
-    """Finds the first kernel that reads values on the host, or draws there; ``where`` then says which, and its line."""
+    """Finds what a recording would freeze or refuse; ``where`` then says what, and its line.
+
+    These are kernels that read values on the host or draw there, copies from the host, and numbers that Python or NumPy draw.
+    """
 
     where = ""
 
+    def __enter__(self) -> Self:
+        self.drawn = _host_states()
+        return super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if not self.where and self.drawn != _host_states():
+            self.where = "a module draws from Python's or NumPy's random numbers"
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         output = func(*args, **(kwargs or {}))
-        if not self.where and _reads(func, args, output):
-            own = ("/torch/", __file__)
+        if not self.where and _is_on_the_host(func, args, output):
+            own = (f"{os.sep}torch{os.sep}", __file__)
             frames = [frame for frame in traceback.extract_stack() if not any(part in frame.filename for part in own)]
-            self.where = f"{func} reads or draws on the host, at {frames[-1].filename}:{frames[-1].lineno}"
+            line = f", at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+            self.where = f"{func} reads or draws on the host{line}"
         return output
 
 
-def _reads(func: Any, args: Any, output: Any) -> bool:
+def _host_states() -> tuple[Any, ...]:
+    return random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002 - it is what a module may draw from
+
+
+def _is_on_the_host(func: Any, args: Any, output: Any) -> bool:
     name = getattr(func, "overloadpacket", func).__name__.rstrip("_")
     if name in HOST_READS:
         return True
     if name in ("index", "index_put", "_index_put_impl"):  # by a mask: the shape depends on values
         return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
-    moves = name in ("_to_copy", "copy") and any(isinstance(part, Tensor) and part.is_cuda for part in args)
-    draws = torch.Tag.nondeterministic_seeded in getattr(func, "tags", ())
-    return (moves or draws) and isinstance(output, Tensor) and output.device.type == "cpu"
+    if not isinstance(output, Tensor):
+        return False
+    if name in ("_to_copy", "copy"):  # between host and device; pinned memory alone may be read by a recording
+        given = [part for part in args if isinstance(part, Tensor)]
+        return any(
+            part.is_cuda != output.is_cuda and not (part.device.type == "cpu" and part.is_pinned()) for part in given
+        )
+    if name == "lift_fresh":  # a constant, which is made on the host
+        return output.is_cuda
+    return torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and output.device.type == "cpu"
 
 
 def warn_eager(reason: str) -> None:
@@ -229,7 +267,8 @@ def warn_eager(reason: str) -> None:
 
 def can_be_recorded(optimizer: torch.optim.Optimizer) -> bool:
     """Let an optimizer keep its step and its learning rate on its CUDA device, and return whether it can."""
-    if "capturable" not in optimizer.defaults and not isinstance(optimizer, torch.optim.SGD):
+    is_fused_sgd = isinstance(optimizer, torch.optim.SGD) and all(group["fused"] for group in optimizer.param_groups)
+    if "capturable" not in optimizer.defaults and not is_fused_sgd:
         return False
     for group in optimizer.param_groups:
         device = group["params"][0].device

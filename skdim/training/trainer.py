@@ -106,6 +106,8 @@ class Trainer:
                 net.fit_loop(None)
             except StopTraining:
                 pass
+            finally:
+                net.release()
         objective.eval()
         net.notify("on_train_end")
         return net.recorded()
@@ -132,6 +134,11 @@ class _Net(NeuralNet):
         self.total_steps = trainer.max_epochs * len(batches) if trainer.schedule else 0
         self.draws_globally = True  # until a step did not
         self.stops = False
+
+    def release(self) -> None:
+        """Let go of samples, gradients and recordings now: the net is part of a cycle, which Python collects at its leisure."""
+        self.optimizer_.zero_grad()
+        del self.schedule_, self.step_, self.batches
 
     @property
     def _default_callbacks(self) -> list[Any]:

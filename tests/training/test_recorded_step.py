@@ -1,9 +1,13 @@
 """One step: recorded on memory of its own and replayed it is the same step, to the bit; compiled it is the same function."""
 
+import gc
 import pickle
+import random
 import shutil
 import warnings
+import weakref
 from contextlib import nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +25,7 @@ from skdim.training.step import WARM_UP, CudaRecorder, HostReads, RecordedStep, 
 needs_compiler = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")), reason="no C++ compiler")
 RNG = np.random.default_rng(0)
 SEQUENCES = RNG.normal(size=(46, 2, 32))
-PAIRS = RNG.normal(size=(300, 3)), RNG.normal(size=(300, 3))
+PAIRS = (X := RNG.normal(size=(300, 3))), np.sin(2 * X) + 0.3 * RNG.normal(size=(300, 3))
 
 
 class Rerun:
@@ -113,6 +117,13 @@ class Reading(nn.Module):
         return self.layers(X) * (1.0 if X.sum().item() > 0 else 1.1)
 
 
+class Deciding(Reading):
+    """Draws from Python's random numbers, which a recorded step would not draw again."""
+
+    def forward(self, X):
+        return self.layers(X) * random.random()
+
+
 class Masking(Reading):
     """Takes the rows of a mask."""
 
@@ -130,6 +141,32 @@ def test_a_network_that_reads_on_the_host_runs_eagerly_and_says_where(encoder, m
     assert len(caught) == 1
     assert n_replays == 0
     assert same_state(replayed, fit())
+
+
+def test_a_network_that_draws_on_the_host_runs_eagerly_too(monkeypatch):
+    state = random.getstate()
+    with pytest.warns(DeviceWarning, match="not recorded.* Python's or NumPy's random numbers"):
+        _, n_replays = recorded(
+            lambda: tiny_table(encoder=Deciding, hidden_layer_sizes="auto", max_iter=8).fit(table(47)), monkeypatch
+        )
+    random.setstate(state)
+    assert n_replays == 0
+
+
+def test_a_finished_fit_leaves_no_net_behind(monkeypatch):
+    alive, original = [], module._Net.__init__
+
+    def init(net, trainer, objective, batches):
+        original(net, trainer, objective, batches)
+        alive.extend([weakref.ref(batches), weakref.ref(batches.samples)])
+
+    monkeypatch.setattr(module._Net, "__init__", init)
+    gc.disable()
+    try:
+        tiny_table(max_iter=2).fit(table(47))
+        assert [reference() for reference in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_a_recording_that_fails_is_named_and_its_step_taken(monkeypatch):
@@ -176,12 +213,21 @@ def test_what_reads_or_draws_on_the_host_is_found(draw, reads):
     assert bool(found.where) is reads
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD, torch.optim.LBFGS])
-def test_optimizers_keep_their_rate_on_the_device_if_they_can(optimizer):
+@pytest.mark.parametrize(
+    ("optimizer", "able"),
+    [
+        (torch.optim.AdamW, True),
+        (torch.optim.Adam, True),
+        (torch.optim.RMSprop, True),
+        (partial(torch.optim.SGD, fused=True), True),
+        (torch.optim.SGD, False),  # it reads the rate on the host
+        (torch.optim.LBFGS, False),
+    ],
+)
+def test_optimizers_keep_their_rate_on_the_device_if_they_can(optimizer, able):
     parameter = nn.Parameter(torch.zeros(3))
     made = optimizer([parameter], lr=0.5)
-    able = can_be_recorded(made)
-    assert able is (optimizer is not torch.optim.LBFGS)
+    assert can_be_recorded(made) is able
     (group,) = made.param_groups
     assert isinstance(group["lr"], torch.Tensor) is able
     assert float(group["lr"]) == 0.5

@@ -17,7 +17,7 @@ from skdim.nn.objectives.posterior import AnyCode, Gaussian, StochasticCode, tot
 
 #: Pairs that are scored at once outside training; the concatenation critic keeps a hidden layer for each.
 PAIRS_AT_ONCE = 2**17
-#: Pairs that are scored at once in training: as many as a processor's cache holds, in memory that the allocator reuses.
+#: Pairs that are scored at once in training on a CPU: as many as its cache holds, in memory that the allocator reuses.
 PAIRS_IN_TRAINING = 2**18
 
 
@@ -46,7 +46,7 @@ class Term(nn.Module):
 
     def forward(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and, detached, the bound in nats."""
-        at_once = PAIRS_IN_TRAINING if self.criterion.splits else None
+        at_once = PAIRS_IN_TRAINING if self.criterion.splits and x.global_.device.type == "cpu" else None
         parts = []
         for share, scores in self.scores(x, y, at_once):
             loss = self.criterion.loss(scores)

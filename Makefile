@@ -1,5 +1,6 @@
 # The steps of continuous integration, each also for use by hand:
 #   make test    environment, installation and tests in one go
+#   make coverage  the tests once more, with the share of lines and branches that they reach
 #   make readme  README's install line and code in a fresh environment
 #   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
 # and, by hand alone:
@@ -16,7 +17,7 @@ installed := $(VENV)/.installed
 experiments := deep_infomax_findings bijective matched_bounds critic_capacity adversarial invertibility metric_learning \
 	dependent_negatives
 
-.PHONY: env install lint format types test docs readme demo reproduce bench clean
+.PHONY: env install lint format types test coverage docs readme demo reproduce bench clean
 .DEFAULT_GOAL := test
 
 # Debian keeps ensurepip in a package of its own: without it, pip comes from the interpreter that is there.
@@ -50,6 +51,9 @@ types: install
 	cd build/wheel && $(abspath $(bin))/mypy --config-file $(abspath pyproject.toml) typed_use.py
 
 test: install
+	$(bin)/python -m pytest --numprocesses auto --dist worksteal
+
+coverage: install
 	$(bin)/python -m pytest --cov --numprocesses auto --dist worksteal
 
 docs: install

@@ -337,7 +337,7 @@ def distance_to_uniform(dim, X):
 
 
 def test_prior_matching_makes_codes_uniform():
-    X = images(1024)
+    X = images(512)
     settings = {
         "n_components": 8,
         "encoder": "mlp",

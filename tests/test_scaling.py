@@ -2,6 +2,7 @@
 
 import functools
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -57,15 +58,15 @@ def test_the_listings_run(tmp_path, monkeypatch):
     assert (on_cluster.predict_proba(images(50)) == alone.predict_proba(images(50))).all()
 
 
-def test_the_script_trains_in_one_process_and_in_two(tmp_path):
+def test_the_script_trains_in_one_process_and_in_two(tmp_path, monkeypatch):
     (script,) = listings(is_script=True)
     (tmp_path / "train.py").write_text(script)
-    fitted = []
-    for command in ([], ["-m", "torch.distributed.run", "--nproc-per-node", "2"]):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        subprocess.run([sys.executable, *command, "train.py"], cwd=tmp_path, env=environment, check=True, timeout=300)
-        fitted.append(joblib.load(tmp_path / "dim.joblib"))
-        (tmp_path / "dim.joblib").unlink()
-    one, two = fitted
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("train.py")
+    one = joblib.load("dim.joblib")
+    Path("dim.joblib").unlink()
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "train.py"]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300)
+    two = joblib.load("dim.joblib")
     assert two.loss_curve_ == pytest.approx(one.loss_curve_, rel=1e-2)  # 30 steps of rounding
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.py"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dim.joblib", "train.py"]

@@ -147,20 +147,8 @@ class _Net(NeuralNet):
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> _Net:
         self.optimizer_ = self.trainer.optimizer
         self.schedule_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._learning_rate_factor)
-        self.step_ = self._make_step()
+        self.step_ = make_step(self)
         return self
-
-    def _make_step(self) -> Step | RecordedStep:
-        trainer, objective, device = self.trainer, self.module_, self.batches.samples.device
-        ranks = trainer.ranks
-        average = None if ranks is None else partial(ranks.average_gradients, objective)
-        step = Step(objective, trainer.optimizer, trainer.compiled, average)
-        if device.type != "cuda" or ranks is not None:
-            return step
-        if not can_be_recorded(trainer.optimizer):
-            warn_eager(f"{type(trainer.optimizer).__name__} is not capturable")
-            return step
-        return RecordedStep(step, CudaRecorder(device))
 
     def _learning_rate_factor(self, step: int) -> float:
         if not self.total_steps:
@@ -255,6 +243,21 @@ class _Net(NeuralNet):
         of_best = epochs[best - 1] if epochs and best else {}
         values = {name.removeprefix(prefix): value for name, value in of_best.items() if name.startswith(prefix)}
         return History(epochs, values, best)
+
+
+def make_step(net: _Net) -> Step | RecordedStep:
+    """Return the step of a net: recorded on a CUDA device, as it is elsewhere and where several processes share a batch."""
+    trainer, device = net.trainer, net.batches.samples.device
+    average = None if trainer.ranks is None else partial(trainer.ranks.average_gradients, net.module_)
+    step = Step(net.module_, trainer.optimizer, trainer.compiled, average)
+    if device.type != "cuda" or trainer.ranks is not None:
+        return step
+    if not can_be_recorded(trainer.optimizer):
+        warn_eager(
+            f"{type(trainer.optimizer).__name__} does not keep its state on the device, by an option capturable or fused"
+        )
+        return step
+    return RecordedStep(step, CudaRecorder(device))
 
 
 def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None = None) -> dict[str, float]:

@@ -57,7 +57,7 @@ def recorded(fit, monkeypatch):
         return RecordedStep(Step(net.module_, net.trainer.optimizer), recorders[-1])
 
     with monkeypatch.context() as patch:
-        patch.setattr(module._Net, "_make_step", make_step)
+        patch.setattr(module, "make_step", make_step)
         return fit(), sum(recorder.replays for recorder in recorders)
 
 
@@ -254,7 +254,7 @@ def test_a_graph_is_the_step_itself(name, graphs, monkeypatch):
         warnings.simplefilter("error", DeviceWarning)
         recorded = FITS[name]()
     assert graphs
-    monkeypatch.setattr(module._Net, "_make_step", plain_step)
+    monkeypatch.setattr(module, "make_step", plain_step)
     eager = FITS[name]()
     if name == "information":
         np.testing.assert_allclose(recorded.pointwise(*PAIRS), eager.pointwise(*PAIRS), atol=1e-2)
@@ -277,7 +277,7 @@ def test_a_graph_draws_other_numbers_at_each_step_and_those_of_its_seed(graphs, 
     once, again = fit(), fit()
     assert graphs
     assert same_state(once, again)
-    monkeypatch.setattr(module._Net, "_make_step", plain_step)
+    monkeypatch.setattr(module, "make_step", plain_step)
     np.testing.assert_allclose(once.loss_curve_, fit().loss_curve_, rtol=1e-3)
 
 
@@ -297,7 +297,7 @@ def test_optimizers_are_recorded_and_follow_the_schedule(optimizer, graphs, monk
 
     recorded = fit()
     assert graphs
-    monkeypatch.setattr(module._Net, "_make_step", plain_step)
+    monkeypatch.setattr(module, "make_step", plain_step)
     np.testing.assert_allclose(recorded.loss_curve_, fit().loss_curve_, rtol=1e-3, atol=1e-4)
 
 

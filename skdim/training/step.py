@@ -18,6 +18,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import FunctionType
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -44,8 +45,9 @@ Values: TypeAlias = dict[str, Tensor]
 
 #: Steps of each structure that run before it is recorded: libraries choose their algorithms, optimizers make their moments.
 WARM_UP = 3
-#: Structures of batches that are recorded. An epoch has two sizes; lengths or missing views may make each batch another one.
-MOST_RECORDINGS = 8
+#: Structures of batches that are recorded, or translated, which takes seconds each. An epoch has two sizes; lengths or missing
+#: views may make each batch another one.
+MOST_RECORDINGS, MOST_COMPILED = 8, 4
 
 #: Kernels that read values on the host, or whose output has a shape that depends on values.
 HOST_READS = {"_local_scalar_dense", "nonzero", "nonzero_numpy", "nonzero_static", "masked_select", "equal", "_unique"}
@@ -85,19 +87,47 @@ class Step:
 
 
 def _compiled(objective: Objective) -> Callable[..., tuple[Tensor, Values]]:
-    translated = torch.compile(lambda X, draws: objective(X, draws), fullgraph=True, dynamic=False)
+    """Return an objective that torch.compile translates, as one graph for each of the first structures of its inputs."""
+
+    def loss(X: Any, draws: Draws) -> tuple[Tensor, Values]:
+        return objective(X, draws)
+
+    # torch counts translations by code object, over all steps of a process: this step has one of its own.
+    own = FunctionType(loss.__code__.replace(), globals(), closure=loss.__closure__)
+    translated = torch.compile(own, fullgraph=True, dynamic=False)
+    structures: set[Hashable] = set()
 
     def run(X: Any, draws: Draws) -> tuple[Tensor, Values]:
+        structure = _structure(*tree_flatten((X, draws)))
+        if structure not in structures and len(structures) >= MOST_COMPILED:
+            if len(structures) == MOST_COMPILED:
+                structures.add(None)
+                warn(
+                    f"compile=True translates batches of {MOST_COMPILED} structures; further ones, as lengths, groups and "
+                    "missing views make them, run as they are.",
+                    DeviceWarning,
+                )
+            return loss(X, draws)
+        structures.add(structure)
         try:
             with torch._dynamo.config.patch(allow_rnn=True):
                 return translated(X, draws)
         except torch._dynamo.exc.TorchDynamoException as error:
+            needs = "The step must be one graph: no module may choose by values or leave torch."
+            if isinstance(error, torch._dynamo.exc.BackendCompilerFailed):
+                needs = "On CPUs it needs a C++ compiler, such as g++."
+            reason = " ".join(str(error).splitlines()[:2])
             raise RuntimeError(
-                f"compile=True: torch.compile failed on the step ({type(error).__name__}: {error}). On CPUs it needs a C++ "
-                "compiler, such as g++. compile=False trains the same network."
+                f"compile=True: torch.compile failed on the step. {needs} compile=False trains the same network. "
+                f"({type(error).__name__}: {reason})"
             ) from error
 
     return run
+
+
+def _structure(leaves: list[Any], tree: Any) -> Hashable:
+    """Return what the recording or translation of a step depends on: sizes, types, and what is no tensor."""
+    return tree, *((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
 
 
 class Recorder(Protocol):
@@ -169,7 +199,7 @@ class RecordedStep:
         if self.refused:
             return self.step(X, draws)
         leaves, tree = tree_flatten((X, draws))
-        structure = (tree, *((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves))
+        structure = _structure(leaves, tree)
         if structure not in self.recordings and self.seen[structure] < WARM_UP:
             self.seen[structure] += 1
             return self._warmed_up(X, draws, is_last=self.seen[structure] == WARM_UP)

@@ -329,10 +329,37 @@ def test_a_compiled_step_is_the_same_function():
     np.testing.assert_allclose(compiled.loss_curve_, eager.loss_curve_, rtol=1e-4)
 
 
+@pytest.fixture
+def quick_compiler(monkeypatch):
+    """Trace only, as torch.compile does before it calls a compiler."""
+    original = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda *args, **options: original(*args, backend="eager", **options))
+
+
+def test_batches_of_many_structures_are_compiled_in_part(quick_compiler):
+    lengths = RNG.integers(8, 33, 46)
+    options = {"n_steps": 2, "batch_size": 4, "max_iter": 2, "random_state": 0}
+    with pytest.warns(DeviceWarning, match="compile=True translates batches of 4 structures") as caught:
+        compiled = CPCTransformer(4, compile=True, **options).fit(SEQUENCES, lengths=lengths)
+    assert len(caught) == 1
+    assert same_state(compiled, CPCTransformer(4, **options).fit(SEQUENCES, lengths=lengths))
+
+
+def test_any_number_of_fits_is_compiled(quick_compiler):
+    eager = tiny_table().fit(table(47))
+    for _ in range(5):  # each has two sizes; torch translates one function eight times at most
+        assert same_state(tiny_table(compile=True).fit(table(47)), eager)
+
+
+def test_a_module_that_is_no_graph_is_named(quick_compiler):
+    with pytest.raises(RuntimeError, match=r"compile=True: .*must be one graph.*compile=False trains"):
+        tiny_table(encoder=Reading, hidden_layer_sizes="auto", compile=True).fit(table(47))
+
+
 def test_a_failed_compilation_says_what_to_do(monkeypatch):
     def fail(X, draws):
         raise torch._dynamo.exc.BackendCompilerFailed(None, RuntimeError("no compiler"), None)
 
     monkeypatch.setattr(torch, "compile", lambda *args, **kwargs: fail)
-    with pytest.raises(RuntimeError, match=r"no compiler.*C\+\+ compiler.*compile=False"):
+    with pytest.raises(RuntimeError, match=r"C\+\+ compiler.*compile=False.*no compiler"):
         tiny_table(compile=True).fit(table(47))

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["local_seed", "seeded_step"]
-
 # torch's modules draw their first weights from the global generator: one builder at a time, the generator forked.
 _GLOBAL_GENERATOR = threading.RLock()
 

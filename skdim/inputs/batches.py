@@ -14,8 +14,6 @@ from torch import Tensor
 
 from skdim.inputs.augmentation import EVALUATION_SEED, sample_uniform
 
-__all__ = ["Batch", "Batches", "Rows", "TensorSamples", "evaluation_batch", "n_batches", "to_device"]
-
 RowNumbers = npt.NDArray[np.int64]
 
 #: Numbers, those of the samples and the random ones, that are made at once: on a CPU as many as its cache holds; a GPU waits

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from skdim.inputs.arrays import ROWS_AT_ONCE
 from skdim.inputs.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, View, column_groups
 
-__all__ = ["Layout", "find_layout"]
-
 
 @dataclass(frozen=True)
 class Layout:

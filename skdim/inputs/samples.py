@@ -17,8 +17,6 @@ from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout
 
-__all__ = ["Samples", "Standardizer", "as_tensor"]
-
 Array = npt.NDArray[np.generic]
 
 CPU = torch.device("cpu")

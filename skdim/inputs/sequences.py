@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from skdim.inputs.arrays import each
 
-__all__ = ["check_frames", "cut_to_lengths"]
-
 
 def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDArray[np.int64] | None]:
     """Return sequences (n, n_channels, n_times) up to the longest one, and the lengths where they are given; checks them."""

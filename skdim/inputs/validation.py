@@ -14,8 +14,6 @@ from sklearn.utils.validation import check_array, validate_data
 from skdim._sklearn import safe_indexing
 from skdim.inputs.arrays import Stored, as_stored, is_stored
 
-__all__ = ["checked_as_read", "validate_samples", "validate_shape"]
-
 
 def validate_samples(
     estimator: Any, X: Any, *, reset: bool, min_samples: int = 1, finite: bool | str = True, columns: Any = None

@@ -18,8 +18,6 @@ from skdim.inputs.partitions import feature_names, is_group_list
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import checked_as_read, validate_samples, validate_shape
 
-__all__ = ["check_groups", "check_pairs", "check_views", "rows_from_one_view", "samples_of_views"]
-
 
 def check_views(views: Any, input_shape: Any) -> None:
     """Raise a ValueError if ``views`` is a list that does not hold groups of columns."""

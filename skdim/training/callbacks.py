@@ -15,8 +15,6 @@ from skdim._random import local_seed
 from skdim.exceptions import DivergenceError
 from skdim.inputs.augmentation import EVALUATION_SEED
 
-__all__ = ["BestEpoch", "DivergenceGuard", "EpochLog", "EpochTasks", "StopTraining"]
-
 #: 1 / eps of float32: beyond it a weight no longer feels an update of size 1.
 LARGEST_WEIGHT = 1 / torch.finfo(torch.float32).eps
 
@@ -64,19 +62,10 @@ class DivergenceGuard(Callback):
 class BestEpoch(Callback):
     """Judge epochs on held-out rows, stop when they no longer improve, and keep the best one's weights.
 
-    Parameters
-    ----------
-    judge : callable (objective) -> dict of str to float
-        Values of an objective in eval mode on held-out rows; the least "loss" is best.
-    patience : int
-        Epochs without improvement after which training stops.
-    tol : float, default=0.0
-        Smallest improvement of the loss that starts the waiting anew.
-    every : int, default=1
-        Epochs between two judgements.
-    decay : float or None, default=None
-        Share of the past in a running average of the weights. The average is judged and kept in place of the weights. Its start
-        is judged too, so bad training leaves the network untrained. None judges the weights themselves.
+    ``judge`` returns values of an objective in eval mode, of which the least "loss" is best; ``tol`` is the smallest improvement
+    of it. It judges every so many epochs, and training stops after ``patience`` epochs without improvement. ``decay`` is the
+    share of the past in a running average of the weights, which is then judged and kept in their place. Its start is judged
+    too, so bad training leaves the network untrained.
     """
 
     def __init__(

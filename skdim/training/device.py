@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from skdim.exceptions import DeviceWarning, warn
 
-__all__ = ["PRECISIONS", "available_device", "computing", "place", "resolve_device", "resolve_precision"]
-
 Module = TypeVar("Module", bound=nn.Module)
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

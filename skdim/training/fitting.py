@@ -17,8 +17,6 @@ from skdim.training.distributed import Ranks, join
 from skdim.training.learner import Learner, MakeOptimizer
 from skdim.training.trainer import OPTIMIZERS, Trainer, held_out_values, make_optimizer
 
-__all__ = ["TRAINING_CONSTRAINTS", "Fitting", "n_epochs", "optimizer_of"]
-
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
 AUTO_STEPS, AUTO_EPOCHS = 8_000, (1, 100)
 

@@ -12,8 +12,6 @@ from skdim.inputs.batches import Rows, evaluation_batch
 from skdim.inputs.samples import Samples
 from skdim.nn.objectives.objective import Objective, drawn
 
-__all__ = ["encode", "mean_score"]
-
 #: Most rows, and most values of samples, that are encoded at once. On a CPU more rows gain nothing; a GPU needs many.
 ROWS_AT_ONCE = {"cpu": 256, "cuda": 8192, "mps": 1024}
 VALUES_AT_ONCE = {"cpu": 2**19, "cuda": 2**23, "mps": 2**20}

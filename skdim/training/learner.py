@@ -25,8 +25,6 @@ from skdim.training.state import (
     part,
 )
 
-__all__ = ["Learner"]
-
 #: Builds the objective for inputs like these, with what only training needs if the flag is True.
 Build: TypeAlias = Callable[[Standardizer, bool], Objective]
 MakeOptimizer: TypeAlias = Callable[[Objective], torch.optim.Optimizer]

@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["STATE_VERSION", "check_version", "load_module", "load_optimizer", "module_state", "optimizer_state", "part"]
-
 STATE_VERSION = 1
 
 

@@ -2,10 +2,6 @@
 
 A small network's step is hundreds of short kernels, and a GPU waits for each launch. A recorded step has one launch. Its
 kernels read and write the same memory at every replay, so a batch's contents are copied there before.
-
-References
-----------
-.. [1] PyTorch documentation, "CUDA semantics", section "CUDA Graphs" (warm-up, private memory, capturable optimizers).
 """
 
 from __future__ import annotations
@@ -17,9 +13,9 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from types import FunctionType
-from typing import Any, NamedTuple, Protocol, Self, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -30,17 +26,6 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from skdim.exceptions import DeviceWarning, warn
 from skdim.nn.objectives.objective import Draws, Objective
 
-__all__ = [
-    "HOST_READS",
-    "CudaRecorder",
-    "HostReads",
-    "RecordedStep",
-    "Recorder",
-    "Step",
-    "can_be_recorded",
-    "warn_eager",
-]
-
 Values: TypeAlias = dict[str, Tensor]
 
 #: Steps of each structure that run before it is recorded: libraries choose their algorithms, optimizers make their moments.
@@ -48,10 +33,6 @@ WARM_UP = 3
 #: Structures of batches that are recorded, or translated, which takes seconds each. An epoch has two sizes; lengths or missing
 #: views may make each batch another one.
 MOST_RECORDINGS, MOST_COMPILED = 8, 4
-
-#: Kernels that read values on the host, or whose output has a shape that depends on values.
-HOST_READS = {"_local_scalar_dense", "nonzero", "nonzero_numpy", "nonzero_static", "masked_select", "equal", "_unique"}
-HOST_READS |= {"_unique2", "unique_dim", "unique_consecutive", "unique_dim_consecutive"}
 
 
 class Step:
@@ -130,18 +111,6 @@ def _structure(leaves: list[Any], tree: Any) -> Hashable:
     return tree, *((leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else leaf for leaf in leaves)
 
 
-class Recorder(Protocol):
-    """What makes the work of a call repeatable."""
-
-    def warming_up(self) -> AbstractContextManager[None]:
-        """Return a block in which calls run as they must before they are recorded."""
-        ...
-
-    def record(self, run: Callable[[], Values]) -> tuple[Callable[[], None], Values]:
-        """Return a function that repeats a call's work on the same memory, and the values that it leaves there."""
-        ...
-
-
 #: A thread's streams for recording, by device: torch keeps memory for each stream that multiplies matrices.
 _STREAMS = threading.local()
 #: One graph is recorded at a time in a process.
@@ -158,6 +127,7 @@ class CudaRecorder:
 
     @contextmanager
     def warming_up(self) -> Iterator[None]:
+        """Run calls as they must run before they are recorded."""
         present = torch.cuda.current_stream(self.stream.device)
         self.stream.wait_stream(present)
         with torch.cuda.stream(self.stream):
@@ -165,6 +135,7 @@ class CudaRecorder:
         present.wait_stream(self.stream)
 
     def record(self, run: Callable[[], Values]) -> tuple[Callable[[], None], Values]:
+        """Return a function that repeats a call's work on the same memory, and the values that it leaves there."""
         graph = torch.cuda.CUDAGraph()
         # Other threads may use the device meanwhile. A recording that fails leaves its stream behind: warming_up restores it.
         with (
@@ -188,7 +159,7 @@ class RecordedStep:
     A module that reads values on the host cannot be recorded. Its steps run as they are, with one warning that says why.
     """
 
-    def __init__(self, step: Step, recorder: Recorder) -> None:
+    def __init__(self, step: Step, recorder: CudaRecorder) -> None:
         self.step = step
         self.recorder = recorder
         self.seen: Counter[Hashable] = Counter()
@@ -270,11 +241,11 @@ def _host_states() -> tuple[Any, ...]:
 
 
 def _is_on_the_host(func: Any, args: Any, output: Any) -> bool:
-    name = getattr(func, "overloadpacket", func).__name__.rstrip("_")
-    if name in HOST_READS:
-        return True
+    name, tags = getattr(func, "overloadpacket", func).__name__.rstrip("_"), getattr(func, "tags", ())
     if name in ("index", "index_put", "_index_put_impl"):  # by a mask: the shape depends on values
         return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in args[1])
+    if torch.Tag.data_dependent_output in tags or torch.Tag.dynamic_output_shape in tags:
+        return True
     if not isinstance(output, Tensor):
         return False
     if name in ("_to_copy", "copy"):  # between host and device; pinned memory alone may be read by a recording
@@ -284,7 +255,7 @@ def _is_on_the_host(func: Any, args: Any, output: Any) -> bool:
         )
     if name == "lift_fresh":  # a constant, which is made on the host
         return output.is_cuda
-    return torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and output.device.type == "cpu"
+    return torch.Tag.nondeterministic_seeded in tags and output.device.type == "cpu"
 
 
 def warn_eager(reason: str) -> None:

@@ -24,8 +24,6 @@ from skdim.training.device import computing
 from skdim.training.distributed import Ranks, refuse_several
 from skdim.training.step import CudaRecorder, RecordedStep, Step, can_be_recorded, warn_eager
 
-__all__ = ["OPTIMIZERS", "History", "Optimizer", "Trainer", "held_out_values", "make_optimizer"]
-
 Optimizer: TypeAlias = str | Callable[..., torch.optim.Optimizer]
 
 #: Optimizers by name, with torch's fused kernels.

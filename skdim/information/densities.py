@@ -18,7 +18,7 @@ from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Learned, Model, hidden_layers
 from skdim.information.networks import fit_mixture
 from skdim.nn.conditional import CategoricalConditional, GaussianConditional
-from skdim.nn.objectives.conditional import ConditionalObjective
+from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
 from skdim.training.state import part
 

@@ -62,10 +62,10 @@ class DivergenceGuard(Callback):
 class BestEpoch(Callback):
     """Judge epochs on held-out rows, stop when they no longer improve, and keep the best one's weights.
 
-    ``judge`` returns values of an objective in eval mode, of which the least "loss" is best; ``tol`` is the smallest improvement
-    of it. It judges every so many epochs, and training stops after ``patience`` epochs without improvement. ``decay`` is the
-    share of the past in a running average of the weights, which is then judged and kept in their place. Its start is judged
-    too, so bad training leaves the network untrained.
+    ``judge`` returns values of an objective in eval mode, of which the least "loss" is best; ``tol`` is its smallest
+    improvement. Training stops after ``patience`` epochs without one. ``decay`` is the share of the past in a running average
+    of the weights, which is then judged and kept in their place. Its start is judged too, so bad training leaves the network
+    untrained.
     """
 
     def __init__(

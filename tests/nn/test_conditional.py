@@ -15,7 +15,7 @@ from test_critics import randomized
 from torch import nn
 
 from skdim.nn.conditional import LARGEST_LOG_VARIANCE, CategoricalConditional, GaussianConditional
-from skdim.nn.objectives.conditional import ConditionalObjective
+from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
 
 

@@ -24,9 +24,8 @@ from torch import Tensor, nn
 from skdim.bounds import Bound, infonce
 from skdim.inputs.batches import Rows
 from skdim.nn.causal import CausalEncoder, Contexts
-from skdim.nn.objectives.anchors import Grid, own_places, shared_places
 from skdim.nn.objectives.objective import Draws, Objective
-from skdim.nn.objectives.predictors import Predictors, accuracies, average
+from skdim.nn.objectives.predictors import Grid, Predictors, accuracies, average, own_places, shared_places
 
 #: The negatives of a pair (c_t, z_{t+k}): z at the same offset of the other sequences, z at other offsets of the same sequence,
 #: or both and other offsets of the others.

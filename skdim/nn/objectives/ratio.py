@@ -1,4 +1,4 @@
-"""The objective of a critic between two vectors, as MI estimation trains it."""
+"""The objectives that MI estimation trains: of a critic between two vectors, and of a conditional density."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from skdim.bounds import Criterion
 from skdim.inputs.batches import Rows
+from skdim.nn.conditional import CategoricalConditional, GaussianConditional
 from skdim.nn.objectives.objective import Draws, Objective
 
 
@@ -47,3 +48,15 @@ class RatioObjective(Objective):
         if self.criterion.bound.kind == "lower" and self.n_shifts is None:
             return {"loss": -self.criterion.value(scores, x, y)}
         return {"loss": self.criterion.loss(scores, x, y)}
+
+
+class ConditionalObjective(Objective):
+    """The mean negative log-likelihood of a batch (x, y), in nats."""
+
+    def __init__(self, critic: GaussianConditional | CategoricalConditional) -> None:
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = -self.critic.joint(*X).mean()
+        return loss, {"loss": loss.detach()}

@@ -12,8 +12,8 @@ from torch import nn
 from skdim.bounds import InfoNCE, infonce
 from skdim.inputs.batches import Rows
 from skdim.nn.causal import CausalEncoder
-from skdim.nn.objectives.anchors import Grid, own_places, shared_places
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive
+from skdim.nn.objectives.predictors import Grid, own_places, shared_places
 
 from .builders import TRAINED, close, draws, evaluated, generator, numbers, seeded, step
 

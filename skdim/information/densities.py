@@ -11,13 +11,12 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from skdim._random import local_seed
-from skdim.bounds import gaussian
-from skdim.information.canonical import canonical_axes
-from skdim.information.discrete import discrete_mutual_information, entropy
+from skdim.information.canonical import canonical_axes, gaussian_information
+from skdim.information.discrete import discrete_mutual_information
 from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Learned, Model, hidden_layers
-from skdim.information.networks import fit_mixture
-from skdim.nn.conditional import CategoricalConditional, GaussianConditional
+from skdim.information.references import fit_mixture
+from skdim.nn.conditional import GaussianConditional
 from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
 from skdim.training.state import part
@@ -96,62 +95,6 @@ def _fit_density(y: Array, y_valid: Array, seed: int) -> GaussianMixture | None:
     return max(candidates, key=lambda mixture: float(mixture.score(y_valid)))
 
 
-class Labels(Learned):
-    r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
-
-    dependence = "labels"
-    saved = ("exchanged", "entropy")
-    kind = "lower"
-    critic: CategoricalConditional
-    entropy: float  # H(y) in nats, with the correction of Miller and Madow
-    exchanged: bool  # whether x is the side with labels
-
-    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
-        self.exchanged = x.ndim == 1
-        numbers, codes = (y, x) if self.exchanged else (x, y)
-        indicators = np.eye(codes.max() + 1)[codes]
-        # On canonical axes against the labels' indicators, the directions in which the means differ come first.
-        self.axes = canonical_axes(numbers[train], indicators[train])
-        x, labels = self._variates(x, y)
-        self.entropy = entropy(codes, correction="miller-madow")
-        frequencies = torch.bincount(labels).float() / len(labels)
-        with local_seed(self.seed):
-            self.critic = self._network(x[train], frequencies).to(self.device)
-        if self._is_learnable(train, x):
-            self._train(ConditionalObjective(self.critic), [x, labels], train, valid)
-        self.critic.eval().requires_grad_(False)
-
-    def _network(self, x: Tensor, frequencies: Tensor) -> CategoricalConditional:
-        inputs = RadialInputs(x, self.options.radial_inputs)
-        return CategoricalConditional(inputs, frequencies, hidden_layers(self.options))
-
-    def _variates(self, x: Any, y: Any) -> tuple[Tensor, Tensor]:
-        """Return the numbers on their canonical axes and the labels, whichever side has them."""
-        numbers, labels = (y, x) if self.exchanged else (x, y)
-        return self._tensor(self.axes.x(numbers)), torch.from_numpy(labels).to(self.device)
-
-    @torch.no_grad()
-    def scores(self, x: Any, y: Any) -> Tensor:
-        numbers, labels = self._variates(x, y)
-        scores: Tensor = self.critic(numbers, labels) - self.critic.log_frequencies[labels]
-        return scores.T if self.exchanged else scores
-
-    @torch.no_grad()
-    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        numbers, labels = self._variates(x, y)
-        log_ratio = self.critic.joint(numbers, labels) - self.critic.log_frequencies[labels]
-        per_row = log_ratio.double().cpu().numpy()
-        return Evaluation(float(per_row.mean()), per_row, self.entropy)
-
-    def known(self, x: Any, y: Any) -> Array | None:
-        # The mean of -log p(y) over all rows is H(y): this takes out the noise of the test rows' labels.
-        _, labels = self._variates(x, y)
-        return -self.critic.log_frequencies[labels].double().cpu().numpy()
-
-    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> CategoricalConditional:
-        return self._network(x, torch.ones(len(state["critic/log_frequencies"])))
-
-
 class KnownConditional(Model):
     """A bound from the known log p(y | x): nothing is learned, and the value comes from all rows."""
 
@@ -223,7 +166,7 @@ class Gaussian(Model):
         return torch.from_numpy(self.axes.log_ratio(x, y, all_pairs=True))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        value, per_row = float(gaussian(self.axes.correlations)), self.axes.log_ratio(x, y)
+        value, per_row = gaussian_information(self.axes, len(x)), self.axes.log_ratio(x, y)
         return Evaluation(value, per_row + (value - per_row.mean()), math.inf)
 
     def pointwise(self, x: Any, y: Any) -> Array:

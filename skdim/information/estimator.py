@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
@@ -15,10 +16,11 @@ from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult, Split, caveats, duplicated_rows, measured, measured_anew
+from skdim.information.folds import best_of, joined, rivals_of, splits_of
+from skdim.information.result import MIResult, caveats, duplicated_rows, measured, measured_anew
 from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
-from skdim.training.state import STATE_VERSION, check_version
+from skdim.training.state import STATE_VERSION, check_version, part
 
 #: Candidates of ``score``.
 N_SCORED = 256
@@ -136,12 +138,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, Any] = CONSTRAINTS
     _sides: tuple[Side, ...]
-    _model: Model
+    _models: list[Model]  # one for each fold
 
     def __init__(
         self,
         *,
-        estimator: str | Bound = "infonce",
+        estimator: str | Bound = "auto",
         critic: Any = "auto",
         marginals: str | None = "normal_scores",
         reference: str | None = "auto",
@@ -151,6 +153,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         weight_averaging: float = 0.98,
         control_variate: bool = True,
         conditional: Callable[[Any, Any], Any] | None = None,
+        n_neighbors: int = 3,
         discrete_X: Any = "auto",
         discrete_y: Any = "auto",
         batch_size: int = 256,
@@ -176,6 +179,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.weight_averaging = weight_averaging
         self.control_variate = control_variate
         self.conditional = conditional
+        self.n_neighbors = n_neighbors
         self.discrete_X = discrete_X
         self.discrete_y = discrete_y
         self.batch_size = batch_size
@@ -216,15 +220,24 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             model = self._unfitted_model(columns)
-            model.watch(root, self, (X, y))
-            (x, target), rows = self._prepared(columns), Split.draw(model, len(columns[0]))
-            model.fit(x, target, rows.train, rows.valid)
-            copies = duplicated_rows(columns, self.discrete_, rows.train, rows.test)
-            result = measured(model, x, target, rows, copies)
-            model.callbacks, self._model = (), model
+            x, target = self._prepared(columns)
+            splits = splits_of(model, len(columns[0]))
+            models = [model.of_fold(fold) for fold in range(len(splits))]
+            for each in models:
+                each.watch(root, self, (X, y))
+            rivals = rivals_of(models, splits, x, target)
+            for each, rows in zip([*models, *rivals], [*splits, *splits], strict=False):
+                each.fit(x, target, rows.train, rows.valid)
+                each.callbacks = ()
+            history = joined([each.history for each in [*models, *rivals]])
+            models = best_of(models, rivals, splits, x, target)
+            copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
+            result, self._models = measured(models, splits, x, target, copies)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
-            self.diagnostics_, self.history_, self.n_iter_ = result.diagnostics, model.history, len(model.history)
-            for caveat in caveats(result, len(columns[0]), len(rows.test), model.bound):
+            self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
+            self.diagnostics_, self.history_ = result.diagnostics, history
+            self.n_iter_ = len(self.history_)
+            for caveat in caveats(result, len(columns[0]), len(splits[0].test), model.bound):
                 warn(*caveat)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -266,10 +279,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         float
             At most log K, with K = min(n_samples, 256) candidates.
         """
-        (x, y), model = self._new_rows(X, y), self._model
+        x, y = self._new_rows(X, y)
         n, k = len(x), min(len(x), N_SCORED)
         blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
-        return float(np.mean([anchored_infonce(model.scores(x[rows], y[rows]), model.anchors) for rows in blocks]))
+        anchors = self._models[0].anchors
+        scores = [torch.stack([model.scores(x[rows], y[rows]) for model in self._models]).mean(0) for rows in blocks]
+        return float(np.mean([anchored_infonce(block, anchors) for block in scores]))
 
     def estimate(self, X: Any, y: Any) -> MIResult:
         """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
@@ -285,7 +300,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             Without the control variate, and with no diagnostics but "standard_error".
         """
         x, y = self._new_rows(X, y)
-        return measured_anew(self._model, x, y)
+        return measured_anew(self._models, x, y)
 
     def pointwise(self, X: Any, y: Any) -> Any:
         r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
@@ -305,25 +320,28 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         """
         x, y = self._new_rows(X, y, min_samples=1)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
-        return np.concatenate([self._model.pointwise(x[rows], y[rows]) for rows in parts])
+        ratios = [np.mean([model.pointwise(x[rows], y[rows]) for model in self._models], axis=0) for rows in parts]
+        return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "_model" in state:
-            kind = {"version": STATE_VERSION, "dependence": self._model.dependence, "device": self.device_}
-            state["_model"] = kind | self._model.state()
+        if "_models" in state:
+            kind = {"version": STATE_VERSION, "dependence": self._models[0].dependence, "device": self.device_}
+            folds = {f"{k}/{key}": part for k, model in enumerate(self._models) for key, part in model.state().items()}
+            state["_models"] = kind | {"n_folds": len(self._models)} | folds
             state["_sides"] = state_of_sides(self._sides)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "_model" in state:
-            saved = state["_model"]
+        if "_models" in state:
+            saved = state["_models"]
             check_version(saved)
             device = available_device(saved["device"])
             self.device_, self._sides = str(device), load_sides(state["_sides"])
-            self._model = MODELS[saved["dependence"]](self._built_with, device)
-            self._model.load(saved)
+            self._models = [MODELS[saved["dependence"]](self._built_with, device) for _ in range(saved["n_folds"])]
+            for fold, model in enumerate(self._models):
+                model.load(part(saved, f"{fold}/"))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

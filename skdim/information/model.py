@@ -9,14 +9,14 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skdim._random import local_seed
-from skdim.bounds import MI_BOUNDS, Bound, infonce
+from skdim.bounds import MI_BOUNDS, Bound, InfoNCE, infonce
 from skdim.information.canonical import CanonicalAxes
 from skdim.information.intervals import Array, Rows
 from skdim.inputs.batches import Batches, TensorSamples
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 #: Most rows whose pairs are scored against each other at once: all test rows of 10,000 to 20,000 samples.
 BLOCK = 4096
+#: Rows that are scored against each other for the estimate, and fewer where pairs are scored one by one.
+TOGETHER, TOGETHER_ONE_BY_ONE = 1024, 320
+#: Distance between the seeds of two folds: a prime that is larger than the number of networks.
+SEED_OF_FOLD = 7919
 #: Fewer rows than these are not split, and nothing is learned from them.
 FEWEST_TO_SPLIT = 8
 #: Steps that max_iter="auto" aims at, and the epochs it stays within.
@@ -61,8 +65,11 @@ class Model:
     dependence: ClassVar[str]  # name of the model in a saved state
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
+    is_slow: bool = False  # whether pairs are scored one by one
+    used: Sequence[str] = ()  # names of what was chosen
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
+    directions: tuple[Array, Array] | None = None  # of the columns of x and y, (d_x, k_x), (d_y, k_y), that it sees alone
     callbacks: Sequence[Any] = ()  # called in training
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
@@ -72,22 +79,62 @@ class Model:
         self.bound = bound_of(options.estimator)
         self.history: list[dict[str, float]] = []
 
+    def of_fold(self, fold: int) -> Self:
+        """Return an unfitted model of another fold, which draws other numbers."""
+        return type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
+
     @property
     def anchors(self) -> tuple[str, ...]:
         """The sides that scores are normalised over: a critic is known up to a function of its anchors."""
         return "x", "y"
 
     @property
+    def estimates(self) -> bool:
+        """Whether the value is an estimate from the rows learned from and the others, rather than a bound from the latter."""
+        return False
+
+    @property
+    def cap(self) -> float:
+        """The largest value of an estimate, in nats."""
+        return math.inf
+
+    @property
     def kind(self) -> str:
-        if self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
+        if self.estimates or self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
             return "estimate"
         return self.bound.kind
+
+    def seen(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Return what the model sees of the rows of both sides."""
+        return (x, y) if self.directions is None else (x @ self.directions[0], y @ self.directions[1])
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
         """Let scikit-learn's callbacks see every epoch; ``root`` is the context of the fit, ``data`` its X and y."""
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
+
+    def rival(self, x: Any, y: Any, train: Rows) -> Model | None:
+        """Return an unfitted model that sees a part of the columns only, or None."""
+        return None
+
+    @staticmethod
+    def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
+        """Choose what each model uses, by rows that the other models have not learned from; of one model, by its own."""
+
+    def blocks(self, rows: Rows) -> list[Rows]:
+        """Return rows in nearly equal blocks, in a random order, of as many as are scored against each other at once."""
+        size = TOGETHER_ONE_BY_ONE if self.is_slow else TOGETHER
+        order = np.random.default_rng([self.seed, 2]).permutation(rows)
+        return np.array_split(order, math.ceil(len(rows) / size))
+
+    def closed_form(self, x: Any, y: Any) -> float | None:
+        """Return the information in nats from all rows, if a closed form alone gives it."""
+        return None
+
+    def log_ratios(self, x: Any, y: Any) -> Array:
+        """Return log p(x, y) / (p(x) p(y)) of n joint samples, normalised among themselves, in nats."""
+        raise NotImplementedError
 
     def scores(self, x: Any, y: Any) -> Tensor:
         """Return f(x_i, y_j) for all pairs of n and m rows, shape (n, m)."""
@@ -115,7 +162,8 @@ class Model:
     def state(self) -> dict[str, Any]:
         """Return what was learned, as named arrays and JSON values."""
         axes = vars(self.axes) if hasattr(self, "axes") else {}
-        return {name: getattr(self, name) for name in self.saved} | {f"axes/{name}": axes[name] for name in axes}
+        state = {name: getattr(self, name) for name in self.saved} | {f"axes/{name}": axes[name] for name in axes}
+        return state | {f"directions/{name}": part for name, part in zip("xy", self.directions or (), strict=False)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore a state."""
@@ -123,6 +171,8 @@ class Model:
             setattr(self, name, np.array(state[name]) if isinstance(state[name], np.ndarray) else state[name])
         if axes := part(state, "axes/"):
             self.axes = CanonicalAxes(**{name: np.array(array) for name, array in axes.items()})
+        if directions := part(state, "directions/"):
+            self.directions = np.array(directions["x"]), np.array(directions["y"])
 
     def _over_blocks(
         self, n: int, contributions: Callable[[slice], tuple[Tensor, Tensor]], largest: int = BLOCK
@@ -150,7 +200,14 @@ def bound_of(estimator: str | Bound) -> Bound | None:
     """Return the bound that ``estimator`` stands for; None if it is no function of a score tensor."""
     if isinstance(estimator, Bound):
         return estimator
+    if estimator == "auto":
+        return InfoNCE()
     return MI_BOUNDS[estimator]() if estimator in MI_BOUNDS else None
+
+
+def others(parts: Sequence[Any], place: int) -> list[Any]:
+    """Return all parts but one; the one there is if there are no others."""
+    return [part for k, part in enumerate(parts) if k != place] or list(parts)
 
 
 def anchored_infonce(scores: Tensor, anchors: Sequence[str] = ("x", "y")) -> float:
@@ -194,6 +251,7 @@ class Learned(Model):
         return now
 
     def _variates(self, x: Array, y: Array) -> tuple[Tensor, Tensor]:
+        x, y = self.seen(x, y)
         return self._tensor(self.axes.x(x)), self._tensor(self.axes.y(y))
 
     def _tensor(self, values: Array) -> Tensor:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from skdim._params import check_factories, check_sizes
 from skdim._sklearn import Interval, RealNotInt, StrOptions
 from skdim.bounds import MI_BOUNDS, Bound
-from skdim.information.densities import Counts, Gaussian, Independent, KnownConditional, Labels, LearnedConditional
+from skdim.information.densities import Counts, Gaussian, Independent, KnownConditional, LearnedConditional
+from skdim.information.labels import Labels
 from skdim.information.model import Model, bound_of
+from skdim.information.neighbours import Neighbours
 from skdim.information.ratio import LearnedRatio
 from skdim.information.sides import MARGINALS, Side
 from skdim.nn.critics import CRITICS, choose_critic
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
 #: Models by kind of dependence, as a saved state names them.
 MODELS: dict[str, type[Model]] = {
     model.dependence: model
-    for model in (LearnedRatio, LearnedConditional, KnownConditional, Gaussian, Labels, Counts, Independent)
+    for model in (LearnedRatio, LearnedConditional, KnownConditional, Gaussian, Neighbours, Labels, Counts, Independent)
 }
 #: Estimators that are no function of a critic's scores, and the kind of dependence that each models.
-OTHER_ESTIMATORS = {"ba": "conditional", "gaussian": "gaussian"}
-ESTIMATORS = {*MI_BOUNDS, *OTHER_ESTIMATORS}
+OTHER_ESTIMATORS = {"ba": "conditional", "gaussian": "gaussian", "ksg": "neighbours"}
+ESTIMATORS = {"auto", *MI_BOUNDS, *OTHER_ESTIMATORS}
 #: Parameters of the transformers' training that MIEstimator lacks.
 LACKING = {"early_stopping", "tol", "warm_start", "precision", "compile"}
 CONSTRAINTS: dict[str, Any] = {
@@ -40,6 +42,7 @@ CONSTRAINTS: dict[str, Any] = {
     "n_refits": [Interval(Integral, 0, None, closed="left")],
     "control_variate": ["boolean"],
     "conditional": [callable, None],
+    "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     "discrete_X": [StrOptions({"auto"}), "boolean", "array-like"],
     "discrete_y": [StrOptions({"auto"}), "boolean", "array-like"],
     "weight_averaging": [Interval(Real, 0, 1, closed="left")],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,19 @@ from skdim.exceptions import (
     SaturationWarning,
     SmallSampleWarning,
 )
-from skdim.information.intervals import Rows, control_variate, mean_and_error, normal_interval
+from skdim.information.folds import Split, estimated
+from skdim.information.intervals import SMALLEST_SD, Rows, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
+from skdim.information.neighbours import Neighbours, extrapolated
 
 #: Permutations of the rows in the test of independence.
 N_PERMUTATIONS = 199
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
+#: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
+WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
+#: Share of the correction for rows learned from that may remain, as one standard deviation.
+UNCERTAIN_SHARE = 0.25
 #: Limits of warnings: fewer rows than this, or a bound that loses more nats than this with a quarter of the rows.
 FEW_ROWS, SATURATED = 100, 0.05
 #: Further limits: share of duplicated rows; marginal pairs, by row, that the mean of e^f rests on; nats of standard error.
@@ -49,6 +55,8 @@ class MIResult:
         The largest value that the estimator can take, in nats.
     diagnostics : dict of float
         Those of :class:`MIEstimator`.
+    lower_bound, lower_bound_interval : float, tuple of float or None
+        A lower bound from rows that no critic has learned from, and its interval; None if the estimator gives none.
     """
 
     value: float
@@ -56,69 +64,89 @@ class MIResult:
     kind: str
     cap: float
     diagnostics: dict[str, float] = field(repr=False)
+    lower_bound: float | None = field(default=None, repr=False)
+    lower_bound_interval: tuple[float, float] | None = field(default=None, repr=False)
 
 
-class Split(NamedTuple):
-    """Rows to train on, to choose among networks on, and to take the value from."""
+def measured(
+    models: list[Model], splits: Sequence[Split], x: Any, y: Any, duplicated: float
+) -> tuple[MIResult, list[Model]]:
+    """Return the estimate from all rows, or the bound from held-out rows, with diagnostics, and the models that stand for it.
 
-    train: Rows
-    valid: Rows
-    test: Rows
-
-    @classmethod
-    def draw(cls, model: Model, n: int) -> Split:
-        """Return a split of n rows, at random; all rows in each part if nothing is learned."""
-        options, order = model.options, np.arange(n)
-        if model.learns:
-            order = np.random.default_rng([model.seed, 1]).permutation(n)
-        if not model.learns or n < FEWEST_TO_SPLIT:
-            return cls(order, order, order)
-        n_test, n_valid = (max(2, round(part * n)) for part in (options.test_fraction, options.validation_fraction))
-        if n_test + n_valid > n - 2:
-            raise ValueError(
-                f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
-                f"than 2 of n_samples = {n} rows to train on. Give smaller fractions."
-            )
-        test, valid, train = np.split(order, [n_test, n_test + n_valid])
-        return cls(np.sort(train), np.sort(valid), np.sort(test))
-
-
-def measured(model: Model, x: Any, y: Any, rows: Split, duplicated: float) -> MIResult:
-    """Return the estimate from the test rows, with diagnostics; the model keeps some of them to normalise log ratios."""
-    test = rows.test
-    held_out = x[test], y[test]
-    scores = model.scores(*held_out) if model.learns and len(test) <= BLOCK else None
-    evaluation = model.evaluate(*held_out, scores)
-    has_known = model.options.control_variate and len(test) >= FEWEST_TO_SPLIT
-    known = model.known(x, y) if has_known else None
-    if known is None:
-        value, error = mean_and_error(evaluation.per_row)
+    The models keep some held-out rows to normalise log ratios.
+    """
+    model, test = models[0], splits[0].test
+    options = model.options
+    scores = model.scores(x[test], y[test]) if model.learns and len(test) <= BLOCK else None
+    bound = _on_held_out(models, splits, x, y, scores)
+    if model.estimates:
+        estimate = estimated(models, splits, x, y)
+        error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
+        value, cap = estimate.value, model.cap
+        seen = model.seen(x, y)
+        is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
+        if is_narrow and len(x) <= MOST_NEIGHBOURED:
+            near = extrapolated(*seen)
+            ahead, spread = near.mean() - value, np.nanstd(near - estimate.per_row)
+            if ahead > AHEAD * spread / math.sqrt(len(x)):
+                value, error = float(near.mean()), float(near.std()) / math.sqrt(len(x))
+                neighbours = Neighbours(options, model.device, model.seed)
+                neighbours.directions = model.directions
+                neighbours.fit(x, y, splits[0].train, splits[0].valid)
+                models = [neighbours]
+        value = min(value, cap)
+        interval = normal_interval(value, max(error, SMALLEST_SD / math.sqrt(len(x))), options.confidence_level)
+        result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap)
+        result.diagnostics.update(standard_error=error, train_test_gap=estimate.gap)
     else:
-        valid = rows.valid
-        per_row = model.evaluate(x[valid], y[valid]).per_row
-        value, error = control_variate(evaluation.per_row, known, test, per_row, known[valid])
-    result = _result(model, evaluation, value, error)
+        result = bound
     result.diagnostics["duplicated_rows"] = duplicated
-    model.keep(*(side[:N_REFERENCE] for side in held_out))
+    for each, rows in zip(models, splits, strict=False):
+        each.keep(*(side[rows.test[:N_REFERENCE]] for side in (x, y)))
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
     if not model.is_known and n >= FEWEST_TO_SPLIT:
         scores = model.scores(x[test[:n]], y[test[:n]]) if scores is None else scores[:n, :n]
-        seen = rows.train[:quarter]
+        seen = splits[0].train[:quarter]
         of_seen = model.scores(x[seen], y[seen]) if model.learns and len(seen) == quarter else None
-        result.diagnostics.update(diagnose(scores, of_seen, model.bounded, np.random.default_rng(model.seed)))
-    return result
+        diagnostics = diagnose(scores, of_seen, model.bounded, np.random.default_rng(model.seed))
+        result.diagnostics.update({name: diagnostics[name] for name in diagnostics if name not in result.diagnostics})
+    return result, models
 
 
-def measured_anew(model: Model, x: Any, y: Any) -> MIResult:
-    """Return the estimate of a fitted model from rows that it was not fitted to."""
-    evaluation = model.evaluate(x, y)
-    return _result(model, evaluation, *mean_and_error(evaluation.per_row))
+def _on_held_out(
+    models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any, scores: Tensor | None
+) -> MIResult:
+    """Return the mean over the folds of what each model says of its held-out rows."""
+    model, rows = models[0], splits[0]
+    evaluation = model.evaluate(x[rows.test], y[rows.test], scores)
+    if len(splits) > 1:
+        more = [each.evaluate(x[part.test], y[part.test]) for each, part in zip(models[1:], splits[1:], strict=True)]
+        caps, values = [one.cap for one in (evaluation, *more)], [one.per_row for one in (evaluation, *more)]
+        per_row = np.concatenate(values)
+        return _result(model, Evaluation(float(per_row.mean()), per_row, min(caps)), *mean_and_error(per_row))
+    has_known = model.options.control_variate and len(rows.test) >= FEWEST_TO_SPLIT
+    known = model.known(x, y) if has_known else None
+    if known is None:
+        return _result(model, evaluation, *mean_and_error(evaluation.per_row))
+    per_row = model.evaluate(x[rows.valid], y[rows.valid]).per_row
+    corrected = control_variate(evaluation.per_row, known, rows.test, per_row, known[rows.valid])
+    return _result(model, evaluation, *corrected)
+
+
+def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
+    """Return the mean estimate of fitted models from rows that they were not fitted to."""
+    evaluations = [model.evaluate(x, y) for model in models]
+    per_row = np.mean([evaluation.per_row for evaluation in evaluations], axis=0)
+    whole = evaluations[0]._replace(value=float(per_row.mean()), per_row=per_row)
+    return _result(models[0], whole, *mean_and_error(per_row))
 
 
 def _result(model: Model, evaluation: Evaluation, value: float, error: float) -> MIResult:
     value = min(value, evaluation.cap)  # a control variate, or a correction for few counts, may exceed it
     interval = evaluation.interval or normal_interval(value, error, model.options.confidence_level)
-    return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error})
+    is_lower = model.kind == "lower" or model.estimates
+    lower = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
+    return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error}, **lower)
 
 
 def diagnose(

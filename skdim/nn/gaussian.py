@@ -73,6 +73,12 @@ class GaussianReference(nn.Module):
         others = y.square() @ (scale * self.quadratic)
         return (x * (scale * self.linear)) @ y.T - own[:, None] - others[None] + self.constant
 
+    def joint(self, x: Tensor, y: Tensor) -> Tensor:
+        """Score the joint samples, (n, d_x), (n, d_y) -> (n,)."""
+        k = len(self.linear)
+        x, y, scale = x[:, :k], y[:, :k], self.log_scale.exp()
+        return (x * y) @ (scale * self.linear) - (x.square() + y.square()) @ (scale * self.quadratic) + self.constant
+
 
 class MixtureReference(nn.Module):
     r"""The closed-form log ratio of a mixture of Gaussians, for all pairs.
@@ -127,6 +133,10 @@ class MixtureReference(nn.Module):
         log_p_x = torch.logsumexp(log_x - 0.5 * _quadratic(x, self.marginals_x), 1)
         log_p_y = torch.logsumexp(log_y - 0.5 * _quadratic(y, self.marginals_y), 1)
         return torch.cat(joint) - log_p_x[:, None] - log_p_y[None]
+
+    def joint(self, x: Tensor, y: Tensor) -> Tensor:
+        """Score the joint samples, (n, d_x), (n, d_y) -> (n,)."""
+        return torch.cat([self(*parts).diagonal() for parts in zip(x.split(64), y.split(64), strict=True)])
 
 
 def _quadratic(x: Tensor, matrices: Tensor) -> Tensor:

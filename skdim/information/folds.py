@@ -1,0 +1,130 @@
+r"""Cross-fitting: the rows that models learn from and are judged by, and the estimate that rests on all of them.
+
+A critic says too much about the rows it has learned from, and too little about others: of a likelihood with p parameters, by
+p / 2n nats on either side of the best one. The mean of both is right to first order, as in Akaike's criterion.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skdim.information.intervals import Array, Rows
+from skdim.information.model import FEWEST_TO_SPLIT, Model
+
+#: Most rows that are cross-fitted: with more, one split leaves enough rows for each purpose.
+MOST_CROSS_FITTED = 1000
+#: Most rows of each part that the estimate is taken from.
+MOST_ROWS = 20_000
+
+
+class Split(NamedTuple):
+    """Rows to train on, to choose among networks on, and to take the value from."""
+
+    train: Rows
+    valid: Rows
+    test: Rows
+
+
+def splits_of(model: Model, n: int) -> list[Split]:
+    """Return the splits of n rows, at random: all rows in each part if nothing is learned, and folds if they are few."""
+    options, order = model.options, np.arange(n)
+    if not model.learns or n < FEWEST_TO_SPLIT:
+        return [Split(order, order, order)]
+    order = np.random.default_rng([model.seed, 1]).permutation(n)
+    n_test, n_valid = (max(2, round(part * n)) for part in (options.test_fraction, options.validation_fraction))
+    if n_test + n_valid > n - 2:
+        raise ValueError(
+            f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
+            f"than 2 of n_samples = {n} rows to train on. Give smaller fractions."
+        )
+    n_folds = max(1, n // n_test) if n <= MOST_CROSS_FITTED else 1
+    splits = []
+    for fold in range(n_folds):
+        test, valid, train = np.split(np.roll(order, -fold * n_test), [n_test, n_test + n_valid])
+        if fold == n_folds - 1 and n_folds > 1:  # the last fold has what is left
+            rest = np.roll(order, -fold * n_test)
+            test, valid, train = np.split(rest, [n - fold * n_test, n - fold * n_test + n_valid])
+        splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
+    return splits
+
+
+class Estimate(NamedTuple):
+    """An estimate of mutual information from all rows, in nats."""
+
+    value: float
+    standard_error: float
+    per_row: Array  # contributions (n,) of all rows; NaN where a row was not used
+    gap: float  # mean over the rows that were learned from less that over the others
+
+
+def rivals_of(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
+    """Return unfitted models of a part of the columns, one for each model; none if no fold has found one."""
+    rivals = [model.rival(x, y, rows.train) for model, rows in zip(models, splits, strict=True)]
+    if all(rival is None for rival in rivals):
+        return []
+    return [rival or model.of_fold(0) for rival, model in zip(rivals, models, strict=True)]
+
+
+def best_of(models: list[Model], rivals: list[Model], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
+    """Return the models or their rivals, whichever say more of rows that they have not learned from, after each has chosen."""
+    held_out = held_out_rows(splits)
+    best, so_far = models, -math.inf
+    for candidates in [models, rivals] if rivals else [models]:
+        type(candidates[0]).choose(candidates, held_out, x, y)
+        if rivals:
+            ratios = [
+                model.log_ratios(x[block], y[block])
+                for model, rows in zip(candidates, held_out, strict=True)
+                for block in model.blocks(rows)
+            ]
+            worth = float(np.concatenate(ratios).mean())
+            best, so_far = (candidates, worth) if worth > so_far else (best, so_far)
+    return best
+
+
+def held_out_rows(splits: Sequence[Split]) -> list[Rows]:
+    """Return the rows that choose for each model: those of the other folds' test, or the validation rows of the one split."""
+    return [rows.test if len(splits) > 1 else rows.valid for rows in splits]
+
+
+def joined(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
+    """Return the epochs of all folds in one list, in which epochs and networks are numbered through."""
+    rows: list[dict[str, float]] = []
+    for history in histories:
+        epochs, networks = len(rows), 1 + max((row["network"] for row in rows), default=-1)
+        rows += [row | {"epoch": epochs + row["epoch"], "network": networks + row["network"]} for row in history]
+    return rows
+
+
+def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) -> Estimate:
+    """Return the mean of what models say of the rows that they have learned from and of those that they have not."""
+    n = len(x)
+    sums, counts = np.zeros((3, n)), np.zeros((3, n))  # rows to train on, to choose by, to judge by
+    for model, split in zip(models, splits, strict=True):
+        part_of = np.full(n, -1)
+        for k, rows in enumerate(split):
+            part_of[rows[:MOST_ROWS]] = k
+        for block in model.blocks(np.flatnonzero(part_of >= 0)):
+            np.add.at(sums, (part_of[block], block), model.log_ratios(x[block], y[block]))
+            np.add.at(counts, (part_of[block], block), 1)
+    values = np.divide(sums, counts, out=np.full((3, n), np.nan), where=counts > 0)
+    train, valid, test = (np.flatnonzero(part) for part in counts)
+    gap = float(values[0, train].mean() - values[2, test].mean())
+    closed = models[0].closed_form(x, y) if len({tuple(model.used) for model in models}) == 1 else None
+    if len(splits) > 1:  # every row was held out once
+        both = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
+        value = float(both.mean()) if closed is None else closed
+        return Estimate(value, float(both.std() / math.sqrt(n)), both, gap)
+    known, slope = models[0].known(x, y) if models[0].options.control_variate else None, 0.0
+    if known is None:
+        known = np.zeros(n)
+    elif known[valid].var() > 0:
+        slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
+    rest = values - slope * known
+    value = slope * known.mean() + (rest[0, train].mean() + rest[2, test].mean()) / 2
+    squared = (rest[0, train].var() / len(train) + rest[2, test].var() / len(test)) / 4 + slope**2 * known.var() / n
+    return Estimate(float(value) if closed is None else closed, math.sqrt(squared), np.nanmean(values, axis=0), gap)

@@ -1,0 +1,161 @@
+"""The information between labels and numbers, by classifiers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from skdim._random import local_seed
+from skdim.information.canonical import Standardize, canonical_axes
+from skdim.information.discrete import entropy
+from skdim.information.intervals import Array, Rows
+from skdim.information.model import Evaluation, Learned, hidden_layers, others
+from skdim.nn.conditional import CategoricalConditional, LinearClassifier, MixedConditional, NearestNeighbours
+from skdim.nn.objectives.ratio import ConditionalObjective
+from skdim.nn.ratio import RadialInputs
+
+#: Most directions that classifiers see: beyond them, the leading principal ones of the standardised columns.
+MOST_DIRECTIONS = 128
+#: The logistic regression's C times the number of directions: a prior variance of 10 for every logit.
+PRIOR_VARIANCE = 10.0
+#: Neighbours of a row, and most rows that they are sought in.
+N_NEIGHBOURS, MOST_NEIGHBOURED = 15, 10_000
+
+
+class Labels(Learned):
+    r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]`, and q is a mixture of classifiers.
+
+    They are the labels' frequencies, logistic regression, linear discriminant analysis, nearest neighbours and a network.
+    """
+
+    dependence = "labels"
+    saved = ("exchanged", "entropy", "mean", "scale", "directions")
+    kind = "estimate"
+    estimates = True
+    critic: MixedConditional
+    entropy: float  # H(y) in nats
+    exchanged: bool  # whether x is the side with labels
+    mean: Array  # of the columns (d,)
+    scale: Array  # of the columns (d,)
+    directions: Array  # of the standardised columns (d, n_directions)
+
+    @property
+    def cap(self) -> float:
+        return self.entropy
+
+    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        self.exchanged = x.ndim == 1
+        numbers, codes = (y, x) if self.exchanged else (x, y)
+        self.entropy = entropy(codes)
+        self._learn_directions(numbers[train])
+        projected, indicators = self._project(numbers), np.eye(codes.max() + 1)[codes]
+        # On canonical axes against the labels' indicators, the directions in which the means differ come first.
+        self.axes = canonical_axes(projected[train], indicators[train])
+        variates, labels = self._tensor(self.axes.x(projected)), torch.from_numpy(codes).to(self.device)
+        frequencies = torch.bincount(labels).float() / len(labels)
+        with local_seed(self.seed):
+            network = self._network(variates[train], frequencies).to(self.device)
+        members: list[nn.Module] = []
+        if len(np.unique(codes[train])) > 1 and projected.shape[1]:
+            members = linear_classifiers(projected[train], codes[train], len(frequencies))
+            kept = train[np.random.default_rng(self.seed).permutation(len(train))[:MOST_NEIGHBOURED]]
+            members.append(NearestNeighbours(self._tensor(projected[kept]), labels[kept], frequencies, N_NEIGHBOURS))
+        if self._is_learnable(train, variates):
+            self._train(ConditionalObjective(network), [variates, labels], train, valid)
+        self.critic = MixedConditional([*members, network], frequencies).to(self.device)
+        self.critic.eval().requires_grad_(False)
+        self.choose([self], [valid], x, y)
+
+    def _learn_directions(self, numbers: Array) -> None:
+        standard = Standardize.learn(numbers)
+        self.mean, self.scale = standard.mean, standard.scale
+        d = numbers.shape[1]
+        self.directions = np.eye(d)
+        if d > MOST_DIRECTIONS:  # of columns as they are: one that hardly varies says little, standardised or not
+            rows = numbers - self.mean
+            variances, directions = np.linalg.eigh(rows.T @ rows / len(rows))
+            self.scale = np.full(d, np.sqrt(variances[::-1][:MOST_DIRECTIONS].mean()))
+            self.directions = directions[:, ::-1][:, :MOST_DIRECTIONS]
+
+    def _project(self, numbers: Array) -> Array:
+        return (numbers - self.mean) / self.scale @ self.directions
+
+    def _network(self, x: Tensor, frequencies: Tensor) -> CategoricalConditional:
+        inputs = RadialInputs(x, self.options.radial_inputs)
+        return CategoricalConditional(inputs, frequencies, hidden_layers(self.options))
+
+    def _inputs(self, x: Any, y: Any) -> tuple[list[Tensor], Tensor]:
+        """Return what each classifier takes, and the labels, whichever side has them."""
+        numbers, labels = (y, x) if self.exchanged else (x, y)
+        projected = self._project(numbers)
+        others = [self._tensor(projected)] * (len(self.critic.members) - 1)
+        return [*others, self._tensor(self.axes.x(projected))], torch.from_numpy(labels).to(self.device)
+
+    @staticmethod
+    @torch.no_grad()
+    def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
+        parts = [model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in zip(models, held_out, strict=True)]
+        if len({len(part) for part in parts}) == 1:  # else a fold lacks classifiers, and all keep weights of their own
+            for place, model in enumerate(models):
+                model.critic.choose(torch.cat(others(parts, place), dim=1).double())
+
+    @torch.no_grad()
+    def log_ratios(self, x: Any, y: Any) -> Array:
+        inputs, labels = self._inputs(x, y)
+        parts = self.critic.parts(inputs, labels) + self.critic.weights.log()[:, None]
+        return (torch.logsumexp(parts.double(), 0) - self.critic.log_frequencies[labels]).cpu().numpy()
+
+    @torch.no_grad()
+    def scores(self, x: Any, y: Any) -> Tensor:
+        inputs, labels = self._inputs(x, y)
+        scores = (self.critic(inputs) - self.critic.log_frequencies)[:, labels]
+        return scores.T if self.exchanged else scores
+
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        per_row = self.log_ratios(x, y)
+        return Evaluation(float(per_row.mean()), per_row, self.entropy)
+
+    def pointwise(self, x: Any, y: Any) -> Array:
+        return self.log_ratios(x, y)
+
+    def known(self, x: Any, y: Any) -> Array | None:
+        # The mean of -log p(y) over all rows is H(y): this takes out the noise of the test rows' labels.
+        labels = torch.from_numpy(x if self.exchanged else y).to(self.device)
+        return -self.critic.log_frequencies[labels].double().cpu().numpy()
+
+    def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> MixedConditional:
+        d, frequencies = self.directions.shape[1], torch.ones(len(state["critic/log_frequencies"]))
+        members: list[nn.Module] = []
+        if "critic/members.1.weights" in state:
+            linear = [LinearClassifier(torch.zeros(len(frequencies), d), torch.zeros(len(frequencies))) for _ in range(2)]
+            rows = state["critic/members.2.rows"]
+            labels = torch.zeros(len(rows), dtype=torch.int64)
+            members = [*linear, NearestNeighbours(torch.zeros(rows.shape), labels, frequencies, N_NEIGHBOURS)]
+        return MixedConditional([*members, self._network(x, frequencies)], frequencies)
+
+
+def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Module]:
+    """Return logistic regression and linear discriminant analysis, learned from rows (n, d) and labels (n,)."""
+    shrunk = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    logistic = LogisticRegression(C=PRIOR_VARIANCE / rows.shape[1], max_iter=200)
+    members: list[nn.Module] = []
+    for classifier in (logistic, shrunk):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # held-out rows judge it
+            classifier.fit(rows, labels)
+        weights, intercepts = classifier.coef_, classifier.intercept_
+        if len(weights) == 1:  # of two labels, the logit of the second alone
+            weights, intercepts = np.vstack([0 * weights, weights]), np.append(0.0, intercepts)
+        # A label that none of these rows has keeps a probability of nearly 0; the mixture has its frequency.
+        all_weights, all_intercepts = np.zeros((n_classes, rows.shape[1])), np.full(n_classes, -30.0)
+        all_weights[classifier.classes_], all_intercepts[classifier.classes_] = weights, intercepts
+        members.append(LinearClassifier(*(torch.from_numpy(part).float() for part in (all_weights, all_intercepts))))
+    return members

@@ -1,0 +1,50 @@
+"""Which columns and principal directions of two wide sides depend on each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import ndtri
+from sklearn.decomposition import PCA
+
+from skdim.information.intervals import Array
+from skdim.information.screen import screen_pairs
+
+#: Columns of both sides together beyond which a selection is tried.
+WIDE = 16
+#: Most columns, and most principal directions, that are selected on a side.
+MOST_COLUMNS, MOST_DIRECTIONS = 8, 20
+#: Probability that any pair of independent columns passes.
+CHANCE = 1e-3
+#: Multiplications that a screen may take; beyond them fewer rows are looked at, but never fewer than these.
+MOST_PRODUCTS, FEWEST_ROWS = 1e11, 1000
+
+
+def select_directions(x: Array, y: Array, seed: int) -> tuple[Array, Array] | None:
+    """Return matrices (d_x, k_x), (d_y, k_y) that select what depends on the other side; None if nothing passes the screen.
+
+    The screen looks at every column and at the leading principal directions of both sides. If few columns pass, they are
+    selected, and else the directions that pass.
+    """
+    rng = np.random.default_rng(seed)
+    bases = [np.hstack([np.eye(side.shape[1]), _principal(side, seed)]) for side in (x, y)]
+    n = int(min(len(x), max(FEWEST_ROWS, MOST_PRODUCTS / (36 * bases[0].shape[1] * bases[1].shape[1]))))
+    rows = rng.permutation(len(x))[:n]
+    scores = screen_pairs(x[rows] @ bases[0], y[rows] @ bases[1])
+    threshold = float(ndtri(1 - CHANCE / scores.size))
+    if not scores.max(initial=-math.inf) > threshold:
+        return None
+    selected = []
+    for side, basis, best in ((x, bases[0], scores.max(1)), (y, bases[1], scores.max(0))):
+        d = side.shape[1]
+        columns, directions = (np.argsort(-part)[: int((part > threshold).sum())] for part in (best[:d], best[d:]))
+        few = len(columns) <= MOST_COLUMNS or not len(directions)
+        selected.append(basis[:, columns[:MOST_COLUMNS] if few else d + directions])
+    return selected[0], selected[1]
+
+
+def _principal(side: Array, seed: int) -> Array:
+    """Return the leading principal directions (d, k)."""
+    k = min(MOST_DIRECTIONS, side.shape[1] // 2, len(side) // 2)
+    return np.asarray(PCA(k, random_state=seed).fit(side).components_.T) if k else np.zeros((side.shape[1], 0))

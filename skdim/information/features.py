@@ -15,10 +15,18 @@ Array = npt.NDArray[np.float64]
 N_COSINES, DECAYS = 12, (4.0, 0.5)
 #: Bandwidths of several columns, times the median distance, landmarks, and components kept for each bandwidth.
 BANDWIDTHS, N_LANDMARKS, N_COMPONENTS = (2.0, 0.5), 128, 16
-#: Shares of a kernel's largest eigenvalue below which rounding rules.
-SMALLEST_EIGENVALUE = 1e-6
-#: Penalties of a ridge regression, as shares of the largest eigenvalue, and the most directions it may use, as a share of rows.
+#: Share of the largest eigenvalue of a kernel's landmarks that is kept, and of what counts as rounding elsewhere.
+SMALLEST_EIGENVALUE, SMALLEST_SHARE = 1e-6, 1e-9
+#: Of the regressions on z: bandwidths for one column and for several, landmarks, and cosines of each of several columns.
+ONE_COLUMN, MANY_COLUMNS, MOST_LANDMARKS, N_ORDERS = (0.2, 0.7, 2.0), (1.0, 3.0), 200, 8
+#: Penalties, as shares of the largest eigenvalue, and the most degrees of freedom, as a share of the rows.
 PENALTIES, MOST_FREEDOM = np.logspace(-7, 1, 25), 0.3
+#: Share of the best penalty for prediction that is used: the bias of a residual counts for more here than its variance.
+UNDERSMOOTHING = 0.1
+#: Functions of z whose products with the features of x show a dependence that changes with z.
+N_MODERATORS = 4
+#: Most columns of z of which all products enter.
+MOST_SQUARED = 16
 
 
 class Features(NamedTuple):
@@ -81,37 +89,44 @@ def _squared_distances(x: Array, landmarks: Array) -> Array:
 
 
 class Residuals:
-    """What a ridge regression on functions of z leaves of targets: linear ones, of each column, and of all columns."""
+    """What ridge regressions on functions of z leave of targets: lines, products and cosines of columns, axes of kernels.
 
-    N_LANDMARKS = 200
+    Each target has the penalty of the least generalised cross-validation error, then a tenth of it.
+    """
 
     def __init__(self, z: Array, rng: np.random.Generator) -> None:
-        n, scores = len(z), normal_scores(z)
-        few = int(min(self.N_LANDMARKS, max(n // 5, 10)))
-        blocks = kernel_axes(scores, (0.7, 2.0), few, rng)
-        if z.shape[1] > 1:
-            order = np.arange(1, 7)
-            for column in scores.T:
-                ranks = (rankdata(column) - 0.5) / n
-                blocks.append(np.cos(np.pi * np.outer(ranks, order)) / order)
-        self.line = np.linalg.qr(np.column_stack([np.ones(n), scores]))[0]
-        design = np.hstack([block / np.sqrt((block**2).sum(1).mean() or 1) for block in blocks])
-        design -= self.line @ (self.line.T @ design)
-        gram = design.T @ design
-        eigenvalues, vectors = np.linalg.eigh(gram)
-        kept = eigenvalues > 1e-9 * eigenvalues[-1]
-        self.eigenvalues = eigenvalues[kept]
-        self.basis = design @ (vectors[:, kept] / np.sqrt(self.eigenvalues))
-        shrunk = self.eigenvalues / (self.eigenvalues + PENALTIES[:, None] * eigenvalues[-1])
-        self.shrunk = shrunk[shrunk.sum(1) + self.line.shape[1] <= MOST_FREEDOM * n]
-        self.components = blocks[0][:, :4] if z.shape[1] > 1 else blocks[1][:, :4]
+        n, d = z.shape
+        scores = normal_scores(z)
+        n_landmarks = min(MOST_LANDMARKS, max(n // 5, 10))
+        blocks = kernel_axes(scores, ONE_COLUMN if d == 1 else MANY_COLUMNS, n_landmarks, rng)
+        moderators = blocks[-2][:, :N_MODERATORS]
+        self.moderators = moderators / np.where(moderators.std(0) > 0, moderators.std(0), 1)
+        if d > 1:
+            ranks, orders = (rankdata(z, axis=0) - 0.5) / n, np.arange(1, N_ORDERS + 1)
+            blocks.append((np.cos(np.pi * ranks[:, :, None] * orders) / orders).reshape(n, -1))
+        if 1 < d <= MOST_SQUARED:
+            first, second = np.triu_indices(d)
+            blocks.append(scores[:, first] * scores[:, second])
+        self.lines = np.linalg.qr(np.column_stack([np.ones(n), scores]))[0]
+        blocks = [block - self.lines @ (self.lines.T @ block) for block in blocks]
+        design = np.hstack([block / (np.sqrt((block**2).sum() / n) or 1) for block in blocks])
+        eigenvalues, vectors = np.linalg.eigh(design.T @ design)
+        kept = eigenvalues > SMALLEST_SHARE * max(eigenvalues[-1], n * SMALLEST_SHARE)
+        eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
+        self.axes = design @ (vectors / np.sqrt(eigenvalues))
+        penalties = PENALTIES[:, None] * eigenvalues.max(initial=0)
+        self.shrunk, self.undersmoothed = (eigenvalues / (eigenvalues + c * penalties) for c in (1, UNDERSMOOTHING))
+        allowed = self.shrunk.sum(1) + self.lines.shape[1] <= max(MOST_FREEDOM * n, self.lines.shape[1] + 1)
+        self.shrunk, self.undersmoothed = self.shrunk[allowed], self.undersmoothed[allowed]
+        self.freedom = 0.0  # degrees of freedom of the last call, on average over targets
 
     def __call__(self, targets: Array) -> Array:
-        """Return residuals (n, m), each with the penalty of the least generalised cross-validation error."""
-        n = len(targets)
-        rest = targets - self.line @ (self.line.T @ targets)
-        part = self.basis.T @ rest
-        free = n - self.line.shape[1] - self.shrunk.sum(1)
+        """Return residuals (n, m); what is left of a function of z by rounding is 0."""
+        rest = targets - self.lines @ (self.lines.T @ targets)
+        part = self.axes.T @ rest
+        left = len(targets) - self.lines.shape[1] - self.shrunk.sum(1)
         errors = (rest**2).sum(0) - ((2 - self.shrunk) * self.shrunk) @ part**2
-        best = np.argmin(errors / free[:, None] ** 2, axis=0)
-        return rest - self.basis @ (self.shrunk[best].T * part)
+        shares = self.undersmoothed[np.argmin(errors / left[:, None] ** 2, axis=0)]
+        self.freedom = float(self.lines.shape[1] + shares.sum(1).mean())
+        rest -= self.axes @ (shares.T * part)
+        return np.where(rest.std(0) > SMALLEST_SHARE * np.abs(targets).max(0), rest, 0)

@@ -11,6 +11,8 @@ from scipy.stats import rankdata
 
 Array = npt.NDArray[np.float64]
 
+#: Most labels that have an indicator each; more have this number of random sums.
+MOST_LABELS = 64
 #: Cosines of a single column, and the powers at which their weights fall: a smooth dependence, and any.
 N_COSINES, DECAYS = 12, (4.0, 0.5)
 #: Bandwidths of several columns, times the median distance, landmarks, and components kept for each bandwidth.
@@ -22,11 +24,13 @@ ONE_COLUMN, MANY_COLUMNS, MOST_LANDMARKS, N_ORDERS = (0.2, 0.7, 2.0), (1.0, 3.0)
 #: Penalties, as shares of the largest eigenvalue, and the most degrees of freedom, as a share of the rows.
 PENALTIES, MOST_FREEDOM = np.logspace(-7, 1, 25), 0.3
 #: Share of the best penalty for prediction that is used: the bias of a residual counts for more here than its variance.
-UNDERSMOOTHING = 0.1
+UNDERSMOOTHING = 0.03
 #: Functions of z whose products with the features of x show a dependence that changes with z.
 N_MODERATORS = 4
 #: Most columns of z of which all products enter.
-MOST_SQUARED = 16
+MOST_MULTIPLIED = 16
+#: Weights of the parts of a regression on several columns: axes of both kernels, cosines of each column, products.
+BLOCK_WEIGHTS = 1.0, 1.0, 3.0, 1.5
 
 
 class Features(NamedTuple):
@@ -42,16 +46,21 @@ def normal_scores(x: Array) -> Array:
     return scores / np.where(scores.std(0) > 0, scores.std(0), 1)
 
 
-def indicators(labels: npt.NDArray[Any]) -> Array:
-    """Return the indicator of each label, over the root of its share, so that all have the same part in chi-square."""
-    shares = np.bincount(labels) / len(labels)
-    return np.eye(len(shares))[labels] / np.sqrt(np.maximum(shares, 1 / len(labels)))
+def indicators(labels: npt.NDArray[Any], rng: np.random.Generator) -> Array:
+    """Return the indicator of each label, over the root of its share: all have the same part in chi-square.
+
+    Of many labels, random sums have the same squared covariance on average.
+    """
+    shares = np.maximum(np.bincount(labels), 1) / len(labels)
+    many = len(shares) > MOST_LABELS
+    table = rng.normal(size=(len(shares), MOST_LABELS)) if many else np.eye(len(shares))
+    return (table / np.sqrt(shares)[:, None])[labels]
 
 
 def features(x: npt.NDArray[Any], rng: np.random.Generator) -> Features:
     """Return features of labels (n,) or numbers (n, d): indicators, cosines of ranks, or the axes of a Gaussian kernel."""
     if x.ndim == 1:
-        values = indicators(x)
+        values = indicators(x, rng)
         weights = np.ones((1, values.shape[1]))
     elif x.shape[1] == 1:
         order = np.arange(1, N_COSINES + 1)
@@ -91,7 +100,7 @@ def _squared_distances(x: Array, landmarks: Array) -> Array:
 class Residuals:
     """What ridge regressions on functions of z leave of targets: lines, products and cosines of columns, axes of kernels.
 
-    Each target has the penalty of the least generalised cross-validation error, then a tenth of it.
+    Each target has the penalty of the least generalised cross-validation error, then 0.03 of it.
     """
 
     def __init__(self, z: Array, rng: np.random.Generator) -> None:
@@ -104,12 +113,14 @@ class Residuals:
         if d > 1:
             ranks, orders = (rankdata(z, axis=0) - 0.5) / n, np.arange(1, N_ORDERS + 1)
             blocks.append((np.cos(np.pi * ranks[:, :, None] * orders) / orders).reshape(n, -1))
-        if 1 < d <= MOST_SQUARED:
+        if 1 < d <= MOST_MULTIPLIED:
             first, second = np.triu_indices(d)
             blocks.append(scores[:, first] * scores[:, second])
         self.lines = np.linalg.qr(np.column_stack([np.ones(n), scores]))[0]
         blocks = [block - self.lines @ (self.lines.T @ block) for block in blocks]
-        design = np.hstack([block / (np.sqrt((block**2).sum() / n) or 1) for block in blocks])
+        weights = [1.0] * 3 if d == 1 else BLOCK_WEIGHTS
+        scaled = [w * block / (np.sqrt((block**2).sum() / n) or 1) for w, block in zip(weights, blocks, strict=False)]
+        design = np.hstack(scaled)
         eigenvalues, vectors = np.linalg.eigh(design.T @ design)
         kept = eigenvalues > SMALLEST_SHARE * max(eigenvalues[-1], n * SMALLEST_SHARE)
         eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]

@@ -1,110 +1,132 @@
-"""draft"""
+"""Whether two sides are independent, given a third or not: a test of level alpha for any alpha."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from numbers import Integral
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import xlogy
-from scipy.stats import random_table, rankdata
+from sklearn.utils import check_consistent_length
 
-from skdim.information.features import Array, Features, Residuals, features, normal_scores
-from skdim.information.screen import bonferroni_p_value, rank_bins, table_scores
+from skdim._sklearn import Interval, StrOptions, draw_seed, validate_params
+from skdim.information.permutations import IndependenceResult, conditional_test, permutation_test
+from skdim.information.sides import side_values
 
-Values = npt.NDArray[Any]
-Rows = npt.NDArray[np.intp]
-
-MOST_PRODUCTS = 5e9
-FIRST_WEIGHT = 2.0
+#: Fewest blocks that are permuted: three have only six orders.
+FEWEST_BLOCKS = 4
+_DISCRETE = [StrOptions({"auto"}), "boolean", "array-like"]
 
 
-class IndependenceResult(NamedTuple):
-    statistic: float
-    p_value: float
-
-
-def permutation_test(
-    x: Values, y: Values, rng: np.random.Generator, n_permutations: int = 499, block_size: int = 1
+@validate_params(
+    {
+        "X": ["array-like"],
+        "y": ["array-like"],
+        "Z": ["array-like", None],
+        "discrete_X": _DISCRETE,
+        "discrete_y": _DISCRETE,
+        "discrete_Z": _DISCRETE,
+        "block_size": [Interval(Integral, 1, None, closed="left")],
+        "n_permutations": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def independence_test(
+    X: Any,
+    y: Any,
+    Z: Any = None,
+    *,
+    discrete_X: Any = "auto",
+    discrete_y: Any = "auto",
+    discrete_Z: Any = "auto",
+    block_size: int = 1,
+    n_permutations: int = 499,
+    random_state: Any = None,
 ) -> IndependenceResult:
-    n = len(x)
-    if x.ndim == y.ndim == 1:
-        return _counted(x, y, np.zeros(n, dtype=np.int64), rng, n_permutations, block_size)
+    r"""Test whether X and y are independent, or independent given Z.
 
-    def redraw() -> Rows:
-        if block_size == 1:
-            return rng.permutation(n)
-        return np.roll(np.arange(n), rng.integers(block_size, n - block_size + 1))
+    If X and y have only discrete columns, whose combinations recur, the statistic is their plug-in mutual information, given
+    Z or not, in nats, which is :math:`G / (2n)`. It is compared with random tables of the same margins [1]_. Else each side
+    gives centred features :math:`\varphi, \psi`: indicators of labels, or 64 random sums of more; of
+    one column its normal scores and the cosines
+    :math:`\cos(\pi j u)` of its ranks u, j = 2 to 12; of several columns 16 axes of a Gaussian kernel on normal scores, by
+    Nyström's method from 128 rows, at bandwidths of 2 and 1/2 of the median distance. With weights v and w,
 
-    a, b = features(x, rng), features(y, rng)
-    parts = [_covariances(a, b)]
-    if max(x[0].size, y[0].size) > 1:
-        bins = rank_bins(x), rank_bins(y)
-        cost = float(n) * bins[0].one_hot.shape[1] * bins[1].one_hot.shape[1] * n_permutations
-        screened = cost > MOST_PRODUCTS
-        if not screened:
-            parts.append(lambda rows: np.array([table_scores(*bins, rows)[0].max()]))
-    else:
-        screened = False
-    draws = np.array(
-        [
-            np.concatenate([part(rows) for part in parts])
-            for rows in [np.arange(n), *(redraw() for _ in range(n_permutations))]
-        ]
-    )
-    r = _combined(draws, rng)
-    if screened and block_size == 1:
-        return IndependenceResult(r.statistic, min(1.0, 2 * min(r.p_value, bonferroni_p_value(*bins))))
-    return r
+    .. math:: T_{vw} = \sum_{j,k} v_j w_k \Bigl( \sum_i \varphi_j(x_i) \, \psi_k(y_i) \Bigr)^2
 
+    is taken at each scale [3]_: :math:`v_j = j^{-4}` and :math:`j^{-1/2}` for a column, each bandwidth alone for several. The
+    harmonic mean of the p-values at all scales is compared with that of permuted rows.
 
-def _covariances(a: Features, b: Features) -> Callable[[Rows], Array]:
-    left, right = np.ascontiguousarray(a.values.T, dtype=np.float32), b.values.astype(np.float32)
+    A side of several columns adds the most dependent pair of columns, by G of their ranks in six bins, to the scales. If its
+    permutation takes more than 1e10 products, the pair's chi-square tail times the number of pairs replaces it, and the p-value
+    is twice the smaller of both. Every row and every permutation is used for any n.
 
-    def statistic(rows: Rows) -> Array:
-        return (a.weights @ (left @ right[rows]).astype(np.float64) ** 2 @ b.weights.T).ravel()
+    **Validity.** Without Z and for independent rows, the level is exact in finite samples, up to the tail of the replaced
+    screen: ties are broken at random, so a p-value is uniform if nothing can be permuted, and 1 if a side is constant. Given a
+    Z whose discrete columns are labels, rows are permuted within its strata, which is exact too. Given any other Z, features
+    become residuals of ridge regressions on functions of Z, and the products of residuals change sign at random [2]_. The level
+    is then right for large n only, and as far as the regressions learn E[x | Z] and E[y | Z]: 0.03 to 0.07 where Z is one
+    column, but up to 0.12 with 300 rows where five columns act through wiggly functions. No test is valid for all Z [2]_.
+    Products with functions of Z show a dependence whose sign changes with Z. The screen takes no part.
 
-    return statistic
+    Parameters
+    ----------
+    X, y : array-like of shape (n_samples,) or (n_samples, n_columns)
+        Joint samples, at least two. Continuous columns become ranks, so monotone maps of a column change nothing.
+    Z : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+        What is given.
+    discrete_X, discrete_y, discrete_Z : "auto", bool or array-like, default="auto"
+        Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
+    block_size : int, default=1
+        Above 1, rows are in the order of time, and dependent: blocks of this many rows of y are permuted, or change sign given
+        Z. At least four blocks are needed. The level is near the nominal one if a block is several times as long as the series
+        remember; four times for autoregressive ones. The replaced screen takes no part.
+    n_permutations : int, default=499
+        The smallest p-value is 1 / (n_permutations + 1).
+    random_state : int, RandomState instance or None, default=None
+        Draws permutations, landmarks, and the order of ties.
 
+    Returns
+    -------
+    IndependenceResult
+        ``statistic`` and ``p_value``.
 
-def _combined(draws: Array, rng: np.random.Generator) -> IndependenceResult:
-    n, k = draws.shape
-    p_values = np.stack([rankdata(-column, method="max") for column in draws.T]) / n
-    w = np.ones(k)
-    w[0] = FIRST_WEIGHT
-    combined = w @ (1 / p_values)
-    spread = draws.std(0)
-    z = (draws[0] - draws.mean(0)) / np.where(spread > 0, spread, 1)
-    return IndependenceResult(float(z.max()), _p_value(combined, rng))
+    Raises
+    ------
+    ValueError, TypeError
+        If a parameter is invalid, a side has a missing value or a wrong shape, the numbers of rows differ, or there are fewer
+        than four blocks.
 
+    References
+    ----------
+    .. [1] Patefield, "Algorithm AS 159: an efficient method of generating random R x C tables", Applied Statistics 1981.
+    .. [2] Shah & Peters, "The hardness of conditional independence testing and the generalised covariance measure", Annals of
+       Statistics 2020.
+    .. [3] Gretton et al., "A kernel statistical test of independence", NeurIPS 2007.
 
-def _p_value(draws: Array, rng: np.random.Generator) -> float:
-    above, ties = (draws[1:] > draws[0]).sum(), (draws[1:] == draws[0]).sum()
-    return float((1 + above + rng.integers(ties + 1)) / len(draws))
-
-
-def _counted(x, y, z, rng, n_permutations, block_size) -> IndependenceResult:
-    n = len(x)
-    kx, ky, kz = (int(c.max()) + 1 for c in (x, y, z))
-    f = xlogy(np.arange(n + 1), np.arange(n + 1))
-
-    def total(c):
-        return f[np.bincount(c)].sum()
-
-    if block_size == 1 and kx * ky <= 10 * n:
-        draws = np.zeros(n_permutations + 1)
-        for s in range(kz):
-            m = z == s
-            t = np.bincount(x[m] * ky + y[m], minlength=kx * ky).reshape(kx, ky)
-            t = t[t.sum(1) > 0][:, t.sum(0) > 0]
-            draws[0] += f[t].sum()
-            law = random_table(t.sum(1), t.sum(0), seed=rng)
-            chunk = max(1_000_000 // t.size, 1)
-            for i in range(1, n_permutations + 1, chunk):
-                k = min(chunk, n_permutations + 1 - i)
-                draws[i : i + k] += f[law.rvs(k, method="patefield").astype(np.int64).reshape(k, -1)].sum(1)
-    else:
-        raise NotImplementedError
-    draws = (draws - total(z * kx + x) - total(z * ky + y) + total(z)) / n
-    return IndependenceResult(float(max(draws[0], 0)), _p_value(draws.round(12), rng))
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdim import independence_test
+    >>> x, noise = np.random.default_rng(0).normal(size=(2, 500))
+    >>> y = x**2 + noise  # uncorrelated with x
+    >>> independence_test(x, y, random_state=0).p_value
+    0.002
+    >>> independence_test(x, y, Z=x**2, random_state=0).p_value > 0.05
+    True
+    """
+    given = {"X": (X, discrete_X), "y": (y, discrete_y)} | ({} if Z is None else {"Z": (Z, discrete_Z)})
+    if Z is None and not (isinstance(discrete_Z, str) and discrete_Z == "auto"):
+        raise ValueError(f"discrete_Z={discrete_Z!r} has no effect without Z.")
+    sides = [side_values(values, discrete, name) for name, (values, discrete) in given.items()]
+    check_consistent_length(*sides)
+    n_blocks = -(-len(sides[0]) // block_size)
+    if block_size > 1 and n_blocks < FEWEST_BLOCKS:
+        raise ValueError(
+            f"block_size={block_size} cuts {len(sides[0])} rows into {n_blocks} block(s), and at least {FEWEST_BLOCKS} are "
+            "needed."
+        )
+    rng = np.random.default_rng(draw_seed(random_state))
+    if Z is None:
+        return permutation_test(sides[0], sides[1], rng, n_permutations, block_size)
+    return conditional_test(sides[0], sides[1], sides[2], rng, n_permutations, block_size)

@@ -9,7 +9,8 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from scipy.special import xlogy
 from scipy.stats import random_table, rankdata
 
-from skdim.information.features import Array, Features, Residuals, features, indicators, normal_scores
+from skdim.information.features import MOST_LABELS, Array, Features, Residuals, features, indicators, normal_scores
 from skdim.information.screen import bonferroni_p_value, rank_bins, table_scores
 
 Values = npt.NDArray[Any]
@@ -74,13 +75,14 @@ def permutation_test(
     if x.ndim == y.ndim == 1:
         return _counted(x, y, np.zeros(n, dtype=np.int64), None if block_size == 1 else redraw, n_permutations, rng)
     statistics, p_screen = [_covariances(features(x, rng), features(y, rng))], None
-    if x[0].size * y[0].size > 1:
+    is_screened = all(side.ndim == 2 or side.max() < MOST_LABELS for side in (x, y))
+    if is_screened and x[0].size * y[0].size > 1:
         bins = rank_bins(x), rank_bins(y)
         if float(n) * bins[0].one_hot.shape[1] * bins[1].one_hot.shape[1] * n_permutations <= MOST_PRODUCTS:
             statistics.append(lambda rows: table_scores(*bins, rows)[0].max()[None])
         elif block_size == 1:
             p_screen = bonferroni_p_value(*bins)
-    statistic, p_value = _combined(statistics, [np.arange(n), *(redraw() for _ in range(n_permutations))], rng)
+    statistic, p_value = _combined(statistics, _draws(np.arange(n), redraw, n_permutations), rng)
     return IndependenceResult(statistic, p_value if p_screen is None else min(1.0, 2 * min(p_value, p_screen)))
 
 
@@ -91,11 +93,11 @@ def conditional_test(
     n = len(x)
     if z.ndim == 1 and block_size == 1:
         return _stratified(x, y, z, rng, n_permutations)
-    residuals = Residuals(indicators(z) if z.ndim == 1 else z, rng)
+    residuals = Residuals(indicators(z, rng) if z.ndim == 1 else z, rng)
 
     def prepared(side: Values) -> tuple[Features, float]:
         # Ranks of residuals depend on z less than ranks do, and what is left of the bias is removed with theirs.
-        left = residuals(residuals(indicators(side) if side.ndim == 1 else normal_scores(side)))
+        left = residuals(residuals(indicators(side, rng) if side.ndim == 1 else normal_scores(side)))
         if side.ndim == 1:
             return Features(left, np.ones((1, left.shape[1]))), residuals.freedom
         found, freedom = features(left, rng), residuals.freedom
@@ -103,11 +105,14 @@ def conditional_test(
 
     (a, freedom_a), (b, freedom_b) = prepared(x), prepared(y)
     # Products of residuals of two projections have 1 / (1 - d / n) times the variance that the signs give.
-    size = 1 / np.sqrt(1 - min(freedom_a, freedom_b) / n)
+    size = 1 / np.sqrt(1 - max(freedom_a, freedom_b) / n)
     n_blocks = -(-n // block_size)
-    signs = [np.repeat(rng.choice([-size, size], n_blocks), block_size)[:n, None] for _ in range(n_permutations)]
+
+    def redraw() -> Draw:
+        return np.repeat(rng.choice([-size, size], n_blocks), block_size)[:n, None]
+
     statistics = [_covariances(_moderated(a, residuals.moderators), b)]
-    return IndependenceResult(*_combined(statistics, [np.ones((n, 1)), *signs], rng))
+    return IndependenceResult(*_combined(statistics, _draws(np.ones((n, 1)), redraw, n_permutations), rng))
 
 
 def _stratified(x: Values, y: Values, z: Values, rng: np.random.Generator, n_permutations: int) -> IndependenceResult:
@@ -135,7 +140,12 @@ def _stratified(x: Values, y: Values, z: Values, rng: np.random.Generator, n_per
 
     moderators = np.eye(n_strata)[z] if n_strata <= MOST_STRATA else rng.normal(size=(n_strata, MOST_STRATA))[z]
     statistics = [_covariances(_moderated(prepared(x), moderators), prepared(y))]
-    return IndependenceResult(*_combined(statistics, [np.arange(n), *(redraw() for _ in range(n_permutations))], rng))
+    return IndependenceResult(*_combined(statistics, _draws(np.arange(n), redraw, n_permutations), rng))
+
+
+def _draws(first: Draw, redraw: Redraw, n_permutations: int) -> Iterator[Draw]:
+    """Yield the order or the signs of the data, then those of the null hypothesis, one at a time."""
+    return chain([first], (redraw() for _ in range(n_permutations)))
 
 
 def _moderated(a: Features, moderators: Array) -> Features:
@@ -157,7 +167,7 @@ def _covariances(a: Features, b: Features) -> Statistic:
     return statistic
 
 
-def _combined(statistics: list[Statistic], draws: list[Draw], rng: np.random.Generator) -> tuple[float, float]:
+def _combined(statistics: list[Statistic], draws: Iterator[Draw], rng: np.random.Generator) -> tuple[float, float]:
     """Return the most standardised statistic of the first draw, and the p-value of the harmonic mean of all their p-values."""
     values = np.array([np.concatenate([statistic(draw) for statistic in statistics]) for draw in draws])
     p_values = np.stack([rankdata(-column, method="max") for column in values.T]) / len(values)
@@ -193,7 +203,7 @@ def _counted(
             drawn = [law.rvs(size, method="patefield").astype(np.int64).reshape(size, -1) for size in sizes]
             values += n_log_n[np.vstack([table.reshape(1, -1), *drawn])].sum(1)
     else:
-        orders = [np.arange(n), *((redraw() if redraw else rng.permutation(n)) for _ in range(n_permutations))]
+        orders = _draws(np.arange(n), redraw or (lambda: rng.permutation(n)), n_permutations)
         values += [total((z * n_x + x) * n_y + y[rows]) for rows in orders]
     information = (values - total(z * n_x + x) - total(z * n_y + y) + total(z)) / n
     return IndependenceResult(max(float(information[0]), 0.0), _p_value(information.round(12), rng))

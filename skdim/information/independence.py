@@ -58,7 +58,7 @@ def independence_test(
     harmonic mean of the p-values at all scales is compared with that of permuted rows.
 
     A side of several columns adds the most dependent pair of columns, by G of their ranks in six bins, to the scales. If its
-    permutation takes more than 1e10 products, the pair's chi-square tail times the number of pairs replaces it, and the p-value
+    permutation takes more than 5e9 products, the pair's chi-square tail times the number of pairs replaces it, and the p-value
     is twice the smaller of both. Every row and every permutation is used for any n.
 
     **Validity.** Without Z and for independent rows, the level is exact in finite samples, up to the tail of the replaced

@@ -55,7 +55,8 @@ def independence_test(
     .. math:: T_{vw} = \sum_{j,k} v_j w_k \Bigl( \sum_i \varphi_j(x_i) \, \psi_k(y_i) \Bigr)^2
 
     is taken at each scale [3]_: :math:`v_j = j^{-4}` and :math:`j^{-1/2}` for a column, each bandwidth alone for several. The
-    harmonic mean of the p-values at all scales is compared with that of permuted rows.
+    harmonic mean of the tails at all scales, by gamma laws of the moments under permutation, is compared with that of permuted
+    rows.
 
     A side of several columns adds the most dependent pair of columns, by G of their ranks in six bins, to the scales. If its
     permutation takes more than 5e9 products, the pair's chi-square tail times the number of pairs replaces it, and the p-value

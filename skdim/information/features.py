@@ -22,7 +22,9 @@ SMALLEST_EIGENVALUE, SMALLEST_SHARE = 1e-6, 1e-9
 #: Of the regressions on z: bandwidths for one column and for several, landmarks, and cosines of each of several columns.
 ONE_COLUMN, MANY_COLUMNS, MOST_LANDMARKS, N_ORDERS = (0.2, 0.7, 2.0), (1.0, 3.0), 200, 8
 #: Penalties, as shares of the largest eigenvalue, and the most degrees of freedom, as a share of the rows.
-PENALTIES, MOST_FREEDOM = np.logspace(-7, 1, 25), 0.3
+PENALTIES, MOST_FREEDOM = np.array([*np.logspace(-7, 1, 25), np.inf]), 0.4
+#: Fewest rows for each column of z, and one for the mean.
+ROWS_PER_NUMBER = 4
 #: Share of the best penalty for prediction that is used: the bias of a residual counts for more here than its variance.
 UNDERSMOOTHING = 0.03
 #: Functions of z whose products with the features of x show a dependence that changes with z.
@@ -105,6 +107,11 @@ class Residuals:
 
     def __init__(self, z: Array, rng: np.random.Generator) -> None:
         n, d = z.shape
+        if n < ROWS_PER_NUMBER * (d + 1):
+            raise ValueError(
+                f"Z gives {d} number(s) a row, and {n} rows are too few to regress on them: at least "
+                f"{ROWS_PER_NUMBER * (d + 1)} are needed."
+            )
         scores = normal_scores(z)
         n_landmarks = min(MOST_LANDMARKS, max(n // 5, 10))
         blocks = kernel_axes(scores, ONE_COLUMN if d == 1 else MANY_COLUMNS, n_landmarks, rng)
@@ -127,7 +134,7 @@ class Residuals:
         self.axes = design @ (vectors / np.sqrt(eigenvalues))
         penalties = PENALTIES[:, None] * eigenvalues.max(initial=0)
         self.shrunk, self.undersmoothed = (eigenvalues / (eigenvalues + c * penalties) for c in (1, UNDERSMOOTHING))
-        allowed = self.shrunk.sum(1) + self.lines.shape[1] <= max(MOST_FREEDOM * n, self.lines.shape[1] + 1)
+        allowed = self.undersmoothed.sum(1) + self.lines.shape[1] <= MOST_FREEDOM * n
         self.shrunk, self.undersmoothed = self.shrunk[allowed], self.undersmoothed[allowed]
         self.freedom = 0.0  # degrees of freedom of the last call, on average over targets
 

@@ -257,6 +257,7 @@ def test_residuals_leave_nothing_of_functions_of_z_and_noise_as_it_is():
         ({"n_permutations": 0}, "'n_permutations' parameter"),
         ({"discrete_Z": True}, "discrete_Z=True has no effect without Z"),
         ({"discrete_X": [3]}, "X has no column"),
+        ({"Z": np.ones((80, 20)).cumsum(0)}, "Z gives 20 number.s. a row, and 80 rows are too few"),
         ({"Z": np.zeros(79)}, "inconsistent numbers of samples"),
         ({"Z": np.full(80, np.nan)}, "NaN"),
     ],

@@ -132,7 +132,7 @@ class Residuals:
         kept = eigenvalues > SMALLEST_SHARE * max(eigenvalues[-1], n * SMALLEST_SHARE)
         eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
         self.axes = design @ (vectors / np.sqrt(eigenvalues))
-        penalties = PENALTIES[:, None] * eigenvalues.max(initial=0)
+        penalties = PENALTIES[:, None] * eigenvalues.max(initial=SMALLEST_SHARE)
         self.shrunk, self.undersmoothed = (eigenvalues / (eigenvalues + c * penalties) for c in (1, UNDERSMOOTHING))
         allowed = self.undersmoothed.sum(1) + self.lines.shape[1] <= MOST_FREEDOM * n
         self.shrunk, self.undersmoothed = self.shrunk[allowed], self.undersmoothed[allowed]

@@ -32,6 +32,8 @@ MOST_PRODUCTS = 5e9
 MOST_STRATA = 8
 #: Largest table, in cells for each row, that is drawn whole; rows are permuted and counted for larger ones.
 CELLS_PER_ROW = 10
+#: Variance of a statistic, over its squared mean, that rounding leaves.
+EQUAL = 1e-12
 #: Numbers of a batch of tables.
 BATCH = 1_000_000
 
@@ -170,10 +172,13 @@ def _covariances(a: Features, b: Features) -> Statistic:
 def _combined(statistics: list[Statistic], draws: Iterator[Draw], rng: np.random.Generator) -> tuple[float, float]:
     """Return the most standardised statistic of the first draw, and the p-value of the harmonic mean of their tails."""
     values = np.array([np.concatenate([statistic(draw) for statistic in statistics]) for draw in draws])
-    mean, variance = values.mean(0), np.maximum(values.var(0), np.finfo(float).tiny)
+    mean, variance = values.mean(0), values.var(0)
+    varies = variance > EQUAL * mean**2
+    mean, variance = np.where(varies, mean, 1), np.where(varies, variance, 1)
     # Tails of the gamma law of the same mean and variance, not ranks: at each scale some draw has the smallest rank.
     tails = np.maximum(gammaincc(mean**2 / variance, values * mean / variance), np.finfo(float).tiny)
-    z = (values[0] - mean) / np.sqrt(variance)
+    tails[:, ~varies] = 1
+    z = np.where(varies, (values[0] - mean) / np.sqrt(variance), 0)
     return float(z.max()), _p_value((1 / tails).sum(1), rng)
 
 

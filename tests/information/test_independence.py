@@ -188,6 +188,16 @@ def test_a_constant_side_is_independent_of_everything():
     assert independence_test(["a"] * 30, LABEL[:30]) == (0.0, 1.0)
 
 
+def test_few_rows_and_degenerate_sides_give_numbers():
+    for n in (2, 3, 40):
+        sides = (X[:n, 0], X[:n], LABEL[:n], np.tile(X[:n], 30))
+        givens = (None,) if n < 40 else (None, np.zeros(n), X[:n, 0], X[:n, [0, 0]], LABEL[:n], np.arange(n) % 20)
+        for x, y, z in itertools.product(sides, sides, givens):
+            statistic, p_value = independence_test(x, y[::-1], z, n_permutations=9, random_state=0)
+            assert np.isfinite(statistic)
+            assert 0.1 <= p_value <= 1
+
+
 # ---------------------------------------------------------------------------------------------------------- features, screen
 def test_the_screen_is_the_g_statistic_of_each_pair():
     x, y = rng().normal(size=(600, 2)), rng(1).normal(size=(600, 3))

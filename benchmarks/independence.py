@@ -143,7 +143,7 @@ NULL: dict[str, tuple[tuple[int, ...], Task, dict[str, int]]] = {
     "label | z": ((300, 1000), given(lambda z, a, b: (binary(z + a), z + b)), {}),
     "several, mixed z": ((300, 1000), several, {}),
     "five z, additive": (
-        (300, 1000, 5000),
+        (300, 1000),
         given(
             lambda z, a, b: (
                 np.sin(2 * z[:, 0]) + z[:, 1] ** 2 + 0.7 * a,
@@ -154,7 +154,7 @@ NULL: dict[str, tuple[tuple[int, ...], Task, dict[str, int]]] = {
         {},
     ),
     "five z, products": (
-        (300, 1000, 5000),
+        (300, 1000),
         given(
             lambda z, a, b: (
                 np.sin(2 * z[:, 0]) + z[:, 1] * z[:, 2] + z[:, 3] + 0.7 * a,
@@ -177,7 +177,7 @@ DEPENDENT: dict[str, tuple[tuple[int, ...], Task, dict[str, int]]] = {
     "product of 2 of 3": ((200,), of_normal(lambda x, e: x[:, :1] * x[:, 1:2] + e, 3), {}),
     "5 x 5 Gaussian": ((200,), of_normal(lambda x, e: 0.2 * x + e, 5), {}),
     "label, variance": ((150,), spread, {}),
-    "table 3x3": ((100,), dependent_table, {}),
+    "copy in a table 3x3": ((100,), dependent_table, {}),
     "1 pair of 50 x 50": ((2000,), sparse(50, 50), {}),
     "1 pair of 39 x 300": ((2000,), sparse(39, 300), {}),
     "collider | z": ((200,), given(lambda z, a, b: (a, b, (a + b + z)[:, None])), {}),
@@ -254,13 +254,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=200, help="of tasks that are independent")
     parser.add_argument("--power-repeats", type=int, default=100, help="of tasks that are dependent")
+    parser.add_argument("--tasks", nargs="+", default=[*NULL, *DEPENDENT])
     arguments = parser.parse_args()
     for truth, tasks, n_repeats in (
         ("independent", NULL, arguments.repeats),
         ("dependent", DEPENDENT, arguments.power_repeats),
     ):
         for name, (sizes, task, options) in tasks.items():
-            for n in sizes:
+            for n in sizes if name in arguments.tasks else ():
                 run(name, n, task, options, truth, n_repeats)
 
 

@@ -46,11 +46,10 @@ def independence_test(
     r"""Test whether X and y are independent, or independent given Z.
 
     If X and y have only discrete columns, whose combinations recur, the statistic is their plug-in mutual information, given
-    Z or not, in nats, which is :math:`G / (2n)`. It is compared with random tables of the same margins [1]_. Else each side
-    gives centred features :math:`\varphi, \psi`: indicators of labels, or 64 random sums of more; of
-    one column its normal scores and the cosines
-    :math:`\cos(\pi j u)` of its ranks u, j = 2 to 12; of several columns 16 axes of a Gaussian kernel on normal scores, by
-    Nyström's method from 128 rows, at bandwidths of 2 and 1/2 of the median distance. With weights v and w,
+    Z or not, in nats: :math:`G / (2n)`. It is compared with random tables of the same margins [1]_. Else each side gives centred
+    features :math:`\varphi, \psi`: of labels their indicators, or 64 random sums of more; of one column its normal scores and the
+    cosines :math:`\cos(\pi j u)` of its ranks u, j = 2 to 12; of several columns the 16 leading axes of Gaussian kernels on normal
+    scores, by Nyström's method from 128 rows, at bandwidths of 2 and 1/2 of the median distance. With weights v and w,
 
     .. math:: T_{vw} = \sum_{j,k} v_j w_k \Bigl( \sum_i \varphi_j(x_i) \, \psi_k(y_i) \Bigr)^2
 
@@ -58,17 +57,17 @@ def independence_test(
     harmonic mean of the tails at all scales, by gamma laws of the moments under permutation, is compared with that of permuted
     rows.
 
-    A side of several columns adds the most dependent pair of columns, by G of their ranks in six bins, to the scales. If its
-    permutation takes more than 5e9 products, the pair's chi-square tail times the number of pairs replaces it, and the p-value
-    is twice the smaller of both. Every row and every permutation is used for any n.
+    If a side has several columns, a screen adds the most dependent pair of columns, by G of ranks in at most six bins. If it
+    takes more than 5e9 products to permute, the chi-square tail of that pair times the number of pairs replaces it, and the
+    p-value is twice the smaller of both. Every row takes part in every permutation, for any n.
 
-    **Validity.** Without Z and for independent rows, the level is exact in finite samples, up to the tail of the replaced
-    screen: ties are broken at random, so a p-value is uniform if nothing can be permuted, and 1 if a side is constant. Given a
-    Z whose discrete columns are labels, rows are permuted within its strata, which is exact too. Given any other Z, features
-    become residuals of ridge regressions on functions of Z, and the products of residuals change sign at random [2]_. The level
-    is then right for large n only, and as far as the regressions learn E[x | Z] and E[y | Z]: 0.03 to 0.07 where Z is one
-    column, but up to 0.12 with 300 rows where five columns act through wiggly functions. No test is valid for all Z [2]_.
-    Products with functions of Z show a dependence whose sign changes with Z. The screen takes no part.
+    **Validity.** Without Z and for independent rows, the level is exact for any n, up to the tail of a screen that is not
+    permuted. Ties are broken at random, so the p-value is uniform if no permutation changes anything; it is 1 if a side is
+    constant and Z is not given. If Z has only discrete columns, whose combinations recur, rows are permuted within its strata,
+    which is exact too. For any other Z, columns, then their features, become residuals of ridge regressions on functions of Z,
+    and the products of residuals change sign at random [2]_. The level is then right for large n, as far as the regressions
+    learn what Z says of x and of y; no test is valid for all Z [2]_. LEVELS
+    Products with functions of Z show a dependence that changes with Z. There is no screen given Z.
 
     Parameters
     ----------
@@ -95,8 +94,8 @@ def independence_test(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is invalid, a side has a missing value or a wrong shape, the numbers of rows differ, or there are fewer
-        than four blocks.
+        If a parameter is invalid, a side has a missing value or a wrong shape, the numbers of rows differ, there are fewer than
+        four blocks, or fewer than four rows for each column of a Z that is regressed on.
 
     References
     ----------

@@ -46,7 +46,7 @@ class IndependenceResult(NamedTuple):
     statistic : float
         If all columns are discrete, and their combinations recur, the plug-in mutual information, in nats: G / (2n). Else,
         without dimension, how many standard deviations the squared covariance of features is above its mean under the null
-        hypothesis, at the scale where that is most.
+        hypothesis, at the scale where that is most; a screen that is not permuted takes no part.
     p_value : float
         Probability of a statistic at least as extreme if the null hypothesis is true.
     """

@@ -2,7 +2,14 @@
 
 from skdim._versions import show_versions
 from skdim.deep_infomax import DeepInfoMaxTransformer
-from skdim.information import MIEstimator, MIResult, mutual_info_features, mutual_information
+from skdim.information import (
+    IndependenceResult,
+    MIEstimator,
+    MIResult,
+    independence_test,
+    mutual_info_features,
+    mutual_information,
+)
 from skdim.multiview import MultiViewInfoMaxTransformer
 from skdim.paper import PAPER
 from skdim.predictive_coding import CPCTransformer
@@ -13,10 +20,12 @@ __all__ = [
     "PAPER",
     "CPCTransformer",
     "DeepInfoMaxTransformer",
+    "IndependenceResult",
     "MIEstimator",
     "MIResult",
     "MultiViewInfoMaxTransformer",
     "__version__",
+    "independence_test",
     "mutual_info_features",
     "mutual_information",
     "show_versions",

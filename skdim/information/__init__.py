@@ -12,9 +12,18 @@ import numpy as np
 
 from skdim.information.estimator import MIEstimator
 from skdim.information.feature_scores import mutual_info_features
+from skdim.information.independence import independence_test
+from skdim.information.permutations import IndependenceResult
 from skdim.information.result import MIResult
 
-__all__ = ["MIEstimator", "MIResult", "mutual_info_features", "mutual_information"]
+__all__ = [
+    "IndependenceResult",
+    "MIEstimator",
+    "MIResult",
+    "independence_test",
+    "mutual_info_features",
+    "mutual_information",
+]
 
 
 def mutual_information(X: Any, y: Any, **params: Any) -> MIResult:

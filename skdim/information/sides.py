@@ -138,6 +138,15 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     return _with_numbers(checked, discrete_X, "X"), _with_numbers(target, discrete_y, "y")
 
 
+def side_values(given: Any, discrete: Any, name: str) -> Columns:
+    """Return the labels (n,) or the numbers (n, n_numbers) of a side that no estimator learns."""
+    array = check_array(given, dtype=None, ensure_2d=False, input_name=name, ensure_min_samples=2)
+    array = array.reshape(len(array), -1)
+    mask = _discrete(given, array, discrete, name)
+    columns = _with_numbers(array, mask, name)
+    return Side.learn(columns, mask, None)(columns)
+
+
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
     """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes."""
     table = given if any(hasattr(given, kind) for kind in ("dtypes", "dtype", "schema")) else array

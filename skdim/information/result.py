@@ -24,9 +24,10 @@ from skdim.information.folds import Split, estimated
 from skdim.information.intervals import SMALLEST_SD, Rows, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
 from skdim.information.neighbours import Neighbours, extrapolated
+from skdim.information.permutations import permutation_p_value
 
-#: Permutations of the rows in the test of independence.
-N_PERMUTATIONS = 199
+#: Permutations of the rows in the test of independence, and most rows.
+N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
 #: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
@@ -101,14 +102,18 @@ def measured(
     else:
         result = bound
     result.diagnostics["duplicated_rows"] = duplicated
-    for each, rows in zip(models, splits, strict=False):
-        each.keep(*(side[rows.test[:N_REFERENCE]] for side in (x, y)))
+    if not model.is_known:
+        rng = np.random.default_rng([model.seed, 3])
+        rows = rng.permutation(len(x))[:MOST_TESTED]
+        result.diagnostics["p_value"] = permutation_p_value(x[rows], y[rows], rng, N_PERMUTATIONS)
+    for each, split in zip(models, splits, strict=False):
+        each.keep(*(side[split.test[:N_REFERENCE]] for side in (x, y)))
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
     if not model.is_known and n >= FEWEST_TO_SPLIT:
         scores = model.scores(x[test[:n]], y[test[:n]]) if scores is None else scores[:n, :n]
         seen = splits[0].train[:quarter]
         of_seen = model.scores(x[seen], y[seen]) if model.learns and len(seen) == quarter else None
-        diagnostics = diagnose(scores, of_seen, model.bounded, np.random.default_rng(model.seed))
+        diagnostics = diagnose(scores, of_seen, model.bounded)
         result.diagnostics.update({name: diagnostics[name] for name in diagnostics if name not in result.diagnostics})
     return result, models
 
@@ -149,9 +154,7 @@ def _result(model: Model, evaluation: Evaluation, value: float, error: float) ->
     return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error}, **lower)
 
 
-def diagnose(
-    scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor], float], rng: np.random.Generator
-) -> dict[str, float]:
+def diagnose(scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor], float]) -> dict[str, float]:
     """Return diagnostics of the scores (n, n) of all pairs of held-out rows, at least four.
 
     ``of_trained`` are the scores of a quarter as many training rows, and ``bound`` is the one that may saturate.
@@ -166,10 +169,6 @@ def diagnose(
     off_diagonal = scores.masked_fill(torch.eye(n, dtype=torch.bool, device=scores.device), -math.inf)
     weights = torch.softmax(off_diagonal.flatten(), 0)
     diagnostics["effective_pairs"] = float(1 / (weights.square().sum() * n * (n - 1)))
-    # The pairing does not change the denominators, so the sum of the joint scores orders the permutations.
-    matrix, order = scores.cpu().numpy(), np.arange(n)
-    by_chance = np.array([matrix[order, rng.permutation(n)].sum() for _ in range(N_PERMUTATIONS)])
-    diagnostics["p_value"] = float((1 + np.sum(by_chance >= np.trace(matrix))) / (1 + N_PERMUTATIONS))
     return diagnostics
 
 

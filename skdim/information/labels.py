@@ -37,7 +37,7 @@ class Labels(Learned):
     """
 
     dependence = "labels"
-    saved = ("exchanged", "entropy", "mean", "scale", "directions")
+    saved = ("exchanged", "entropy", "mean", "scale", "projection")
     kind = "estimate"
     estimates = True
     critic: MixedConditional
@@ -45,7 +45,7 @@ class Labels(Learned):
     exchanged: bool  # whether x is the side with labels
     mean: Array  # of the columns (d,)
     scale: Array  # of the columns (d,)
-    directions: Array  # of the standardised columns (d, n_directions)
+    projection: Array  # of the columns (d, n_directions)
 
     @property
     def cap(self) -> float:
@@ -78,15 +78,15 @@ class Labels(Learned):
         standard = Standardize.learn(numbers)
         self.mean, self.scale = standard.mean, standard.scale
         d = numbers.shape[1]
-        self.directions = np.eye(d)
+        self.projection = np.eye(d)
         if d > MOST_DIRECTIONS:  # of columns as they are: one that hardly varies says little, standardised or not
             rows = numbers - self.mean
             variances, directions = np.linalg.eigh(rows.T @ rows / len(rows))
             self.scale = np.full(d, np.sqrt(variances[::-1][:MOST_DIRECTIONS].mean()))
-            self.directions = directions[:, ::-1][:, :MOST_DIRECTIONS]
+            self.projection = directions[:, ::-1][:, :MOST_DIRECTIONS]
 
     def _project(self, numbers: Array) -> Array:
-        return (numbers - self.mean) / self.scale @ self.directions
+        return (numbers - self.mean) / self.scale @ self.projection
 
     def _network(self, x: Tensor, frequencies: Tensor) -> CategoricalConditional:
         inputs = RadialInputs(x, self.options.radial_inputs)
@@ -132,7 +132,7 @@ class Labels(Learned):
         return -self.critic.log_frequencies[labels].double().cpu().numpy()
 
     def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> MixedConditional:
-        d, frequencies = self.directions.shape[1], torch.ones(len(state["critic/log_frequencies"]))
+        d, frequencies = self.projection.shape[1], torch.ones(len(state["critic/log_frequencies"]))
         members: list[nn.Module] = []
         if "critic/members.1.weights" in state:
             linear = [LinearClassifier(torch.zeros(len(frequencies), d), torch.zeros(len(frequencies))) for _ in range(2)]

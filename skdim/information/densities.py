@@ -100,7 +100,7 @@ class KnownConditional(Model):
 
     dependence = "known conditional"
     saved = ("reference",)
-    is_known = True
+    is_known, is_diagnosed = True, False
     anchors = ("y",)
     reference: Any
 
@@ -145,7 +145,7 @@ class Independent(Model):
     """One side is constant: the mutual information is 0, whatever the estimator."""
 
     dependence = "constant"
-    is_known = True
+    is_known, is_diagnosed = True, False
 
     def scores(self, x: Any, y: Any) -> Tensor:
         return torch.zeros(len(x), len(y))

@@ -226,8 +226,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             for each in models:
                 each.watch(root, self, (X, y))
             rivals = rivals_of(models, splits, x, target)
-            for each, rows in zip([*models, *rivals], [*splits, *splits], strict=False):
-                each.fit(x, target, rows.train, rows.valid)
+            for candidates in [models, rivals] if rivals else [models]:
+                type(model).fit_folds(candidates, x, target, [(rows.train, rows.valid) for rows in splits])
+            for each in [*models, *rivals]:
                 each.callbacks = ()
             history = joined([each.history for each in [*models, *rivals]])
             models = best_of(models, rivals, splits, x, target)

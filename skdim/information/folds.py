@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,13 +42,11 @@ def splits_of(model: Model, n: int) -> list[Split]:
             f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
             f"than 2 of n_samples = {n} rows to train on. Give smaller fractions."
         )
-    n_folds = max(1, n // n_test) if n <= MOST_CROSS_FITTED else 1
+    n_folds = max(1, round(1 / options.test_fraction)) if n <= MOST_CROSS_FITTED else 1
+    ends = np.linspace(0, n, n_folds + 1).round().astype(int) if n_folds > 1 else np.array([0, n_test])
     splits = []
-    for fold in range(n_folds):
-        test, valid, train = np.split(np.roll(order, -fold * n_test), [n_test, n_test + n_valid])
-        if fold == n_folds - 1 and n_folds > 1:  # the last fold has what is left
-            rest = np.roll(order, -fold * n_test)
-            test, valid, train = np.split(rest, [n - fold * n_test, n - fold * n_test + n_valid])
+    for start, end in pairwise(ends):
+        test, valid, train = np.split(np.roll(order, -start), [end - start, end - start + n_valid])
         splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
     return splits
 

@@ -65,6 +65,7 @@ class Model:
     dependence: ClassVar[str]  # name of the model in a saved state
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
+    is_diagnosed: bool = True  # whether the scores of all pairs say something of the value
     is_slow: bool = False  # whether pairs are scored one by one
     used: Sequence[str] = ()  # names of what was chosen
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
@@ -110,6 +111,12 @@ class Model:
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
         """Let scikit-learn's callbacks see every epoch; ``root`` is the context of the fit, ``data`` its X and y."""
+
+    @staticmethod
+    def fit_folds(models: Sequence[Any], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
+        """Fit each model to the training and validation rows of its fold."""
+        for model, (train, valid) in zip(models, folds, strict=True):
+            model.fit(x, y, train, valid)
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
@@ -239,7 +246,7 @@ class Learned(Model):
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
         def fitted(net: Any) -> dict[str, Any]:
-            return {"_model": self.in_training(net.module_.critic)}
+            return {"_models": [self.in_training(net.module_.critic)]}
 
         if root._callbacks:
             self.callbacks = [EpochTasks(root, estimator, data, fitted, self._stop)]

@@ -71,6 +71,7 @@ class Neighbours(Model):
     dependence = "neighbours"
     saved = ("rows_x", "rows_y")
     kind = "estimate"
+    is_diagnosed = False
     rows_x: Array  # rows that new rows are compared with
     rows_y: Array
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Learned,
 from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.information.references import Reference, gaussian_references, mixture_reference, student_reference
 from skdim.information.selection import WIDE, select_directions
-from skdim.nn.objectives.ratio import RatioObjective
+from skdim.nn.objectives.ratio import RatioObjective, SideBySide
 from skdim.nn.ratio import StackedRatio
 from skdim.training.state import load_module, module_state, part
 
@@ -44,6 +44,17 @@ N_SHIFTS = 4
 N_FOLDS = 5
 #: Standard errors by which the held-out rows must prefer what was learned to something simpler.
 AHEAD = 1.0
+
+
+class Variates(NamedTuple):
+    """The variates of all rows, and the rows of a fold."""
+
+    sides: Pair
+    train: Rows
+    valid: Rows
+
+    def of(self, rows: Rows) -> Pair:
+        return self.sides[0][rows], self.sides[1][rows]
 
 
 class LearnedRatio(Learned):
@@ -71,37 +82,94 @@ class LearnedRatio(Learned):
     def estimates(self) -> bool:
         return not isinstance(self.options.estimator, Bound) and self.options.estimator == "auto"
 
+    @staticmethod
+    def fit_folds(models: Sequence[LearnedRatio], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
+        """Fit the models of all folds, whose networks are of the same kinds and are trained side by side."""
+        data = [model._prepared(x, y, *rows) for model, rows in zip(models, folds, strict=True)]
+        shapes = {tuple(side.shape[1] for side in part.sides) for part in data}
+        for group in [range(len(models))] if len(shapes) == 1 else [[k] for k in range(len(models))]:
+            LearnedRatio._fit_alike([models[k] for k in group], [data[k] for k in group])
+
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        self.fit_folds([self], x, y, [(train, valid)])
+
+    def _prepared(self, x: Any, y: Any, train: Rows, valid: Rows) -> Variates:
+        """Learn the axes and closed forms of the training rows, and return the variates of all."""
         seen_x, seen_y = self.seen(x[train], y[train])
         self.axes = canonical_axes(seen_x, seen_y)
-        x, y = self._variates(x, y)
-        self.reference = x[valid[: JUDGING[0]]], y[valid[: JUDGING[0]]]  # judges networks, and in training normalises
-        self.references = self._closed_forms(seen_x, seen_y)
-        is_narrow = x.shape[1] + y.shape[1] <= WIDEST_JOINT
-        kinds = self.networks.kinds(is_narrow) if self._is_learnable(train, x, y) and self.trains_networks else []
-        worths = {name: self._worth(reference) for name, reference in self.references.items()}
+        sides = self._variates(x, y)
+        judges = valid[: JUDGING[0]]
+        self.reference = sides[0][judges], sides[1][judges]  # judges networks, and in training normalises
+        self.references, self.members = self._closed_forms(seen_x, seen_y), []
+        return Variates(sides, train, valid)
+
+    @staticmethod
+    def _fit_alike(models: Sequence[LearnedRatio], data: Sequence[Variates]) -> None:
+        lead, n_variates = models[0], sum(side.shape[1] for side in data[0].sides)
+        kinds = []
+        if lead.trains_networks and all(lead._is_learnable(part.train, *part.sides) for part in data):
+            kinds = lead.networks.kinds(n_variates <= WIDEST_JOINT)
+        names = set.intersection(*(set(model.references) for model in models))
+        worths = {name: _mean(model._worth(name) for model in models) for name in sorted(names)}
         base = max(worths, key=lambda name: worths[name], default="nothing")
-        if kinds and self.options.reference == "auto" and worths:
-            self._learn_mixture(x[train], y[train], worths[base], SIZES if is_narrow else SIZES[:2])
-        self.members = []
-        trained: list[Any] = []
-        relevance = None
+        if kinds and lead.options.reference == "auto" and worths and lead.bound.takes_reference:
+            LearnedRatio._learn_mixtures(models, data, worths[base], SIZES if n_variates <= WIDEST_JOINT else SIZES[:2])
+        trained: list[list[Any]] = []
+        relevance: list[Pair | None] = [None] * len(models)
         for stage, kind in enumerate(kinds):
             is_last = stage == len(kinds) - 1
             kind = kind if kind == "joint" else f"{kind}:{base}"
-            objective = self._objective(kind, x[train], y[train], stage, relevance)
-            n_judges, every = JUDGING_OF_JOINT if kind == "joint" else JUDGING
-            share = 1.0 if is_last else SHARE_OF_EARLIER
-            gain = self._train(objective, [x, y], train, valid[:n_judges], stage, share, every)
-            trained.append(objective.critic)
+            objectives = [
+                model._objective(kind, *part.of(part.train), stage, scales)
+                for model, part, scales in zip(models, data, relevance, strict=True)
+            ]
+            gain = LearnedRatio._train_alike(models, objectives, data, kind, stage, is_last)
+            trained.append([objective.critic for objective in objectives])
             if is_last or (gain < SMALLEST_GAIN and base != "nothing"):  # the reference says it all
                 break
             if gain >= SMALLEST_GAIN:
-                relevance = trained[-1].relevance_of(*self.reference)
-            if "mixture" in self.references:
-                learned = worth(trained[-1], self.bound, self.reference)
-                base = "mixture" if self._worth(self.references["mixture"]) > learned else base
-        self._stack(trained, x, y)
+                relevance = [
+                    critic.relevance_of(*model.reference) for critic, model in zip(trained[-1], models, strict=True)
+                ]
+            if "mixture" in lead.references:
+                learned = _mean(
+                    worth(critic, model.bound, model.reference) for critic, model in zip(trained[-1], models, strict=True)
+                )
+                base = "mixture" if _mean(model._worth("mixture") for model in models) > learned else base
+        for k, model in enumerate(models):
+            model._stack([critics[k] for critics in trained], *data[k].sides)
+
+    @staticmethod
+    def _train_alike(
+        models: Sequence[LearnedRatio],
+        objectives: list[RatioObjective],
+        data: Sequence[Variates],
+        kind: str,
+        stage: int,
+        is_last: bool,
+    ) -> float:
+        """Train the networks of one stage, side by side if they allow it, and return their mean gain in nats."""
+        n_judges, every = JUDGING_OF_JOINT if kind == "joint" else JUDGING
+        share = 1.0 if is_last else SHARE_OF_EARLIER
+        has_state = any(True for module in (models[0].criterion,) for _ in module.state_dict())  # type: ignore[union-attr]
+        if len(models) == 1 or kind.startswith("named") or has_state:  # of users' networks nothing is known
+            gains = [
+                model._train(objective, part.sides, part.train, part.valid[:n_judges], stage, share, every)
+                for model, objective, part in zip(models, objectives, data, strict=True)
+            ]
+            return float(np.mean(gains))
+        n_train = min(len(part.train) for part in data)
+        n_valid = min(n_judges, *(len(part.valid) for part in data))
+        rows = [np.concatenate([part.train[:n_train], part.valid[:n_valid]]) for part in data]
+        stacked = [
+            torch.stack([part.sides[side][chosen] for part, chosen in zip(data, rows, strict=True)], dim=1) for side in (0, 1)
+        ]
+        together = SideBySide(objectives).to(models[0].device).eval()
+        places = np.arange(n_train + n_valid)
+        gain = models[0]._train(together, stacked, places[:n_train], places[n_train:], stage, share, every)
+        for objective, one in zip(objectives, together.separated(), strict=True):
+            objective.load_state_dict(one.state_dict())
+        return gain
 
     def rival(self, x: Any, y: Any, train: Rows) -> LearnedRatio | None:
         """Return an unfitted model of what the training rows show to be dependent in wide sides, if that is a part of them."""
@@ -129,8 +197,9 @@ class LearnedRatio(Learned):
             references |= {"student": student} if student is not None else {}
         return references
 
-    def _worth(self, reference: Reference) -> float:
+    def _worth(self, reference: Reference | str) -> float:
         """Return what a closed form is worth on the validation rows."""
+        reference = self.references[reference] if isinstance(reference, str) else reference
         return worth(reference.network(self.axes), self.bound, self.reference)
 
     def _objective(self, kind: str, x: Tensor, y: Tensor, stage: int, relevance: Pair | None) -> RatioObjective:
@@ -141,18 +210,26 @@ class LearnedRatio(Learned):
         objective = RatioObjective(network, self.criterion, N_SHIFTS if kind == "joint" else None)
         return objective.to(self.device).eval()
 
-    def _learn_mixture(self, x: Tensor, y: Tensor, best: float, sizes: Sequence[int]) -> None:
-        """Keep the mixture that is best on the validation rows, if it says more than the other closed forms."""
-        best += max(SMALLEST_GAIN, GAIN_OF_MIXTURE / len(self.reference[0]))
+    @staticmethod
+    def _learn_mixtures(
+        models: Sequence[LearnedRatio], data: Sequence[Variates], best: float, sizes: Sequence[int]
+    ) -> None:
+        """Keep the mixtures of the size that is best on the validation rows, if they say more than other closed forms."""
+        best += max(SMALLEST_GAIN, GAIN_OF_MIXTURE / sum(len(model.reference[0]) for model in models))
         for size in sizes:
-            if size > SIZES[1] and "mixture" not in self.references:
+            if size > SIZES[1] and "mixture" not in models[0].references:
                 break
-            mixture = mixture_reference(x, y, size, self.seed)
-            if mixture is None:
+            mixtures = [
+                mixture_reference(*part.of(part.train), size, model.seed) for model, part in zip(models, data, strict=True)
+            ]
+            if any(mixture is None for mixture in mixtures):
                 break
-            value = self._worth(mixture)
+            pairs = [(model, mixture) for model, mixture in zip(models, mixtures, strict=True) if mixture is not None]
+            value = _mean(model._worth(mixture) for model, mixture in pairs)
             if value > best:
-                self.references["mixture"], best = mixture, value
+                best = value
+                for model, mixture in pairs:
+                    model.references["mixture"] = mixture
 
     def _stack(self, trained: list[nn.Module], x: Tensor, y: Tensor) -> None:
         """Weigh the networks and the references by the loss of the rows that judged each network."""
@@ -324,6 +401,10 @@ class LearnedRatio(Learned):
             if arrays
         }
         return StackedRatio([self.networks.build(kind, x, y) for kind in self.members])
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
 
 
 def held_out_loss(bound: Bound) -> Callable[[Tensor], Tensor]:

@@ -42,7 +42,8 @@ class Reference:
         """Return it as a network of variates; its method ``joint`` scores the joint samples alone."""
         arrays = self.arrays
         if self.kind == "gaussian":
-            return GaussianReference(torch.from_numpy(arrays["correlations"]))
+            rest = len(axes.sample_correlations) - len(arrays["correlations"])
+            return GaussianReference(torch.from_numpy(np.pad(arrays["correlations"], (0, rest))))
         if self.kind == "mixture":
             parts = (torch.from_numpy(arrays[name]) for name in ("weights", "means", "covariances"))
             return MixtureReference(*parts, axes.weights_x.shape[1])

@@ -109,7 +109,7 @@ def measured(
     for each, split in zip(models, splits, strict=False):
         each.keep(*(side[split.test[:N_REFERENCE]] for side in (x, y)))
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
-    if not model.is_known and n >= FEWEST_TO_SPLIT:
+    if model.is_diagnosed and n >= FEWEST_TO_SPLIT:
         scores = model.scores(x[test[:n]], y[test[:n]]) if scores is None else scores[:n, :n]
         seen = splits[0].train[:quarter]
         of_seen = model.scores(x[seen], y[seen]) if model.learns and len(seen) == quarter else None

@@ -39,6 +39,9 @@ class StudentReference(nn.Module):
     across: Tensor
     own_x: Tensor
     own_y: Tensor
+    df: Tensor
+    halves: Tensor  # (ν + d) / 2 for the dimensions of x, of y and of both
+    constant: Tensor
 
     def __init__(
         self, dispersion: Array, df: float, table: Array, back: tuple[Array, Array], means: tuple[Array, Array]
@@ -61,11 +64,12 @@ class StudentReference(nn.Module):
         }
         for name, value in buffers.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value)).float())
-        self.df = df
-        self.halves = (df + d_x) / 2, (df + d_y) / 2, (df + d_x + d_y) / 2
+        halves = (df + d_x) / 2, (df + d_y) / 2, (df + d_x + d_y) / 2
         log_dets = [float(np.linalg.slogdet(block)[1]) / 2 for block in (*blocks, dispersion)]
-        x, y, both, none = map(math.lgamma, (*self.halves, df / 2))
-        self.constant = both + none - x - y + log_dets[0] + log_dets[1] - log_dets[2]
+        x, y, both, none = map(math.lgamma, (*halves, df / 2))
+        self.register_buffer("df", torch.tensor(df))
+        self.register_buffer("halves", torch.tensor(halves))
+        self.register_buffer("constant", torch.tensor(both + none - x - y + log_dets[0] + log_dets[1] - log_dets[2]))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Score all pairs of variates, (n, rank_x), (m, rank_y) -> (n, m)."""

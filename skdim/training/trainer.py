@@ -52,8 +52,8 @@ def make_optimizer(
     others = {id(parameter) for parameter in against}
     parameters = [p for p in objective.parameters() if p.requires_grad and id(p) not in others]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if objective.is_decayed(p)], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if not objective.is_decayed(p)], "weight_decay": 0.0},
         {"params": against, "weight_decay": 0.0},
     ]
     if optimizer in ("adam", "adamw"):

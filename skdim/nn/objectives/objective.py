@@ -51,6 +51,10 @@ class Objective(nn.Module):
         """Units of the parts: "nats" of information, or "share" for values from 0 to 1; losses have none."""
         return dict.fromkeys(self.bounds, "nats")
 
+    def is_decayed(self, parameter: nn.Parameter) -> bool:
+        """Whether weight decay acts on a parameter: on matrices, not on biases, norms and scales."""
+        return parameter.ndim > 1
+
     def gather(self, codes: Tensor, n_views: int = 1) -> Tensor:
         """Return the codes of the whole batch (n_views * n, ...), view after view, from those of this process's rows."""
         return codes

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
 
 from skdim.bounds import Criterion
 from skdim.inputs.batches import Rows
@@ -60,3 +63,65 @@ class ConditionalObjective(Objective):
     def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
         loss = -self.critic.joint(*X).mean()
         return loss, {"loss": loss.detach()}
+
+
+class SideBySide(Objective):
+    """Objectives of one shape, each with its own weights and its own rows, which take every step at once.
+
+    A small network's step is mostly overhead, so several cost little more than one. A batch has a dimension for the
+    objectives, (n, n_objectives, d). The loss is the sum of theirs, so that each has its own gradient.
+    """
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        super().__init__()
+        parameters, buffers = stack_module_state(list(objectives))
+        self._names = list(parameters), list(buffers)
+        # Names of parameters may not hold dots.
+        for place, (name, value) in enumerate(parameters.items()):
+            self.register_parameter(f"parameter_{place}", nn.Parameter(value.detach().clone()))
+            self._parameters[f"parameter_{place}"].requires_grad_(dict(objectives[0].named_parameters())[name].requires_grad)
+        for place, value in enumerate(buffers.values()):
+            self.register_buffer(f"buffer_{place}", value)
+        self._one = [copy.deepcopy(objectives[0])]  # in a list, so that its weights are none of this module's
+
+    def is_decayed(self, parameter: nn.Parameter) -> bool:
+        return parameter.ndim > 2
+
+    def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
+        return self._one[0].draw(rows, generator)
+
+    def _state(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        parameters, buffers = self._names
+        return (
+            {name: getattr(self, f"parameter_{place}") for place, name in enumerate(parameters)},
+            {name: getattr(self, f"buffer_{place}") for place, name in enumerate(buffers)},
+        )
+
+    def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
+        one = self._one[0]
+
+        def loss_of(parameters: Any, buffers: Any, *parts: Tensor) -> Tensor:
+            return functional_call(one, (parameters, buffers), (parts, draws))[0]  # type: ignore[no-any-return]
+
+        losses = vmap(loss_of, in_dims=(0, 0, *[1] * len(X)))(*self._state(), *X)
+        return losses.sum(), {"loss": losses.detach().mean()}
+
+    def evaluate(self, X: Sequence[Tensor], draws: Draws) -> dict[str, Tensor]:
+        """Return the means over the objectives, which are evaluated one by one: held-out rows are many."""
+        parts = [one.evaluate([part[:, k] for part in X], draws) for k, one in enumerate(self.separated())]
+        return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
+
+    def separated(self) -> list[Any]:
+        """Return the objectives with their present weights."""
+        state = {name: value.detach() for part in self._state() for name, value in part.items()}
+        n = len(next(iter(state.values())))
+        objectives = [copy.deepcopy(self._one[0]) for _ in range(n)]
+        for k, objective in enumerate(objectives):
+            objective.load_state_dict({name: value[k] for name, value in state.items()})
+        return objectives
+
+    @property
+    def critic(self) -> nn.Module:
+        """The critic of the first objective with its present weights."""
+        critic: nn.Module = self.separated()[0].critic
+        return critic

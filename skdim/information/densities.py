@@ -13,7 +13,7 @@ from torch import Tensor
 from skdim._random import local_seed
 from skdim.bounds import gaussian
 from skdim.information.canonical import canonical_axes
-from skdim.information.discrete import discrete_mutual_information, entropy
+from skdim.information.discrete import entropy, information_of_codes
 from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Learned, Model, hidden_layers
 from skdim.information.networks import fit_mixture
@@ -100,6 +100,7 @@ class Labels(Learned):
     r"""One side has labels: :math:`I = H(y) - E[-\log q(y \mid x)]` with a learned classifier q."""
 
     dependence = "labels"
+    by_bound = False
     saved = ("exchanged", "entropy")
     kind = "lower"
     critic: CategoricalConditional
@@ -231,9 +232,10 @@ class Gaussian(Model):
 
 
 class Counts(Model):
-    """Both sides have labels: the information of their contingency table, with the Miller-Madow correction."""
+    """Both sides have labels: the information of their contingency table, corrected for chance."""
 
     dependence = "counts"
+    by_bound = False
     saved = ("table",)
     kind = "estimate"
     table: Array  # rows of each combination (n_labels_x, n_labels_y)
@@ -248,6 +250,6 @@ class Counts(Model):
         return torch.from_numpy(np.log(joint / outer)[np.ix_(x, y)])
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        result = discrete_mutual_information(x, y, confidence_level=self.options.confidence_level)
+        result = information_of_codes(x, y, confidence_level=self.options.confidence_level)
         per_row = result.pointwise + (result.value - result.plug_in)
-        return Evaluation(result.value, per_row, math.log(min(self.table.shape)), result.interval)
+        return Evaluation(result.value, per_row, result.cap, result.interval)

@@ -61,6 +61,7 @@ class Model:
     dependence: ClassVar[str]  # name of the model in a saved state
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
+    by_bound: ClassVar[bool] = True  # whether the value is that of ``bound``, which may saturate or vary
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
     callbacks: Sequence[Any] = ()  # called in training

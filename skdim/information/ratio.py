@@ -36,6 +36,8 @@ ROWS_BY_PARAMETER, SMALLEST_VARIANCE = 4, 1e-3
 GAIN_OF_MIXTURE = 5.0
 #: Widest pair of sides, in canonical variates, for which a joint network is trained in place of refits.
 WIDEST_JOINT = 4
+#: Most validation rows, about, that give the relevance of inputs.
+MOST_FOR_RELEVANCE = 2048
 #: Shuffles that a joint network is trained on.
 N_SHIFTS = 4
 #: Folds in which the Gaussian log ratio of the control variate is learned.
@@ -84,7 +86,8 @@ class LearnedRatio(Learned):
             if is_last or (gain < SMALLEST_GAIN and self.networks.has_reference):  # the reference says it all
                 break
             if gain >= SMALLEST_GAIN:
-                relevance = trained[-1].relevance_of(x[valid], y[valid])
+                some = valid[:: 1 + len(valid) // MOST_FOR_RELEVANCE]  # all pairs of them are scored
+                relevance = trained[-1].relevance_of(x[some], y[some])
             if self.mixture is not None:
                 networks = trained[-1], self.networks.build("mixture", x, y)
                 learned, closed_form = (worth(network, self.bound, self.reference) for network in networks)

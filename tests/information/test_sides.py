@@ -121,7 +121,7 @@ def test_new_rows_get_the_labels_of_fit():
 
 def test_a_combination_not_met_in_fit_is_an_error_that_names_the_row():
     learned = labelled(np.array([["b", 1], ["a", 1], ["b", 0]], dtype=object))
-    with pytest.raises(ValueError, match="Row 1 holds a combination of discrete values not met in fit"):
+    with pytest.raises(ValueError, match="Row 1 of X holds a combination of discrete values not met in fit"):
         learned.labels(np.array([["a", 1], ["a", 0]], dtype=object))
 
 

@@ -47,9 +47,8 @@ def duplicated_rows(sides: Sequence[Any], discrete: Sequence[npt.NDArray[np.bool
         return 0.0
     columns = [column for side in sides for column in side.T]
     is_discrete = np.concatenate(list(discrete))
-    codes = [factorize(Column("", column))[0] for column in columns]
     rng = np.random.default_rng(0)
-    hashes = [rng.integers(2**64, size=column.max() + 1, dtype=np.uint64)[column] for column in codes]
+    hashes = [_hashed(column, rng) for column in columns]
     whole = sum(hashes[1:], hashes[0])
     row, n_equal = _numbers(whole)
     if np.count_nonzero(n_equal > 1) < FEWEST:
@@ -131,6 +130,12 @@ class _Ties(NamedTuple):
 
     def _exceeds(self, times: float) -> bool:
         return bool(binom.sf(self.n_equal - 1, self.n_tied, min(times * self.chance, 1.0)) < UNLIKELY)
+
+
+def _hashed(column: npt.NDArray[Any], rng: np.random.Generator) -> Hashes:
+    """Return a random number for each row, the same for equal values."""
+    codes, symbols = factorize(Column("", column))
+    return rng.integers(2**64, size=len(symbols), dtype=np.uint64)[codes]
 
 
 def _pairs(counts: Counts) -> int:

@@ -33,6 +33,8 @@ Marginals = NormalScores | Standardize
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
+#: Most categories of a side whose rows have no labels: each becomes an indicator, a column of numbers.
+MOST_INDICATORS = 4096
 #: What becomes of continuous columns, by name.
 MARGINALS: dict[str | None, type[Marginals] | None] = {
     "normal_scores": NormalScores,
@@ -63,7 +65,15 @@ class Side:
         learned = None if kind is None or discrete.all() else kind.learn(X[:, ~discrete].astype(np.float64))
         symbols = np.unique(codes, axis=0)
         is_few = len(discrete) == 1 or len(symbols) * ROWS_PER_LABEL <= len(X)
-        return cls(discrete, book, learned, symbols if is_few else symbols[:0], name)
+        side = cls(discrete, book, learned, symbols if is_few else symbols[:0], name)
+        if book is not None and not side.has_labels and sum(book.n_categories) > MOST_INDICATORS:
+            most = int(np.argmax(book.n_categories))
+            raise ValueError(
+                f"The discrete columns of {name} have {sum(book.n_categories)} categories, of which {book.labels[most]} has "
+                f"{book.n_categories[most]}. At most {MOST_INDICATORS} can be learned beside other columns: leave the column "
+                "out, or merge its values."
+            )
+        return side
 
     @property
     def has_labels(self) -> bool:
@@ -81,7 +91,10 @@ class Side:
             parts.append(continuous if self.marginals is None else self.marginals(continuous))
         if self.book is not None:
             codes = self.book.encode(X[:, self.discrete])
-            parts += [np.eye(n)[column] for n, column in zip(self.book.n_categories, codes.T, strict=True)]
+            parts += [
+                np.asarray(column[:, None] == np.arange(n), dtype=np.float64)
+                for n, column in zip(self.book.n_categories, codes.T, strict=True)
+            ]
         return np.hstack(parts)
 
     def labels(self, X: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -33,6 +33,7 @@ from skdim.exceptions import (
 )
 from skdim.information.discrete import discrete_mutual_information
 from skdim.nn.critics import Inner, Separable
+from skdim.nn.ratio import SeparableRatio
 
 IGNORE = "ignore::skdim.exceptions."
 FEW_ROWS = pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
@@ -627,3 +628,27 @@ def test_the_representation_shows_what_was_chosen():
     mi = MIEstimator(estimator=Alpha(0.5), critic=Separable())
     assert mi.get_params()["estimator__alpha"] == 0.5
     assert mi.set_params(critic__width=8).critic.width == 8
+
+
+# ------------------------------------------------------------------------------------------------------------------ memory
+@pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+def test_memory_of_tables_does_not_grow_with_the_number_of_cells():
+    ids = np.arange(60_000).astype(str)
+    mi = tiny_mi().fit(ids[:, None], ids)  # a dense table would take 29 GB
+    assert mi.mi_ == pytest.approx(0, abs=1e-9)
+    assert mi.pointwise(ids[:3, None], ids[:3]) == pytest.approx(math.log(60_000))
+
+
+def test_relevance_is_taken_from_a_bounded_number_of_rows(monkeypatch):
+    seen = []
+    original = SeparableRatio.relevance_of
+
+    def counted(self, x, y):
+        seen.append(len(x))
+        return original(self, x, y)
+
+    monkeypatch.setattr(SeparableRatio, "relevance_of", counted)
+    x, y = pairs(9000, n_dims=3)
+    tiny_mi(n_refits=1, max_iter=1, validation_fraction=0.6, reference=None).fit(x, y)
+    assert seen
+    assert max(seen) <= 2048

@@ -145,6 +145,15 @@ def test_many_columns_are_learned_whatever_their_combinations(n_columns):
     np.testing.assert_array_equal(numbers[:, 1::2], X)
 
 
+def test_more_categories_than_can_be_learned_are_an_error_that_names_the_column():
+    X = np.column_stack([np.arange(5000) % 3, np.arange(5000)])
+    with pytest.raises(
+        ValueError, match=r"columns of X have 5003 categories, of which column 1 of X has 5000. At most 4096"
+    ):
+        all_discrete(X)
+    assert all_discrete(X[:, 1:]).has_labels
+
+
 # ----------------------------------------------------------------------------------------------------------------- state
 CASES = {
     "normal scores": (NUMBERS, [False, False], "normal_scores"),

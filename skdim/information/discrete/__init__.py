@@ -4,6 +4,7 @@ With n rows and m occupied cells the plug-in entropy is too small by about (m - 
 difference of entropies, is mostly too large.
 """
 
+from skdim.information.discrete._chance import Table
 from skdim.information.discrete._codebook import Codebook
 from skdim.information.discrete._information import (
     DiscreteMI,
@@ -27,6 +28,7 @@ __all__ = [
     "Codebook",
     "Column",
     "DiscreteMI",
+    "Table",
     "discrete_columns",
     "discrete_mutual_information",
     "entropy",

@@ -38,7 +38,8 @@ class Table(NamedTuple):
 
     @classmethod
     def of(cls, x: Ints, y: Ints) -> tuple[Table, Ints]:
-        """Return the table of two variables' codes, 0 to m - 1, and the cell of each row."""
+        """Return the table of two variables' codes, of those that occur, and the cell of each row."""
+        x, y = (np.unique(codes, return_inverse=True)[1] for codes in (x, y))
         x_counts, y_counts = np.bincount(x), np.bincount(y)
         cells, cell_of_row, counts = np.unique(x * len(y_counts) + y, return_inverse=True, return_counts=True)
         return cls(counts, *np.divmod(cells, len(y_counts)), x_counts, y_counts), cell_of_row

@@ -20,8 +20,9 @@ from torch import Tensor
 
 from skdim.bounds._base import Bound, check_scores, diagonal_mask, joint_scores, log_mean_exp_marginal
 
-#: Rows of x that are scored against all y at once where the scores of all pairs are too many to hold.
-ROWS_BY_PART = 256
+#: Scores that are held at once where those of all pairs are too many: 64 MiB in float32. glibc gives blocks above 32 MiB back
+#: to the system, and keeps smaller ones, between which memory is lost: 2 GB of 20,000 rows in parts of 256.
+SCORES_BY_PART = 2**24
 
 
 def infonce(scores: Tensor) -> Tensor:
@@ -216,21 +217,22 @@ class InfoNCE(Bound):
         return own.mean(), (own - (as_candidate / 2 - 1)).double()  # candidates' shares have mean 1: the mean stays
 
     def contributions_by_parts(self, scores_of: Callable[[slice], Tensor], k: int) -> tuple[Tensor, Tensor] | None:
-        parts = [slice(start, min(start + ROWS_BY_PART, k)) for start in range(0, k, ROWS_BY_PART)]
-        joint, by_row, by_column, as_candidate = [], [], None, None
+        n_rows = max(SCORES_BY_PART // k, 1)
+        parts = [slice(start, min(start + n_rows, k)) for start in range(0, k, n_rows)]
+        first = scores_of(slice(0, 1))
+        # Written in place: parts of views would hold the scores of all pairs.
+        joint, by_row, as_candidate = first.new_zeros((3, k))
+        by_column = first.new_full((k,), -math.inf)
         for rows in parts:
             scores = scores_of(rows)
-            joint.append(scores.diagonal(rows.start))
-            by_row.append(torch.logsumexp(scores, 1))
-            columns, shares = torch.logsumexp(scores, 0), torch.exp(scores - by_row[-1][:, None]).sum(0)
-            by_column = columns if by_column is None else torch.logaddexp(by_column, columns)
-            as_candidate = shares if as_candidate is None else as_candidate + shares
-        assert by_column is not None
-        assert as_candidate is not None
+            joint[rows] = scores.diagonal(rows.start)
+            by_row[rows] = torch.logsumexp(scores, 1)
+            by_column = torch.logaddexp(by_column, torch.logsumexp(scores, 0))
+            as_candidate += torch.exp(scores - by_row[rows, None]).sum(0)
         for rows in parts:
             as_candidate[rows] += torch.exp(scores_of(rows) - by_column).sum(1)
-        own = torch.cat(joint) - (torch.cat(by_row) + by_column) / 2 + math.log(k)
-        return own.mean(), (own - (as_candidate / 2 - 1)).double()
+        own = joint - (by_row + by_column) / 2 + math.log(k)
+        return own.mean(), (own - (as_candidate / 2 - 1)).double()  # candidates' shares have mean 1: the mean stays
 
 
 @dataclass

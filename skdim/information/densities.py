@@ -6,13 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.sparse import csr_array
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from skdim._random import local_seed
 from skdim.information.canonical import canonical_axes, gaussian_information
-from skdim.information.discrete import discrete_mutual_information
+from skdim.information.discrete import Table, information_of_codes
 from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Learned, Model, hidden_layers
 from skdim.information.references import fit_mixture
@@ -20,6 +22,8 @@ from skdim.nn.conditional import GaussianConditional
 from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
 from skdim.training.state import part
+
+Labelled = npt.NDArray[np.intp]
 
 #: Most rows whose pairs are given to a known conditional at once.
 BLOCK_OF_KNOWN = 1024
@@ -174,23 +178,28 @@ class Gaussian(Model):
 
 
 class Counts(Model):
-    """Both sides have labels: the information of their contingency table, with the Miller-Madow correction."""
+    """Both sides have labels: the information of their contingency table, corrected for chance."""
 
     dependence = "counts"
-    saved = ("table",)
+    by_bound = False
+    saved = ("cells", "x_counts", "y_counts")
     kind = "estimate"
-    table: Array  # rows of each combination (n_labels_x, n_labels_y)
+    cells: Labelled  # x, y and the number of rows of each combination that occurs (3, n_cells)
+    x_counts: Labelled  # rows of each label (n_labels_x,)
+    y_counts: Labelled
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
-        self.table = np.zeros((x.max() + 1, y.max() + 1))
-        np.add.at(self.table, (x, y), 1)
+        table = Table.of(x, y)[0]
+        self.cells = np.stack([table.rows, table.columns, table.counts])
+        self.x_counts, self.y_counts = table.x_counts, table.y_counts
 
     def scores(self, x: Any, y: Any) -> Tensor:
-        joint = np.maximum(self.table, 0.5) / self.table.sum()  # a combination not met counts as half a row
-        outer = np.outer(self.table.sum(1), self.table.sum(0)) / self.table.sum() ** 2
-        return torch.from_numpy(np.log(joint / outer)[np.ix_(x, y)])
+        rows, columns, counts = self.cells
+        table = csr_array((counts, (rows, columns)), shape=(len(self.x_counts), len(self.y_counts)))
+        joint = np.maximum(table[x][:, y].toarray(), 0.5) * counts.sum()  # a combination not met counts as half a row
+        return torch.from_numpy(np.log(joint / np.outer(self.x_counts[x], self.y_counts[y])))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        result = discrete_mutual_information(x, y, confidence_level=self.options.confidence_level)
+        result = information_of_codes(x, y, confidence_level=self.options.confidence_level)
         per_row = result.pointwise + (result.value - result.plug_in)
-        return Evaluation(result.value, per_row, math.log(min(self.table.shape)), result.interval)
+        return Evaluation(result.value, per_row, result.cap, result.interval)

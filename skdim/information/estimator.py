@@ -14,10 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.copies import duplicated_rows
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.folds import best_of, joined, rivals_of, splits_of
-from skdim.information.result import MIResult, caveats, duplicated_rows, measured, measured_anew
+from skdim.information.result import MIResult, caveats, measured, measured_anew
 from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version, part
@@ -238,15 +239,17 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
             self.diagnostics_, self.history_ = result.diagnostics, history
             self.n_iter_ = len(self.history_)
-            for caveat in caveats(result, len(columns[0]), len(splits[0].test), model.bound):
+            for caveat in caveats(result, len(columns[0]), len(splits[0].test), model):
                 warn(*caveat)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
     def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
+        names = getattr(self, "feature_names_in_", None)
         sides = tuple(
-            Side.learn(part, discrete, self.marginals) for part, discrete in zip(columns, self.discrete_, strict=True)
+            Side.learn(part, discrete, self.marginals, name, names if name == "X" else None)
+            for name, part, discrete in zip("Xy", columns, self.discrete_, strict=True)
         )
         constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
         for name in constant:

@@ -12,9 +12,18 @@ from scipy.special import expit, gammaln, xlogy
 from scipy.stats import rankdata
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
-from skdim._sklearn import Interval, StrOptions, safe_indexing, validate_params
+from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning, warn
-from skdim.information.discrete import Codebook, information_gain, which_discrete
+from skdim.information.discrete import (
+    Column,
+    entropy,
+    factorize,
+    information_gain,
+    refuse_missing,
+    table_columns,
+    warn_of_identifiers,
+    which_discrete,
+)
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -27,6 +36,8 @@ TINY = 1e-300
 FEW_ROWS = 100
 #: Scores above this share of log(bins) give a warning: of 3 nats, 128 bins lose 0.08 (Gaussian pairs, n = 4,000 and 20,000).
 SATURATED = 0.6
+#: Nats below the entropy of its columns from which a score cannot grow.
+ROOM = 0.1
 
 
 @validate_params(
@@ -54,7 +65,7 @@ def mutual_info_features(
     all cuts together give that of the finest table [1]_. The weight w_A is the posterior probability that A and all boxes
     around it are cut, by the prior of context-tree weighting [2]_ and of the optional Pólya tree [3]_: a box is cut with
     probability 1/2, and its p parts have p / 2 pseudo-counts, spread as q_c. Two discrete variables are counted, by
-    :func:`~skdim.information.discrete.information_gain` with the correction of Miller and Madow.
+    :func:`~skdim.information.discrete.information_gain` with its correction for chance.
 
     Each column is scored by itself: two copies score the same, and two columns that inform only together score 0.
 
@@ -74,20 +85,21 @@ def mutual_info_features(
     Returns
     -------
     ndarray of shape (n_features,)
-        Scores in nats. With a continuous variable they lie between 0 and the entropy of the bins or labels, and are mostly a
-        little too low; a monotone map of it does not change them. Between two discrete ones they may be negative.
+        Scores in nats, at most the entropy of the bins or labels of either variable. With a continuous variable they are at
+        least 0 and mostly a little too low; a monotone map of it does not change them. Between two discrete ones they may be a
+        little below 0.
 
     Raises
     ------
     ValueError, TypeError
-        If a parameter is invalid, X or y has a missing value or a wrong shape, X is sparse, their lengths differ, or a discrete
-        column mixes strings with numbers.
+        If a parameter is invalid, X or y has a missing value or a wrong shape, X is sparse, or their lengths differ.
 
     Warns
     -----
     ConstantInputWarning, SmallSampleWarning, SaturationWarning
-        If columns or y are constant, or a score with a continuous variable is taken from fewer than 100 rows or is near the
-        log of the number of bins.
+        If columns or y are constant; if most rows have a value of their own in a discrete column or y, or a score with a
+        continuous variable is taken from fewer than 100 rows; or if such a score is near the log of the number of bins, and
+        could be larger.
 
     References
     ----------
@@ -114,11 +126,10 @@ def mutual_info_features(
     y = column_or_1d(y, warn=True) if np.ndim(y) != 1 else y
     n_bins = 2 ** (min(int(max_bins), len(y)).bit_length() - 1)
     y_discrete = bool(which_discrete(y, discrete_y, "y", "discrete_y")[0])
-    if y_discrete:
-        target = Codebook.fit(y, "y").encode(y)[:, 0]
-    else:
-        target = _bins(check_array(y, ensure_2d=False, dtype=np.float64, input_name="y"), n_bins)
-    columns = _column_codes(X, discrete, n_bins)
+    given, given_y = table_columns(X, "X"), table_columns(y, "y")
+    refuse_missing([*given, *given_y])
+    target = _codes(given_y[0], y_discrete, n_bins)
+    columns = np.stack([_codes(*column, n_bins) for column in zip(given, discrete, strict=True)], axis=1)
     varies = (columns != columns[0]).any(0) & (target != target[0]).any()
     if not varies.any() and (target == target[0]).all():
         warn("y is constant: every score is 0.", ConstantInputWarning)
@@ -130,7 +141,7 @@ def mutual_info_features(
     counted = varies & discrete & y_discrete
     binned = varies & ~counted
     if counted.any():
-        scores[counted] = information_gain(columns[:, counted], target, correction="miller-madow")
+        scores[counted] = information_gain(columns[:, counted], target, correction="chance")
     if binned.any() and len(target) < FEW_ROWS:
         warn(f"Scores from {len(target)} samples may be far from the mutual information.", SmallSampleWarning)
     for j in np.flatnonzero(binned):
@@ -138,28 +149,32 @@ def mutual_info_features(
         labels = bool(discrete[j]) or y_discrete
         scores[j] = _tree_information(_table(x, other, n_bins, labels), quarters=not labels)
     few_labels = (discrete & (columns.max(0) < n_bins)) | (y_discrete & (target.max() < n_bins))
-    places = np.flatnonzero(binned & ~few_labels & (scores > SATURATED * math.log(n_bins)))
-    if len(places):
+    is_near = binned & ~few_labels & (scores > SATURATED * math.log(n_bins))
+    capped = [j for j in np.flatnonzero(is_near) if _can_grow(scores[j], [given[j], *given_y])]
+    if capped:
         warn(
-            f"{len(places)} column(s), the first at position {places[0]}, score more than {SATURATED} log({n_bins}): with "
+            f"{len(capped)} column(s), the first at position {capped[0]}, score more than {SATURATED} log({n_bins}): with "
             f"{n_bins} bins no score exceeds {math.log(n_bins):.2f} nats, and their mutual information may be much larger.",
             SaturationWarning,
         )
     return scores
 
 
-def _column_codes(X: Any, discrete: npt.NDArray[np.bool_], n_bins: int) -> Ints:
-    if not hasattr(X, "columns"):
-        array = np.asarray(X)
-        X = np.asarray(X, dtype=object) if array.dtype.kind == "U" else array  # else numbers became strings
-    codes = np.empty((len(X), len(discrete)), dtype=np.int64)
-    if discrete.any():
-        labels = safe_indexing(X, np.flatnonzero(discrete), axis=1)
-        codes[:, discrete] = Codebook.fit(labels).encode(labels)
-    if not discrete.all():
-        numbers = check_array(safe_indexing(X, np.flatnonzero(~discrete), axis=1), dtype=np.float64, input_name="X")
-        codes[:, ~discrete] = np.apply_along_axis(_bins, 0, numbers, n_bins)
-    return codes
+def _codes(column: Column, is_discrete: bool, n_bins: int) -> Ints:
+    """Return the number of each row's category or bin."""
+    if is_discrete:
+        codes = factorize(column)[0]
+        warn_of_identifiers(codes, column.label)
+        return codes.astype(np.int64)
+    values = check_array(column.values, ensure_2d=False, dtype=np.float64, input_name=column.label)
+    return _bins(values, n_bins)
+
+
+def _can_grow(score: float, columns: list[Column]) -> bool:
+    """Whether a score is below what its columns allow: the entropy of those whose values recur."""
+    entropies = [entropy(column.values) for column in columns]
+    n = len(columns[0].values)
+    return all(of_column > math.log(n / 2) or score < of_column - ROOM for of_column in entropies)
 
 
 def _bins(values: Floats, n_bins: int) -> Ints:

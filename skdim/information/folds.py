@@ -47,7 +47,7 @@ def splits_of(model: Model, n: int) -> list[Split]:
     splits = []
     for start, end in pairwise(ends):
         test, valid, train = np.split(np.roll(order, -start), [end - start, end - start + n_valid])
-        splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
+        splits.append(Split(train, valid, test))
     return splits
 
 

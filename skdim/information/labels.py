@@ -37,6 +37,7 @@ class Labels(Learned):
     """
 
     dependence = "labels"
+    by_bound = False
     saved = ("exchanged", "entropy", "mean", "scale", "projection")
     kind = "estimate"
     estimates = True

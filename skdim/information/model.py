@@ -68,6 +68,7 @@ class Model:
     is_diagnosed: bool = True  # whether the scores of all pairs say something of the value
     is_slow: bool = False  # whether pairs are scored one by one
     used: Sequence[str] = ()  # names of what was chosen
+    by_bound: ClassVar[bool] = True  # whether the value is that of ``bound``, which may saturate or vary
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
     directions: tuple[Array, Array] | None = None  # of the columns of x and y, (d_x, k_x), (d_y, k_y), that it sees alone

@@ -38,6 +38,8 @@ GAIN_OF_MIXTURE = 5.0
 WIDEST_JOINT = 4
 #: Widest pair of sides, in columns, for which networks on all columns are trained beside those on a selection.
 WIDEST_LEARNED = 256
+#: Most held-out rows that are all candidates of each other; of more, nearly equal blocks are.
+MOST_WHOLE = 4 * BLOCK
 #: Shuffles that a joint network is trained on.
 N_SHIFTS = 4
 #: Folds in which the closed form of the control variate is learned.
@@ -308,7 +310,7 @@ class LearnedRatio(Learned):
         if not self.members:  # nothing was learned
             return self._over_blocks(n, lambda rows: (torch.zeros(()), torch.zeros(n, dtype=torch.float64)[rows]))
         x, y = self._variates(x, y)
-        if n > BLOCK and not self.is_slow:  # else all pairs of so many rows take long
+        if BLOCK < n <= MOST_WHOLE and not self.is_slow:  # else all pairs of so many rows take long
             whole = bound.contributions_by_parts(lambda rows: self.critic(x[rows], y), n)
             if whole is not None:
                 return Evaluation(float(whole[0]), whole[1].cpu().numpy(), bound.cap(n))

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skdim.bounds import Bound
 from skdim.exceptions import (
     DuplicateRowsWarning,
     HighVarianceWarning,
@@ -147,10 +145,12 @@ def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
 
 
 def _result(model: Model, evaluation: Evaluation, value: float, error: float) -> MIResult:
-    value = min(value, evaluation.cap)  # a control variate, or a correction for few counts, may exceed it
-    interval = evaluation.interval or normal_interval(value, error, model.options.confidence_level)
+    if evaluation.interval is not None:  # the value is none of a mean, which rounding may carry out of the interval
+        return MIResult(evaluation.value, evaluation.interval, model.kind, evaluation.cap, {"standard_error": error})
+    value = min(value, evaluation.cap)  # a control variate may exceed it
+    interval = normal_interval(value, error, model.options.confidence_level)
     is_lower = model.kind == "lower" or model.estimates
-    lower = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
+    lower: dict[str, Any] = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
     return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error}, **lower)
 
 
@@ -172,44 +172,25 @@ def diagnose(scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor]
     return diagnostics
 
 
-def duplicated_rows(sides: Sequence[Any], discrete: Sequence[npt.NDArray[np.bool_]], train: Rows, test: Rows) -> float:
-    """Return the share of held-out rows that are copies of training rows, by the continuous columns of both sides."""
-    columns = np.hstack([side[:, ~of_labels] for side, of_labels in zip(sides, discrete, strict=True)])
-    if test is train or not columns.shape[1]:
-        return 0.0
-    rows = np.ascontiguousarray(columns.astype(np.float64)) + 0.0  # -0.0 becomes 0.0
-    keys = rows.view([("", rows.dtype)] * rows.shape[1]).ravel()
-    # Rounded columns repeat by chance: a copy has some value that only its copies share.
-    n_equal = _counts(keys)
-    is_copy = np.any([_counts(column) == n_equal for column in rows.T], axis=0)
-    return float((np.isin(keys[test], keys[train]) & is_copy[test]).mean())
-
-
-def _counts(values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """Return how often each row's value occurs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray(counts[inverse])
-
-
 def caveats(
-    result: MIResult, n: int, n_test: int, bound: Bound | None
+    result: MIResult, n: int, n_test: int, model: Model
 ) -> Iterator[tuple[str, type[MutualInformationWarning]]]:
-    """Yield the message and the class of each warning about an estimate from ``n_test`` of n rows under a bound."""
-    diagnostics = result.diagnostics
+    """Yield the message and the class of each warning about an estimate of a model from ``n_test`` of n rows."""
+    diagnostics, bound = result.diagnostics, model.bound if model.by_bound else None
     if n < FEW_ROWS:
         yield (
-            f"{n} samples teach a critic little or nothing: the estimate may be far from the mutual information, and its "
-            "interval is wide.",
+            f"{n} samples say little: the estimate may be far from the mutual information, and its interval is wide.",
             SmallSampleWarning,
         )
     if diagnostics["duplicated_rows"] > DUPLICATED:
         yield (
-            f"{diagnostics['duplicated_rows']:.0%} of the rows that the value is taken from were also trained on: the "
-            "samples are not independent, and the estimate is too large. Drop the duplicates.",
+            f"{diagnostics['duplicated_rows']:.0%} of the rows that the value is taken from copy rows that were trained on: "
+            "more rows are equal in all columns than the ties of single columns explain. The samples are not independent, "
+            "and the estimate is too large. Drop the copies, unless independent samples are equal by nature.",
             DuplicateRowsWarning,
         )
     saturation = diagnostics.get("saturation", 0.0)
-    if result.kind != "estimate" and saturation > SATURATED and math.isfinite(result.cap):
+    if bound is not None and result.kind != "estimate" and saturation > SATURATED and math.isfinite(result.cap):
         yield (
             f"The bound loses {saturation:.2f} nats with a quarter of the test rows, so more rows would raise it: the mutual "
             f"information is larger. Its cap here is {result.cap:.2f} nats. Give more samples, or use estimator='dime', an "

@@ -16,7 +16,15 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from skdim.information.canonical import Array, NormalScores, Standardize
-from skdim.information.discrete import Codebook, which_discrete
+from skdim.information.discrete import (
+    Codebook,
+    Column,
+    factorize,
+    refuse_missing,
+    table_columns,
+    warn_of_identifiers,
+    which_discrete,
+)
 from skdim.training.state import part
 
 Columns = npt.NDArray[Any]
@@ -25,6 +33,8 @@ Marginals = NormalScores | Standardize
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
+#: Most categories of a side whose rows have no labels: each becomes an indicator, a column of numbers.
+MOST_INDICATORS = 4096
 #: What becomes of continuous columns, by name.
 MARGINALS: dict[str | None, type[Marginals] | None] = {
     "normal_scores": NormalScores,
@@ -41,16 +51,29 @@ class Side:
     book: Codebook | None  # categories of the discrete columns
     marginals: Marginals | None  # of the continuous columns
     symbols: npt.NDArray[np.int64]  # combinations of categories (n_labels, n_discrete), if few enough to be labels
+    name: str = "X"  # for messages
 
     @classmethod
-    def learn(cls, X: npt.NDArray[Any], discrete: Mask, marginals: str | None) -> Side:
-        book = Codebook.fit(X[:, discrete]) if discrete.any() else None
+    def learn(
+        cls, X: npt.NDArray[Any], discrete: Mask, marginals: str | None, name: str = "X", labels: Any = None
+    ) -> Side:
+        """Return the side of rows; messages call it ``name``, and its columns by ``labels``, if they have any."""
+        columns = named_columns(X, name, labels)
+        book = Codebook.of_columns([columns[j] for j in np.flatnonzero(discrete)]) if discrete.any() else None
         codes = book.encode(X[:, discrete]) if book is not None and discrete.all() else np.zeros((0, 0), dtype=np.int64)
         kind = MARGINALS[marginals]
         learned = None if kind is None or discrete.all() else kind.learn(X[:, ~discrete].astype(np.float64))
         symbols = np.unique(codes, axis=0)
         is_few = len(discrete) == 1 or len(symbols) * ROWS_PER_LABEL <= len(X)
-        return cls(discrete, book, learned, symbols if is_few else symbols[:0])
+        side = cls(discrete, book, learned, symbols if is_few else symbols[:0], name)
+        if book is not None and not side.has_labels and sum(book.n_categories) > MOST_INDICATORS:
+            most = int(np.argmax(book.n_categories))
+            raise ValueError(
+                f"The discrete columns of {name} have {sum(book.n_categories)} categories, of which {book.labels[most]} has "
+                f"{book.n_categories[most]}. At most {MOST_INDICATORS} can be learned beside other columns: leave the column "
+                "out, or merge its values."
+            )
+        return side
 
     @property
     def has_labels(self) -> bool:
@@ -68,7 +91,10 @@ class Side:
             parts.append(continuous if self.marginals is None else self.marginals(continuous))
         if self.book is not None:
             codes = self.book.encode(X[:, self.discrete])
-            parts += [np.eye(n)[column] for n, column in zip(self.book.n_categories, codes.T, strict=True)]
+            parts += [
+                np.asarray(column[:, None] == np.arange(n), dtype=np.float64)
+                for n, column in zip(self.book.n_categories, codes.T, strict=True)
+            ]
         return np.hstack(parts)
 
     def labels(self, X: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
@@ -78,11 +104,14 @@ class Side:
         number = {tuple(symbol): label for label, symbol in enumerate(self.symbols.tolist())}
         labels = np.array([number.get(tuple(row), -1) for row in codes.tolist()], dtype=np.int64)
         if (labels < 0).any():
-            raise ValueError(f"Row {labels.argmin()} holds a combination of discrete values not met in fit.")
+            raise ValueError(
+                f"Row {labels.argmin()} of {self.name} holds a combination of discrete values not met in fit."
+            )
         return labels
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         state: dict[str, npt.NDArray[Any]] = {"discrete": self.discrete, "symbols": self.symbols}
+        state["name"] = np.array(self.name)
         if self.book is not None:
             state |= {f"book/{name}": array for name, array in self.book.to_state().items()}
         if isinstance(self.marginals, Standardize):
@@ -100,7 +129,8 @@ class Side:
             marginals = Standardize(state["mean"], state["scale"])
         elif values:
             marginals = NormalScores(*([columns[str(j)] for j in range(len(columns))] for columns in (values, scores)))
-        return cls(state["discrete"], Codebook.from_state(book) if book else None, marginals, state["symbols"])
+        learned = Codebook.from_state(book) if book else None
+        return cls(state["discrete"], learned, marginals, state["symbols"], str(state["name"]))
 
 
 def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
@@ -123,19 +153,50 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     name = type(estimator).__name__
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-    checked = validate_data(estimator, X, reset=reset, dtype=None, ensure_min_samples=min_samples)
+    given = [(side, _given_columns(table, side)) for side, table in (("X", X), ("y", y))]
+    for _, columns in given:
+        refuse_missing(columns)
+    checked = validate_data(estimator, _of_objects(X), reset=reset, dtype=None, ensure_min_samples=min_samples)
     target = check_array(
-        y, dtype=None, ensure_2d=False, input_name="y", ensure_min_samples=min_samples, estimator=estimator
+        _of_objects(y), dtype=None, ensure_2d=False, input_name="y", ensure_min_samples=min_samples, estimator=estimator
     )
     check_consistent_length(checked, target)
     target = target.reshape(len(target), -1)
     if reset:
         discrete_X = _discrete(X, checked, estimator.discrete_X, "X")
         estimator.discrete_ = discrete_X, _discrete(y, target, estimator.discrete_y, "y")
+        for (_, columns), discrete in zip(given, estimator.discrete_, strict=True):
+            for j in np.flatnonzero(discrete[: len(columns)]):
+                warn_of_identifiers(factorize(columns[j])[0], columns[j].label)
     discrete_X, discrete_y = estimator.discrete_
     if target.shape[1] != len(discrete_y):
         raise ValueError(f"y has {target.shape[1]} column(s), but {name} was fitted on {len(discrete_y)}.")
-    return _with_numbers(checked, discrete_X, "X"), _with_numbers(target, discrete_y, "y")
+    labels = [[column.label for column in columns] for _, columns in given]
+    return _with_numbers(checked, discrete_X, "X", labels[0]), _with_numbers(target, discrete_y, "y", labels[1])
+
+
+def _given_columns(table: Any, name: str) -> list[Column]:
+    """Return the columns of a table as it was given; none if scikit-learn will refuse it."""
+    try:
+        return table_columns(table, name)
+    except (TypeError, ValueError):
+        return []
+
+
+def _of_objects(table: Any) -> Any:
+    """Return a pandas frame whose moments and durations are objects, as no array holds them beside numbers."""
+    if not hasattr(table, "iloc") or np.ndim(table) != 2:
+        return table
+    moments = [label for label, dtype in table.dtypes.items() if getattr(dtype, "kind", "") in "mM"]
+    return table.astype(dict.fromkeys(moments, object)) if moments and len(moments) < table.shape[1] else table
+
+
+def named_columns(array: Columns, name: str, labels: Any = None) -> list[Column]:
+    """Return the columns of an array (n, n_columns); a single column of y is called y."""
+    if labels is None and array.shape[1] == 1 and name == "y":
+        return [Column(name, array[:, 0])]
+    names = range(array.shape[1]) if labels is None else labels
+    return [Column(f"column {label!r} of {name}", column) for label, column in zip(names, array.T, strict=True)]
 
 
 def side_values(given: Any, discrete: Any, name: str) -> Columns:
@@ -153,26 +214,31 @@ def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
     return which_discrete(table, discrete, name, f"discrete_{name}")
 
 
-def _with_numbers(array: Columns, discrete: Mask, name: str) -> Columns:
+def _with_numbers(array: Columns, discrete: Mask, name: str, labels: Sequence[str]) -> Columns:
     """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
     if array.dtype.kind in "fiub":
         return array.astype(np.float64, copy=False)
     if discrete.all():
-        return array.astype(object)
-    try:
-        if array.dtype.kind in "mM":
-            raise TypeError
-        if not discrete.any():
-            return array.astype(np.float64)
-        array = array.astype(object)
-        for column in np.flatnonzero(~discrete):
-            array[:, column] = array[:, column].astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"{name} has dtype {array.dtype} and holds values that are no real numbers in a continuous column. Give real "
-            f"numbers, or name the column in discrete_{name}."
-        ) from None
-    return array
+        return array if array.dtype.kind in "mM" else array.astype(object)  # as objects nanoseconds are integers
+    mixed = array.astype(object)
+    for column in np.flatnonzero(~discrete):
+        label = labels[column] if len(labels) == len(discrete) else f"column {column} of {name}"
+        try:
+            if array.dtype.kind in "mM":
+                raise TypeError
+            numbers = mixed[:, column].astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(
+                f"{label} is continuous and holds values that are no real numbers (dtype {array.dtype}). Give real numbers, or "
+                f"name the column in discrete_{name}."
+            ) from None
+        if not np.isfinite(numbers).all():
+            row = int(np.isfinite(numbers).argmin())
+            raise ValueError(
+                f"{label} is continuous and holds {mixed[row, column]!r} in row {row}. Infinity and NaN are not allowed."
+            )
+        mixed[:, column] = numbers
+    return mixed if discrete.any() else mixed.astype(np.float64)
 
 
 def is_constant(columns: Columns) -> bool:

@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 from sklearn.metrics import mutual_info_score
+from sklearn.metrics.cluster import contingency_matrix, expected_mutual_information
 from sklearn.tree import DecisionTreeClassifier
 
+from skdim.exceptions import SmallSampleWarning
 from skdim.information.discrete import (
     Codebook,
     discrete_columns,
@@ -24,6 +26,7 @@ from skdim.information.discrete import (
     information_gain,
     is_discrete,
 )
+from skdim.information.discrete._chance import expected_information
 
 LIMITED = settings(max_examples=40)
 LOG2 = math.log(2)
@@ -175,7 +178,7 @@ def test_information_gain_of_a_threshold_is_the_trees():
 def test_information_gain_is_each_columns_mutual_information():
     rng = np.random.default_rng(0)
     X, y = rng.integers(5, size=(120, 4)), rng.integers(3, size=120)
-    for correction in (None, "miller-madow"):
+    for correction in (None, "miller-madow", "chance"):
         expected = [discrete_mutual_information(x, y, correction=correction).value for x in X.T]
         np.testing.assert_allclose(information_gain(X, y, correction=correction), expected, rtol=0, atol=1e-12)
 
@@ -190,13 +193,15 @@ def test_useless_columns_of_many_values_gain_less_after_the_correction():
     y = np.arange(200) % 2
     useless = np.random.default_rng(0).integers(8, size=(200, 300))
     assert information_gain(useless, y).mean() > 0.015
-    assert abs(information_gain(useless, y, correction="miller-madow").mean()) < 0.002
+    for correction in ("miller-madow", "chance"):
+        assert abs(information_gain(useless, y, correction=correction).mean()) < 0.002
 
 
-def test_identifiers_gain_everything():
+def test_identifiers_gain_everything_or_nothing_after_the_correction_for_chance():
     y = np.arange(100) % 2
-    assert information_gain(np.arange(100), y) == pytest.approx(LOG2)
-    assert information_gain(np.arange(100), y, correction="miller-madow") == pytest.approx(LOG2 + 1 / 200)
+    for correction in (None, "miller-madow"):
+        assert information_gain(np.arange(100), y, correction=correction) == pytest.approx(LOG2)
+    assert information_gain(np.arange(100), y, correction="chance") == pytest.approx(0, abs=1e-9)
 
 
 # --------------------------------------------------------------------------------------------------- mutual information
@@ -212,13 +217,22 @@ def test_without_correction_it_is_scikit_learns(pairs):
 @given(PAIRS)
 def test_the_miller_madow_term_counts_the_symbols_met(pairs):
     x, y = pairs.T
+    result = discrete_mutual_information(x, y, correction="miller-madow")
     m_x, m_y, m_xy = len(set(x)), len(set(y)), len({*map(tuple, pairs)})
-    result = discrete_mutual_information(x, y)
     assert result.n_symbols == (m_x, m_y, m_xy)
     term = ((m_x - 1) + (m_y - 1) - (m_xy - 1)) / (2 * len(x))
-    assert result.value - result.plug_in == pytest.approx(term, abs=1e-12)
-    entropies = [entropy(v, correction="miller-madow") for v in (x, y, pairs)]
-    assert result.value == pytest.approx(entropies[0] + entropies[1] - entropies[2], abs=1e-12)
+    assert result.value == pytest.approx(min(result.plug_in + term, result.cap), abs=1e-12)
+
+
+@LIMITED
+@given(PAIRS)
+def test_no_value_exceeds_the_smaller_entropy(pairs):
+    x, y = pairs.T
+    for correction in ("chance", "miller-madow", None):
+        result = discrete_mutual_information(x, y, correction=correction)
+        assert result.cap == pytest.approx(min(entropy(x), entropy(y)), abs=1e-12)
+        assert result.value <= result.cap
+        assert information_gain(x, y, correction=correction) <= result.cap
 
 
 @LIMITED
@@ -263,8 +277,9 @@ def test_merging_categories_never_gains_information(pairs):
 def test_the_information_of_a_variable_on_itself_is_its_entropy(pairs):
     x = pairs[:, 0]
     result = discrete_mutual_information(x, x)
-    assert result.plug_in == pytest.approx(entropy(x), abs=1e-12)
-    assert result.value == pytest.approx(entropy(x, correction="miller-madow"), abs=1e-12)
+    assert result.plug_in == result.cap == pytest.approx(entropy(x), abs=1e-12)
+    many = np.tile(x, 50)
+    assert discrete_mutual_information(many, many).value == pytest.approx(entropy(x), rel=1e-3)
 
 
 def test_either_side_of_an_exclusive_or_says_nothing_and_both_say_all():
@@ -290,15 +305,61 @@ def test_symmetric_noise_gives_its_channels_capacity():
 
 
 # ------------------------------------------------------------------------------- bias, error and interval, by simulation
+@pytest.mark.parametrize("correction", ["chance", "miller-madow"])
 @pytest.mark.parametrize(("n_x", "n_y", "dependence"), [(2, 2, 0.0), (4, 4, 0.0), (4, 4, 0.4), (2, 6, 0.7)])
-def test_miller_madow_takes_away_most_of_the_bias(n_x, n_y, dependence):
+def test_a_correction_takes_away_most_of_the_bias(n_x, n_y, dependence, correction):
     p, rng, repeats = law(n_x, n_y, dependence, skewed=True), np.random.default_rng(0), 600
-    results = [discrete_mutual_information(*draw(p, 150, rng)) for _ in range(repeats)]
+    results = [discrete_mutual_information(*draw(p, 150, rng), correction=correction) for _ in range(repeats)]
     corrected, plug_in = (np.array([getattr(r, name) for r in results]) - true_mi(p) for name in ("value", "plug_in"))
     noise = corrected.std() / math.sqrt(repeats)
     assert abs(corrected.mean()) < 3 * noise + 0.25 * plug_in.mean()
     assert abs(corrected.mean()) < plug_in.mean()
     assert plug_in.mean() > 3 * noise
+
+
+MANY = {
+    "100 x 10, independent": (100, 10, 0.0, 500, 0.005, 0.03),
+    "1000 x 2, independent": (1000, 2, 0.0, 1000, 0.01, 0.04),
+    "100 x 10, dependent": (100, 10, 0.5, 500, 0.08, 0.1),
+    "20 x 20, strongly dependent": (20, 20, 0.8, 1000, 0.04, 0.08),
+    "20 x 20, certain": (20, 20, 1.0, 500, 0.03, 0.03),
+    "1000 x 2, certain": (1000, 2, 1.0, 1000, 0.01, 0.01),
+}
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.SmallSampleWarning")
+@pytest.mark.parametrize("case", MANY)
+def test_tables_of_many_categories_keep_their_information(case):
+    n_x, n_y, dependence, n, most_bias, most_error = MANY[case]
+    p = np.full((n_x, n_y), (1 - dependence) / (n_x * n_y))  # y is a function of x with this probability
+    p[np.arange(n_x), np.arange(n_x) % n_y] += dependence / n_x
+    rng = np.random.default_rng(0)
+    errors = np.array([discrete_mutual_information(*draw(p, n, rng)).value for _ in range(100)]) - true_mi(p)
+    assert abs(errors.mean()) < most_bias
+    assert np.abs(errors).mean() < most_error
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.SmallSampleWarning")
+def test_no_useless_column_of_many_values_beats_a_signal():
+    rng = np.random.default_rng(0)
+    y = rng.integers(10, size=500)
+    signal = np.where(rng.random(500) < 0.5, y, rng.integers(10, size=500))
+    shared = rng.integers(0, 480, size=500)  # most rows alone, some not
+    gains = information_gain(
+        np.column_stack([np.arange(500), shared, rng.integers(100, size=500), signal]), y, "chance"
+    )
+    assert gains[0] == pytest.approx(0, abs=1e-9)
+    assert np.abs(gains[:3]).max() < 0.1 < 0.4 < gains[3]
+
+
+@pytest.mark.parametrize(("n_x", "n_y", "n"), [(2, 2, 10), (5, 3, 50), (30, 7, 200), (150, 150, 200)])
+def test_the_information_expected_by_chance_is_that_of_permuted_rows_and_scikit_learns(n_x, n_y, n):
+    rng = np.random.default_rng(0)
+    x, y = (np.unique(rng.zipf(1.5, n) % m, return_inverse=True)[1] for m in (n_x, n_y))
+    expected = expected_information(np.bincount(x), np.bincount(y))
+    assert expected == pytest.approx(expected_mutual_information(contingency_matrix(x, y), n), abs=1e-12)
+    permuted = [mutual_info_score(x, rng.permutation(y)) for _ in range(200)]
+    assert expected == pytest.approx(np.mean(permuted), abs=4 * np.std(permuted) / math.sqrt(200))
 
 
 def test_miller_madow_takes_away_most_of_the_bias_of_the_entropy():
@@ -389,12 +450,51 @@ def test_a_constant_has_no_information_and_an_interval_that_shrinks_with_the_row
     assert upper[2] < 0.01
 
 
-def test_identifiers_leave_the_truth_open():
+def test_identifiers_say_nothing_leave_the_truth_open_and_warn():
     x = np.arange(100)
     y = np.random.default_rng(0).integers(2, size=100)
-    result = discrete_mutual_information(x, y)
-    assert result.interval[0] < 0.2
+    with pytest.warns(SmallSampleWarning, match="x has 100 distinct values in 100 rows, and 100 rows have a value of"):
+        result = discrete_mutual_information(x, y)
+    assert result.value == pytest.approx(0, abs=1e-9)
+    assert result.interval[0] == 0
     assert result.interval[1] >= entropy(y)
+
+
+def test_the_warning_of_identifiers_names_the_column():
+    y = np.arange(100) % 4
+    for x, label in (
+        (pd.DataFrame({"group": y, "id": np.arange(100)}), "column 'id' of x"),
+        (np.column_stack([y, np.arange(100)]), "column 1 of x"),
+        (np.column_stack(np.divmod(np.arange(100), 10)), "x, each row as one value,"),
+    ):
+        with pytest.warns(SmallSampleWarning, match=f"^{label} has 100 distinct values") as record:
+            discrete_mutual_information(x, y)
+        assert len(record) == 1
+    with pytest.warns(SmallSampleWarning, match="^y has 100 distinct values"):
+        discrete_mutual_information(y, np.arange(100))
+    discrete_mutual_information(np.arange(100) // 2, y)  # warnings are errors here
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.SmallSampleWarning")
+@pytest.mark.parametrize(
+    ("n_x", "n_y", "dependence", "n"),
+    [
+        (100, 10, 0.0, 500),
+        (100, 10, 0.5, 500),
+        (100, 10, 1.0, 500),
+        (20, 20, 0.8, 200),
+        (20, 20, 0.2, 1000),
+        (20, 20, 1.0, 5000),
+        (1000, 2, 0.5, 1000),
+    ],
+)
+def test_the_interval_of_many_categories_covers_the_truth(n_x, n_y, dependence, n):
+    p = np.full((n_x, n_y), (1 - dependence) / (n_x * n_y))
+    p[np.arange(n_x), np.arange(n_x) % n_y] += dependence / n_x
+    rng, truth = np.random.default_rng(0), true_mi(p)
+    intervals = np.array([discrete_mutual_information(*draw(p, n, rng)).interval for _ in range(200)])
+    covered = np.mean((intervals[:, 0] <= truth + 1e-12) & (truth - 1e-12 <= intervals[:, 1]))
+    assert covered >= 0.90 - 2 * math.sqrt(0.9 * 0.1 / 200)
 
 
 def test_a_certain_relation_of_balanced_categories_includes_the_largest_value():
@@ -627,20 +727,77 @@ def test_the_state_is_arrays_that_numpy_saves_without_pickle():
     np.testing.assert_array_equal(again.encode(X), book.encode(X))
 
 
+KINDS = {
+    "strings and numbers": ["a", 1, "1"],
+    "huge integers": [2**70, 1, -(2**70)],
+    "decimals": [decimal.Decimal("0.1"), decimal.Decimal(1), decimal.Decimal("Infinity")],
+    "fractions": [fractions.Fraction(1, 3), fractions.Fraction(1, 7)],
+    "bytes": [b"a", b"b", b"\x00"],
+    "dates": [datetime.date(2020, 1, 1), datetime.date(1, 1, 1)],
+    "moments": [datetime.datetime(2020, 1, 1, 12), datetime.datetime(2020, 1, 1)],
+    "moments with a zone": [pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp("2020-01-01", tz="Asia/Tokyo")],
+    "timestamps": [pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-01T00:00:00.000000001")],
+    "durations": [datetime.timedelta(hours=1), pd.Timedelta("1ns"), np.timedelta64(1, "D")],
+    "times of day": [datetime.time(12), datetime.time(13)],
+    "periods": [pd.Period("2020-01", "M"), pd.Period("2020-01", "D")],
+    "intervals": [pd.Interval(0, 1), pd.Interval(0, 1, closed="left"), pd.Interval(1, 2)],
+    "tuples": [(1, "a"), (1, "b"), ("1", "a")],
+}
+
+
+def as_objects_of(values):
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_categories_of_every_kind_are_kept_as_text(kind):
+    column = as_objects_of(KINDS[kind])
+    book = Codebook.fit(column)
+    assert book.n_categories == (len(column),)
+    assert book.categories[0].dtype.kind == "U"
+    again = Codebook.from_state(book.to_state())
+    assert again.encode(column).tolist() == book.encode(column).tolist()
+    assert sorted(book.encode(column)[:, 0]) == list(range(len(column)))
+    new = as_objects_of(["something else", *column])
+    assert again.encode(new, unknown=-1)[0] == -1
+    with pytest.raises(ValueError, match=r"X holds 1 value.* not met in fit, such as 'something else'"):
+        again.encode(new)
+
+
 @pytest.mark.parametrize(
-    ("column", "kinds"),
+    ("fitted", "equal"),
     [
-        (["a", 1], "int and str"),
-        (pd.Series([(1, 2), "a"]), "str and tuple"),
-        ([datetime.date(2020, 1, 1)], "date"),
-        ([decimal.Decimal(1)], "Decimal"),
-        (np.array([2**70, 1], dtype=object), "int"),
+        (["a", 1], np.array([1.0, True])),
+        ([b"a", 0.5], [decimal.Decimal("0.5"), fractions.Fraction(1, 2)]),
+        ([b"a", datetime.datetime(2020, 1, 1)], np.array(["2020-01-01"] * 2, dtype="datetime64[s]")),
+        (
+            pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"])),
+            [datetime.datetime(2020, 1, 2), pd.Timestamp("2020-01-02")],
+        ),
+        ([b"a", datetime.timedelta(hours=24)], np.array([24, 24], dtype="timedelta64[h]")),
+        (
+            [b"a", pd.Timestamp("2020-01-01", tz="UTC")],
+            [pd.Timestamp("2020-01-01 09:00", tz="Asia/Tokyo"), datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)],
+        ),
     ],
     ids=str,
 )
-def test_a_codebook_refuses_what_it_could_not_keep(column, kinds):
-    with pytest.raises(TypeError, match=f"X holds {kinds}. Convert it first"):
-        Codebook.fit(column)
+def test_equal_values_of_other_types_are_one_category(fitted, equal):
+    if isinstance(fitted, list):
+        fitted = as_objects_of(fitted)
+    book = Codebook.from_state(Codebook.fit(fitted).to_state())
+    codes = book.encode(equal if isinstance(equal, np.ndarray) else as_objects_of(equal), unknown=-1)
+    assert codes[0] == codes[1] >= 0
+
+
+@pytest.mark.parametrize(
+    ("column", "kind"), [([object(), "a"], "object"), ([1j, 2j], "complex"), ([frozenset([1])], "frozenset")], ids=str
+)
+def test_a_codebook_refuses_what_it_could_not_keep(column, kind):
+    with pytest.raises(TypeError, match=rf"X holds {kind}, and categories must be strings, .* Convert it first"):
+        Codebook.fit(as_objects_of(column))
 
 
 def test_a_codebook_refuses_a_table_of_another_width():
@@ -694,7 +851,9 @@ def test_options_are_checked():
         lambda: information_gain([1], [1], correction="james-stein"),
         lambda: discrete_mutual_information([1], [1], correction="james-stein"),
     ):
-        with pytest.raises(ValueError, match="correction must be 'miller-madow' or None, got 'james-stein'"):
+        with pytest.raises(
+            ValueError, match=r"correction must be ('chance', )?'miller-madow' or None, got 'james-stein'"
+        ):
             call()
     for level in (0, 1, 95, math.nan):
         with pytest.raises(ValueError, match="confidence_level must lie between 0 and 1, got"):

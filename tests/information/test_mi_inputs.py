@@ -1,5 +1,7 @@
 """What MIEstimator takes, what it warns of, and what it refuses."""
 
+import datetime
+import decimal
 import math
 import pickle
 import warnings
@@ -11,6 +13,7 @@ import pytest
 import torch
 from helpers import BilinearCritic, KnownGaussian, bilinear_critic, sgd_without_momentum, tiny_mi
 from sklearn.base import clone
+from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from test_inputs import refuses
@@ -28,7 +31,9 @@ from skdim.exceptions import (
     SaturationWarning,
     SmallSampleWarning,
 )
+from skdim.information.discrete import discrete_mutual_information
 from skdim.nn.critics import Inner, Separable
+from skdim.nn.ratio import SeparableRatio
 
 IGNORE = "ignore::skdim.exceptions."
 FEW_ROWS = pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
@@ -367,6 +372,57 @@ def test_what_is_given_is_left_as_it_is():
     assert (y == Y).all()
 
 
+KINDS_OF_CATEGORIES = {
+    "intervals": [pd.Interval(0, 1), pd.Interval(1, 2)],
+    "periods": [pd.Period("2020-01", "M"), pd.Period("2020-02", "M")],
+    "dates": [datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)],
+    "moments": [datetime.datetime(2020, 1, 1), datetime.datetime(2020, 1, 2)],
+    "timestamps": [pd.Timestamp("2020-01-01", tz="UTC"), pd.Timestamp("2020-01-02", tz="UTC")],
+    "durations": [datetime.timedelta(1), datetime.timedelta(2)],
+    "bytes": [b"a", b"b"],
+    "decimals": [decimal.Decimal("0.1"), decimal.Decimal("0.2")],
+    "tuples": [(0, "a"), (1, "a")],
+    "mixed": ["a", 1],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_CATEGORIES)
+def test_categories_of_every_kind_are_taken_and_saved(kind):
+    signs = (Y.ravel() > 0).astype(int)
+    column = np.empty(400, dtype=object)
+    column[:] = [KINDS_OF_CATEGORIES[kind][sign] for sign in signs]
+    frame = pd.DataFrame({"number": X.ravel(), "category": list(column)})
+    expected = tiny_mi(max_iter=2).fit(frame.assign(category=signs), Y).mi_
+    for table in (frame, frame.to_numpy(dtype=object)):
+        which = ["category"] if table is frame else [1]
+        mi = tiny_mi(max_iter=2, discrete_X=which).fit(table, Y)
+        assert mi.mi_ == pytest.approx(expected, abs=1e-6)  # whatever the order of the categories
+        loaded = pickle.loads(pickle.dumps(mi))
+        assert (loaded.pointwise(table, Y) == mi.pointwise(table, Y)).all()
+    counted = tiny_mi(discrete_X=True, discrete_y=True).fit(column[:, None], pd.Series(list(column)))
+    assert counted.mi_ == pytest.approx(discrete_mutual_information(column, column).value, abs=1e-12)
+
+
+def test_identifiers_warn_and_name_their_column():
+    ids = np.arange(400).astype(str)
+    with pytest.warns(SmallSampleWarning, match="column 'id' of X has 400 distinct values in 400 rows"):
+        mi = tiny_mi(max_iter=1).fit(pd.DataFrame({"id": ids}), SIGNS)
+    assert mi.mi_ == pytest.approx(0, abs=1e-9)
+    with pytest.warns(SmallSampleWarning, match="column 1 of X has 400 distinct values in 400 rows"):
+        tiny_mi(max_iter=1).fit(np.column_stack([X.astype(object), ids]), SIGNS)
+    with pytest.warns(SmallSampleWarning, match="^y has 400 distinct values in 400 rows"):
+        tiny_mi().fit(SIGNS[:, None], ids)
+
+
+def test_labels_do_not_saturate():
+    iris = load_iris()
+    for estimator in ("infonce", "nwj"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", MutualInformationWarning)
+            mi = tiny_mi(estimator=estimator, **ON_FEW).fit(iris.data, iris.target)
+        assert mi.mi_ <= mi.cap_
+
+
 # ------------------------------------------------------------------------------------------------------------------- refusals
 NUMBER = "[Nn]umber|numeric|float"
 
@@ -391,6 +447,68 @@ def test_strings_in_a_column_that_was_of_numbers_are_refused(continuous, labelle
     refuses(
         lambda: getattr(labelled, method)(X, np.full(400, "left")), ValueError, "'left'", "not met in fit", "'down'"
     )
+
+
+MISSING = {"None": None, "NaN": np.nan, "NA": pd.NA, "NaT": pd.NaT}
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_a_missing_value_names_its_column_and_side(missing):
+    table = pd.DataFrame({"number": X.ravel().astype(object), "sign": SIGNS.astype(object)})
+    for column in table:
+        holed = table.copy()
+        holed.loc[7, column] = MISSING[missing]
+        words = r"has 1 missing value\(s\), the first in row 7", "NaN"
+        refuses(lambda: tiny_mi().fit(holed, Y), ValueError, f"^column '{column}' of X", *words)  # noqa: B023
+        position = list(table).index(column)
+        array = holed.to_numpy(dtype=object)
+        refuses(lambda: tiny_mi().fit(array, Y), ValueError, f"^column {position} of X", *words)  # noqa: B023
+        refuses(lambda: tiny_mi().fit(X, array), ValueError, f"^column {position} of y", *words)  # noqa: B023
+        refuses(lambda: tiny_mi().fit(X, holed[column]), ValueError, "^y", *words)  # noqa: B023
+
+
+@pytest.mark.parametrize("dtype", ["string", "Int64", "Float64", "boolean", "category"])
+def test_a_missing_value_of_pandas_own_types_names_its_column(dtype):
+    y = pd.Series(SIGNS == "up").astype({"string": str, "category": str}.get(dtype, float)).astype(dtype)
+    y[3] = pd.NA
+    refuses(lambda: tiny_mi().fit(X, y), ValueError, "^y has 1 missing", "row 3")
+    refuses(
+        lambda: tiny_mi().fit(pd.DataFrame({"a": X.ravel(), "b": y}), Y), ValueError, "^column 'b' of X has 1 missing"
+    )
+
+
+def test_infinity_among_objects_names_its_column():
+    table = np.column_stack([SIGNS.astype(object), X.astype(object)])
+    table[7, 1] = np.inf
+    refuses(
+        lambda: tiny_mi().fit(table, Y),
+        ValueError,
+        "^column 1 of X is continuous and holds inf in row 7",
+        "not allowed",
+    )
+    refuses(lambda: tiny_mi().fit(X, table), ValueError, "^column 1 of y is continuous and holds inf in row 7")
+    table[7, 1] = 10**400
+    refuses(
+        lambda: tiny_mi().fit(table, Y),
+        ValueError,
+        "^column 1 of X is continuous and holds values that are no real numbers",
+    )
+
+
+def test_a_new_category_names_its_column_by_what_the_user_gave():
+    frame = pd.DataFrame({"a": X.ravel(), "b": SIGNS, "c": X.ravel(), "d": SIGNS})
+    new = frame.copy()
+    new.loc[4, "d"] = "left"
+    for given in (pd.DataFrame.copy, lambda table: table.to_numpy(dtype=object)):
+        mi = pickle.loads(pickle.dumps(tiny_mi(max_iter=1).fit(given(frame), Y)))
+        label = "'d'" if hasattr(given(frame), "columns") else "3"
+        refuses(lambda: mi.score(given(new), Y), ValueError, f"^column {label} of X holds 1 value", "'left'", "not met")  # noqa: B023
+        mi = tiny_mi(max_iter=1).fit(X, frame[["b", "d"]])
+        refuses(lambda: mi.score(X, new[["b", "d"]]), ValueError, "^column 1 of y holds 1 value", "'left'")  # noqa: B023
+    both = pd.DataFrame({"b": SIGNS, "d": SIGNS})
+    both.loc[4, "d"] = "up" if SIGNS[4] == "down" else "down"
+    mi = tiny_mi(max_iter=1).fit(X, frame[["b", "d"]])
+    refuses(lambda: mi.score(X, both), ValueError, "^Row 4 of y holds a combination of discrete values not met in fit")
 
 
 def test_strings_in_a_column_said_to_be_continuous_are_refused():
@@ -510,3 +628,27 @@ def test_the_representation_shows_what_was_chosen():
     mi = MIEstimator(estimator=Alpha(0.5), critic=Separable())
     assert mi.get_params()["estimator__alpha"] == 0.5
     assert mi.set_params(critic__width=8).critic.width == 8
+
+
+# ------------------------------------------------------------------------------------------------------------------ memory
+@pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+def test_memory_of_tables_does_not_grow_with_the_number_of_cells():
+    ids = np.arange(60_000).astype(str)
+    mi = tiny_mi().fit(ids[:, None], ids)  # a dense table would take 29 GB
+    assert mi.mi_ == pytest.approx(0, abs=1e-9)
+    assert mi.pointwise(ids[:3, None], ids[:3]) == pytest.approx(math.log(60_000))
+
+
+def test_relevance_is_taken_from_a_bounded_number_of_rows(monkeypatch):
+    seen = []
+    original = SeparableRatio.relevance_of
+
+    def counted(self, x, y):
+        seen.append(len(x))
+        return original(self, x, y)
+
+    monkeypatch.setattr(SeparableRatio, "relevance_of", counted)
+    x, y = pairs(9000, n_dims=3)
+    tiny_mi(n_refits=1, max_iter=1, validation_fraction=0.6, reference=None).fit(x, y)
+    assert seen
+    assert max(seen) <= 2048

@@ -121,7 +121,7 @@ def test_new_rows_get_the_labels_of_fit():
 
 def test_a_combination_not_met_in_fit_is_an_error_that_names_the_row():
     learned = labelled(np.array([["b", 1], ["a", 1], ["b", 0]], dtype=object))
-    with pytest.raises(ValueError, match="Row 1 holds a combination of discrete values not met in fit"):
+    with pytest.raises(ValueError, match="Row 1 of X holds a combination of discrete values not met in fit"):
         learned.labels(np.array([["a", 1], ["a", 0]], dtype=object))
 
 
@@ -143,6 +143,15 @@ def test_many_columns_are_learned_whatever_their_combinations(n_columns):
     numbers = all_discrete(X).numbers(X)
     assert numbers.shape == (50, 2 * n_columns)
     np.testing.assert_array_equal(numbers[:, 1::2], X)
+
+
+def test_more_categories_than_can_be_learned_are_an_error_that_names_the_column():
+    X = np.column_stack([np.arange(5000) % 3, np.arange(5000)])
+    with pytest.raises(
+        ValueError, match=r"columns of X have 5003 categories, of which column 1 of X has 5000. At most 4096"
+    ):
+        all_discrete(X)
+    assert all_discrete(X[:, 1:]).has_labels
 
 
 # ----------------------------------------------------------------------------------------------------------------- state

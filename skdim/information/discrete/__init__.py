@@ -4,16 +4,40 @@ With n rows and m occupied cells the plug-in entropy is too small by about (m - 
 difference of entropies, is mostly too large.
 """
 
-from skdim.information.discrete._information import DiscreteMI, discrete_mutual_information, entropy, information_gain
-from skdim.information.discrete._tables import Codebook, discrete_columns, is_discrete, which_discrete
+from skdim.information.discrete._chance import Table
+from skdim.information.discrete._codebook import Codebook
+from skdim.information.discrete._information import (
+    DiscreteMI,
+    discrete_mutual_information,
+    entropy,
+    information_gain,
+    information_of_codes,
+)
+from skdim.information.discrete._tables import (
+    Column,
+    discrete_columns,
+    factorize,
+    is_discrete,
+    refuse_missing,
+    table_columns,
+    warn_of_identifiers,
+    which_discrete,
+)
 
 __all__ = [
     "Codebook",
+    "Column",
     "DiscreteMI",
+    "Table",
     "discrete_columns",
     "discrete_mutual_information",
     "entropy",
+    "factorize",
     "information_gain",
+    "information_of_codes",
     "is_discrete",
+    "refuse_missing",
+    "table_columns",
+    "warn_of_identifiers",
     "which_discrete",
 ]

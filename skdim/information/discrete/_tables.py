@@ -1,17 +1,21 @@
-"""Tables of discrete columns: their symbols, which columns are discrete, and the numbers of their categories."""
+"""Tables of discrete columns: their symbols, and which columns are discrete."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
-from numbers import Integral, Number, Real
-from typing import Any, Literal, NamedTuple, cast
+from numbers import Number, Real
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+
+from skdim.exceptions import SmallSampleWarning, warn
+
+#: Fewest rows in which values that are met once may be called identifiers.
+FEW_TO_JUDGE = 20
 
 
 class Column(NamedTuple):
@@ -61,18 +65,27 @@ def _missing_values(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.array(unequal, dtype=bool) | np.array(names, dtype=bool)
 
 
+def refuse_missing(
+    columns: Sequence[Column], advice: str = "NaN and None are not allowed: fill them, or drop their rows."
+) -> None:
+    """Raise a ``ValueError`` that names the first column with a missing value."""
+    for column in columns:
+        missing = _missing_values(as_array(column.values))
+        if missing.any():
+            raise ValueError(
+                f"{column.label} has {missing.sum()} missing value(s), the first in row {missing.argmax()}. {advice}"
+            )
+
+
 def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Return the code of each row, 0 to m - 1, and the m distinct symbols; equal values are one symbol."""
+    refuse_missing([column], "Fill them with a category of their own, such as 'missing', or drop their rows.")
     array = as_array(column.values)
-    missing = _missing_values(array)
-    if missing.any():
-        raise ValueError(
-            f"{column.label} has {missing.sum()} missing value(s), the first in row {missing.argmax()}. Fill them with a "
-            f"category of their own, such as 'missing', or drop their rows."
-        )
     if array.dtype.kind not in "OT":
         symbols, codes = np.unique(array, return_inverse=True)
-        return codes, symbols.tolist()
+        return codes, list(
+            symbols
+        ) if array.dtype.kind in "mM" else symbols.tolist()  # else nanoseconds become integers
     numbers: dict[Any, int] = {}
     try:
         codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in array), np.intp, len(array))
@@ -82,13 +95,39 @@ def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
     return codes, list(numbers)
 
 
-def row_codes(values: Any, name: str) -> npt.NDArray[np.intp]:
-    """Return a code for each row, 0 to m - 1; rows that are equal in every column have the same code."""
-    first, *others = (factorize(column) for column in table_columns(values, name))
-    codes = first[0]
-    for more, symbols in others:  # renumbered after each column, so that codes stay below n
-        codes = np.unique(codes * len(symbols) + more, return_inverse=True)[1]
+def row_codes(values: Any, name: str, warns: bool = False) -> npt.NDArray[np.intp]:
+    """Return a code for each row, 0 to m - 1; rows that are equal in every column have the same code.
+
+    ``warns`` names a column, or the rows, if most values are met once.
+    """
+    columns = table_columns(values, name)
+    codes, n_symbols, has_warned = np.zeros(1, dtype=np.intp), 1, False
+    for column in columns:  # renumbered after each column, so that codes stay below n
+        more, symbols = factorize(column)
+        has_warned |= warns and warn_of_identifiers(more, column.label)
+        codes, n_symbols = (more, len(symbols)) if n_symbols == 1 else _together(codes, more, len(symbols))
+    if warns and not has_warned and len(columns) > 1:
+        warn_of_identifiers(codes, f"{name}, each row as one value,")
     return codes
+
+
+def _together(codes: npt.NDArray[np.intp], more: npt.NDArray[np.intp], n: int) -> tuple[npt.NDArray[np.intp], int]:
+    symbols, both = np.unique(codes * n + more, return_inverse=True)
+    return both, len(symbols)
+
+
+def warn_of_identifiers(codes: npt.NDArray[np.integer], label: str) -> bool:
+    """Warn if most rows have a value of their own, and return whether they do."""
+    n, counts = len(codes), np.bincount(codes)
+    n_alone = np.count_nonzero(counts == 1)
+    if n < FEW_TO_JUDGE or n_alone <= n / 2:
+        return False
+    warn(
+        f"{label} has {np.count_nonzero(counts)} distinct values in {n} rows, and {n_alone} rows have a value of their own. "
+        "Such identifiers say nothing, and the value shrinks towards 0. Leave the column out, or merge its values.",
+        SmallSampleWarning,
+    )
+    return True
 
 
 def abridged(values: list[Any], n_shown: int = 10) -> str:
@@ -103,7 +142,10 @@ def _present(values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind != "O" or not all(isinstance(value, Real | Decimal | np.bool_) for value in array):
         return array
     numbers = np.array(array.tolist())
-    return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers  # Decimal, Fraction, huge integers
+    try:
+        return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers  # Decimal, Fraction, huge integers
+    except OverflowError:
+        return np.full(len(array), math.inf)
 
 
 def is_discrete(column: Any) -> bool:
@@ -216,95 +258,3 @@ def _named_columns(discrete: Any, n: int, labels: list[str], name: str, option: 
         raise ValueError(f"{name} has no column {abridged(unknown)}, which {option} names. Allowed are {allowed}.")
     mask[[place[value] for value in chosen.tolist()]] = True
     return mask
-
-
-@dataclass(frozen=True, eq=False)
-class Codebook:
-    """The categories of discrete columns, which number the values of new rows too.
-
-    Parameters
-    ----------
-    categories : tuple of ndarray of str, int, float or bool
-        Distinct values of each column, sorted.
-
-    Examples
-    --------
-    >>> from skdim.information.discrete import Codebook
-    >>> book = Codebook.fit([["red", 7], ["blue", 7], ["red", 9]])
-    >>> book.encode([["red", 9], ["green", 7]], unknown=-1).tolist()
-    [[1, 1], [-1, 0]]
-    """
-
-    categories: tuple[npt.NDArray[Any], ...]
-
-    @classmethod
-    def fit(cls, X: Any, name: str = "X") -> Codebook:
-        """Return the codebook of a table (n, n_columns) or (n,); messages call it ``name``.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If ``X`` is empty or has a missing value, or a column holds other than only strings or only numbers and bools.
-        """
-        return cls(tuple(_categories(factorize(column)[1], column.label) for column in table_columns(X, name)))
-
-    @property
-    def n_categories(self) -> tuple[int, ...]:
-        """Number of categories of each column."""
-        return tuple(len(categories) for categories in self.categories)
-
-    def encode(self, X: Any, unknown: int | Literal["error"] = "error") -> npt.NDArray[np.int64]:
-        """Return each value's position among its column's categories, shape (n, n_columns).
-
-        Parameters
-        ----------
-        X : array-like or DataFrame of shape (n, n_columns) or (n,)
-            Values are compared as Python does: 1, 1.0 and True are equal.
-        unknown : "error" or int, default="error"
-            What a value that ``fit`` has not seen gives: an error, or this code.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If the number of columns differs, a value is missing, unknown (by ``unknown="error"``) or cannot be hashed.
-        """
-        if unknown != "error" and (isinstance(unknown, bool) or not isinstance(unknown, Integral)):
-            raise ValueError(f"unknown must be 'error' or an integer, got {unknown!r}.")
-        columns = table_columns(X, "X")
-        if len(columns) != len(self.categories):
-            raise ValueError(f"X has {len(columns)} column(s), but the codebook has {len(self.categories)}.")
-        encoded = []
-        for column, categories in zip(columns, self.categories, strict=True):
-            codes, symbols = factorize(column)
-            known = {category: code for code, category in enumerate(categories.tolist())}
-            new = [symbol for symbol in symbols if symbol not in known]
-            if new and unknown == "error":
-                raise ValueError(
-                    f"{column.label} holds {len(new)} value(s) not met in fit, such as {new[0]!r}. "
-                    f"The {len(known)} known are {abridged(list(known))}."
-                )
-            encoded.append(np.array([known.get(symbol, unknown) for symbol in symbols], dtype=np.int64)[codes])
-        return np.stack(encoded, axis=1)
-
-    def to_state(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the categories as named arrays, none of objects."""
-        return {f"categories_{j}": categories for j, categories in enumerate(self.categories)}
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, npt.NDArray[Any]]) -> Codebook:
-        """Return the codebook that :meth:`to_state` described."""
-        return cls(tuple(np.asarray(state[f"categories_{j}"]) for j in range(len(state))))
-
-
-def _categories(symbols: list[Any], label: str) -> npt.NDArray[Any]:
-    """Return the distinct values of a column in order, as an array of str, int, float or bool."""
-    kinds = sorted({type(symbol).__name__ for symbol in symbols})
-    for of_one_kind in (str, Real | np.bool_):
-        if all(isinstance(symbol, of_one_kind) for symbol in symbols):
-            categories = np.array(sorted(symbols))
-            if categories.dtype.kind in "biufU":
-                return categories
-    raise TypeError(
-        f"A discrete argument must be made of strings, numbers or bools, and each column of one kind; {label} holds "
-        f"{' and '.join(kinds)}. Convert it first, for instance to strings."
-    )

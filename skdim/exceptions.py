@@ -15,6 +15,7 @@ __all__ = [
     "PersistenceWarning",
     "SaturationWarning",
     "SmallSampleWarning",
+    "UnderfittingWarning",
     "warn",
 ]
 
@@ -56,6 +57,10 @@ class HighVarianceWarning(MutualInformationWarning):
 
 class DuplicateRowsWarning(MutualInformationWarning):
     """Rows of the test part are also in the training part: samples are not independent."""
+
+
+class UnderfittingWarning(MutualInformationWarning):
+    """An estimator finds less than the linear dependence of the columns alone is worth."""
 
 
 class NotABoundWarning(MutualInformationWarning):

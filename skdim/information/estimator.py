@@ -239,7 +239,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
             self.diagnostics_, self.history_ = result.diagnostics, history
             self.n_iter_ = len(self.history_)
-            for caveat in caveats(result, len(columns[0]), len(splits[0].test), model):
+            for caveat in caveats(result, len(columns[0]), len(splits[0].test), self._models[0]):
                 warn(*caveat)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from scipy.special import digamma
 from sklearn.neighbors import KDTree
 from torch import Tensor
@@ -72,6 +73,7 @@ class Neighbours(Model):
     saved = ("rows_x", "rows_y")
     kind = "estimate"
     is_diagnosed = False
+    by_bound = False
     rows_x: Array  # rows that new rows are compared with
     rows_y: Array
 
@@ -85,19 +87,21 @@ class Neighbours(Model):
         return Evaluation(float(per_row.mean()), per_row, math.inf)
 
     def scores(self, x: Any, y: Any) -> Tensor:
-        """Return the log ratios of all pairs, from their distances to the rows that were kept; (n, m)."""
-        n_rows, k = len(self.rows_x), min(self.options.n_neighbors, len(self.rows_x) - 1)
-        x, y = self.seen(x, y)
-        from_x, from_y = _distances(x, self.rows_x), _distances(y, self.rows_y)
-        result = np.empty((len(x), len(y)))
-        for i, distances in enumerate(from_x):
-            radius = np.partition(np.maximum(distances, from_y), k, axis=1)[:, k]
-            n_x = np.searchsorted(np.sort(distances), radius)
-            n_y = (from_y < radius[:, None]).sum(1)
-            result[i] = digamma(k) + digamma(n_rows) - digamma(n_x + 1) - digamma(n_y + 1)
-        return torch.from_numpy(result)
+        """Return the log ratios of all pairs, (n, m), from their distances to the rows that were kept."""
+        from_x, from_y = self._from_kept(x, y)
+        return torch.from_numpy(np.stack([self._ratios(distances, from_y) for distances in from_x]))
 
+    def pointwise(self, x: Any, y: Any) -> Array:
+        return self._ratios(*self._from_kept(x, y))
 
-def _distances(rows: Array, others: Array) -> Array:
-    """Return the largest difference of a column between all rows (n, d) and others (m, d), (n, m)."""
-    return np.asarray(np.max([np.abs(np.subtract.outer(a, b)) for a, b in zip(rows.T, others.T, strict=True)], axis=0))
+    def _from_kept(self, x: Any, y: Any) -> list[Array]:
+        pairs = zip(self.seen(x, y), (self.rows_x, self.rows_y), strict=True)
+        return [cdist(side, rows, "chebyshev") for side, rows in pairs]
+
+    def _ratios(self, from_x: Array, from_y: Array) -> Array:
+        """Return log ratios (n,) from the distances (n, n_rows) of x and y to the rows; those of x may be of one row."""
+        n_rows = len(self.rows_x)
+        k = min(self.options.n_neighbors, n_rows) - 1
+        radius = np.partition(np.maximum(from_x, from_y), k, axis=1)[:, k : k + 1]
+        n_x, n_y = ((distances < radius).sum(-1) for distances in (np.broadcast_to(from_x, from_y.shape), from_y))
+        return np.asarray(digamma(k + 1) + digamma(n_rows) - digamma(n_x + 1) - digamma(n_y + 1))

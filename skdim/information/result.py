@@ -17,7 +17,9 @@ from skdim.exceptions import (
     MutualInformationWarning,
     SaturationWarning,
     SmallSampleWarning,
+    UnderfittingWarning,
 )
+from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
 from skdim.information.intervals import SMALLEST_SD, Rows, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
@@ -34,6 +36,8 @@ WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
 UNCERTAIN_SHARE = 0.25
 #: Limits of warnings: fewer rows than this, or a bound that loses more nats than this with a quarter of the rows.
 FEW_ROWS, SATURATED = 100, 0.05
+#: Nats that correct an estimate, and by which a value is below that of linear dependence, from which there is a warning.
+LARGEST_CORRECTION, UNDERFITTED = 0.1, 0.1
 #: Further limits: share of duplicated rows; marginal pairs, by row, that the mean of e^f rests on; nats of standard error.
 DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5
 
@@ -104,6 +108,8 @@ def measured(
         rng = np.random.default_rng([model.seed, 3])
         rows = rng.permutation(len(x))[:MOST_TESTED]
         result.diagnostics["p_value"] = permutation_p_value(x[rows], y[rows], rng, N_PERMUTATIONS)
+        if x.ndim == y.ndim == 2:
+            result.diagnostics["gaussian"] = gaussian_information(canonical_axes(x, y), len(x))
     for each, split in zip(models, splits, strict=False):
         each.keep(*(side[split.test[:N_REFERENCE]] for side in (x, y)))
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
@@ -189,7 +195,24 @@ def caveats(
             "and the estimate is too large. Drop the copies, unless independent samples are equal by nature.",
             DuplicateRowsWarning,
         )
-    saturation = diagnostics.get("saturation", 0.0)
+    gap = diagnostics.get("train_test_gap", 0.0)
+    if model.estimates and gap / 2 > max(LARGEST_CORRECTION, result.value / 4):
+        yield (
+            f"What was learned says {gap:.2f} nats more of the rows it has learned from than of others: {n} rows are few for "
+            "so many columns or such a dependence. The estimate lies in the middle, and may be wrong by a good part of it.",
+            SmallSampleWarning,
+        )
+    linear = diagnostics.get("gaussian", -math.inf)
+    if not model.estimates and result.interval[1] < linear - UNDERFITTED:
+        name = model.options.estimator if bound is None else bound.name
+        yield (
+            f"estimator={name!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is worth about "
+            f"{linear:.2f}: it has learned too little of it, or has too low a cap. Use estimator='auto'.",
+            UnderfittingWarning,
+        )
+    # The own pair takes a share of about (e^I - 1) / K of the mean over K candidates, and e^cap is K.
+    own_share = math.expm1(result.value) * math.exp(-result.cap)
+    saturation = max(diagnostics.get("saturation", 0.0), own_share)
     if bound is not None and result.kind != "estimate" and saturation > SATURATED and math.isfinite(result.cap):
         yield (
             f"The bound loses {saturation:.2f} nats with a quarter of the test rows, so more rows would raise it: the mutual "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -226,13 +227,13 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             models = [model.of_fold(fold) for fold in range(len(splits))]
             for each in models:
                 each.watch(root, self, (X, y))
-            rivals = rivals_of(models, splits, x, target)
-            for candidates in [models, rivals] if rivals else [models]:
-                type(model).fit_folds(candidates, x, target, [(rows.train, rows.valid) for rows in splits])
-            for each in [*models, *rivals]:
+            candidates = [models, *rivals_of(models, splits, x, target)]
+            for part in candidates:
+                type(model).fit_folds(part, x, target, [(rows.train, rows.valid) for rows in splits])
+            for each in chain(*candidates):
                 each.callbacks = ()
-            history = joined([each.history for each in [*models, *rivals]])
-            models = best_of(models, rivals, splits, x, target)
+            history = joined([each.history for each in chain(*candidates)])
+            models = best_of(candidates, splits, x, target)
             copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
             result, self._models = measured(models, splits, x, target, copies)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap

@@ -18,6 +18,8 @@ from skdim.information.model import FEWEST_TO_SPLIT, Model
 
 #: Most rows that are cross-fitted: with more, one split leaves enough rows for each purpose.
 MOST_CROSS_FITTED = 1000
+#: Most folds, and fewest rows that are held out in each; beyond them there is one split.
+MOST_FOLDS, FEWEST_HELD_OUT = 10, 4
 #: Most rows of each part that the estimate is taken from.
 MOST_ROWS = 20_000
 
@@ -42,7 +44,9 @@ def splits_of(model: Model, n: int) -> list[Split]:
             f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
             f"than 2 of n_samples = {n} rows to train on. Give smaller fractions."
         )
-    n_folds = max(1, round(1 / options.test_fraction)) if n <= MOST_CROSS_FITTED else 1
+    n_folds = round(1 / options.test_fraction)
+    if n > MOST_CROSS_FITTED or not 2 <= n_folds <= min(MOST_FOLDS, n // FEWEST_HELD_OUT):
+        n_folds = 1
     ends = np.linspace(0, n, n_folds + 1).round().astype(int) if n_folds > 1 else np.array([0, n_test])
     splits = []
     for start, end in pairwise(ends):
@@ -60,29 +64,30 @@ class Estimate(NamedTuple):
     gap: float  # mean over the rows that were learned from less that over the others
 
 
-def rivals_of(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
-    """Return unfitted models of a part of the columns, one for each model; none if no fold has found one."""
-    rivals = [model.rival(x, y, rows.train) for model, rows in zip(models, splits, strict=True)]
-    if all(rival is None for rival in rivals):
+def rivals_of(models: list[Model], splits: Sequence[Split], x: Any, y: Any) -> list[list[Model]]:
+    """Return lists of unfitted models that see a part of the columns, each with one model for each fold."""
+    of_folds = [model.rivals(x, y, rows.train) for model, rows in zip(models, splits, strict=True)]
+    if not all(of_folds):  # some fold has found nothing
+        for model in models:
+            model.trains_networks = True
         return []
-    return [rival or model.of_fold(0) for rival, model in zip(rivals, models, strict=True)]
+    return [list(rivals) for rivals in zip(*of_folds, strict=True)]
 
 
-def best_of(models: list[Model], rivals: list[Model], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
-    """Return the models or their rivals, whichever say more of rows that they have not learned from, after each has chosen."""
+def best_of(candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
+    """Return the models that say most of rows that they have not learned from, after each has chosen what it uses."""
     held_out = held_out_rows(splits)
-    best, so_far = models, -math.inf
-    for candidates in [models, rivals] if rivals else [models]:
-        type(candidates[0]).choose(candidates, held_out, x, y)
-        if rivals:
+    worths = []
+    for models in candidates:
+        type(models[0]).choose(models, held_out, x, y)
+        if len(candidates) > 1:
             ratios = [
                 model.log_ratios(x[block], y[block])
-                for model, rows in zip(candidates, held_out, strict=True)
+                for model, rows in zip(models, held_out, strict=True)
                 for block in model.blocks(rows)
             ]
-            worth = float(np.concatenate(ratios).mean())
-            best, so_far = (candidates, worth) if worth > so_far else (best, so_far)
-    return best
+            worths.append(float(np.concatenate(ratios).mean()))
+    return candidates[int(np.argmax(worths))] if worths else candidates[0]
 
 
 def held_out_rows(splits: Sequence[Split]) -> list[Rows]:
@@ -112,7 +117,7 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
             np.add.at(counts, (part_of[block], block), 1)
     values = np.divide(sums, counts, out=np.full((3, n), np.nan), where=counts > 0)
     train, valid, test = (np.flatnonzero(part) for part in counts)
-    gap = float(values[0, train].mean() - values[2, test].mean())
+    gap = float(values[0, train].mean() - values[2, test].mean()) if len(train) and len(test) else 0.0
     closed = models[0].closed_form(x, y) if len({tuple(model.used) for model in models}) == 1 else None
     if len(splits) > 1:  # every row was held out once
         both = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
@@ -126,4 +131,10 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
     rest = values - slope * known
     value = slope * known.mean() + (rest[0, train].mean() + rest[2, test].mean()) / 2
     squared = (rest[0, train].var() / len(train) + rest[2, test].var() / len(test)) / 4 + slope**2 * known.var() / n
-    return Estimate(float(value) if closed is None else closed, math.sqrt(squared), np.nanmean(values, axis=0), gap)
+    return Estimate(float(value) if closed is None else closed, math.sqrt(squared), _mean_of_known(values), gap)
+
+
+def _mean_of_known(values: Array) -> Array:
+    """Return the mean of each column's numbers, NaN where there are none."""
+    known = ~np.isnan(values)
+    return np.divide(np.where(known, values, 0).sum(0), known.sum(0), out=np.full(values.shape[1], np.nan), where=known.any(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +68,7 @@ class Labels(Learned):
         members: list[nn.Module] = []
         if len(np.unique(codes[train])) > 1 and projected.shape[1]:
             members = linear_classifiers(projected[train], codes[train], len(frequencies))
+        if members:
             kept = train[np.random.default_rng(self.seed).permutation(len(train))[:MOST_NEIGHBOURED]]
             members.append(NearestNeighbours(self._tensor(projected[kept]), labels[kept], frequencies, N_NEIGHBOURS))
         if self._is_learnable(train, variates):
@@ -74,6 +76,13 @@ class Labels(Learned):
         self.critic = MixedConditional([*members, network], frequencies).to(self.device)
         self.critic.eval().requires_grad_(False)
         self.choose([self], [valid], x, y)
+
+    def in_training(self, critic: nn.Module) -> Labels:
+        now = copy.copy(self)
+        now.critic = MixedConditional([copy.deepcopy(critic)], critic.log_frequencies.exp())  # type: ignore[operator]
+        now.critic.weights.copy_(torch.tensor([0.0, 1.0]))
+        now.critic.eval().requires_grad_(False)
+        return now
 
     def _learn_directions(self, numbers: Array) -> None:
         standard = Standardize.learn(numbers)
@@ -148,6 +157,8 @@ def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Modu
     shrunk = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     logistic = LogisticRegression(C=PRIOR_VARIANCE / rows.shape[1], max_iter=200)
     members: list[nn.Module] = []
+    if len(rows) <= len(np.unique(labels)):
+        return members
     for classifier in (logistic, shrunk):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # held-out rows judge it

@@ -19,6 +19,7 @@ from skdim._random import local_seed
 from skdim.bounds import MI_BOUNDS, Bound, InfoNCE, infonce
 from skdim.information.canonical import CanonicalAxes
 from skdim.information.intervals import Array, Rows
+from skdim.information.selection import Selection
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
 from skdim.training.callbacks import BestEpoch, EpochTasks
@@ -67,11 +68,12 @@ class Model:
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
     is_diagnosed: bool = True  # whether the scores of all pairs say something of the value
     is_slow: bool = False  # whether pairs are scored one by one
+    trains_networks: bool = True  # or closed forms alone
     used: Sequence[str] = ()  # names of what was chosen
     by_bound: ClassVar[bool] = True  # whether the value is that of ``bound``, which may saturate or vary
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
-    directions: tuple[Array, Array] | None = None  # of the columns of x and y, (d_x, k_x), (d_y, k_y), that it sees alone
+    selection: Selection | None = None  # what it sees of the columns, if that is not all
     callbacks: Sequence[Any] = ()  # called in training
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
@@ -101,14 +103,19 @@ class Model:
         return math.inf
 
     @property
+    def is_auto(self) -> bool:
+        """Whether the estimator is left to the data."""
+        return not isinstance(self.options.estimator, Bound) and self.options.estimator == "auto"
+
+    @property
     def kind(self) -> str:
-        if self.estimates or self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
+        if self.estimates or self.is_auto or self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
             return "estimate"
         return self.bound.kind
 
     def seen(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Return what the model sees of the rows of both sides."""
-        return (x, y) if self.directions is None else (x @ self.directions[0], y @ self.directions[1])
+        return (x, y) if self.selection is None else self.selection(x, y)
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
         """Let scikit-learn's callbacks see every epoch; ``root`` is the context of the fit, ``data`` its X and y."""
@@ -122,9 +129,9 @@ class Model:
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
 
-    def rival(self, x: Any, y: Any, train: Rows) -> Model | None:
-        """Return an unfitted model that sees a part of the columns only, or None."""
-        return None
+    def rivals(self, x: Any, y: Any, train: Rows) -> Sequence[Model]:
+        """Return unfitted models that see a part of the columns only."""
+        return ()
 
     @staticmethod
     def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
@@ -171,7 +178,8 @@ class Model:
         """Return what was learned, as named arrays and JSON values."""
         axes = vars(self.axes) if hasattr(self, "axes") else {}
         state = {name: getattr(self, name) for name in self.saved} | {f"axes/{name}": axes[name] for name in axes}
-        return state | {f"directions/{name}": part for name, part in zip("xy", self.directions or (), strict=False)}
+        selection = {} if self.selection is None else self.selection._asdict()
+        return state | {f"selection/{name}": value for name, value in selection.items()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore a state."""
@@ -179,8 +187,8 @@ class Model:
             setattr(self, name, np.array(state[name]) if isinstance(state[name], np.ndarray) else state[name])
         if axes := part(state, "axes/"):
             self.axes = CanonicalAxes(**{name: np.array(array) for name, array in axes.items()})
-        if directions := part(state, "directions/"):
-            self.directions = np.array(directions["x"]), np.array(directions["y"])
+        if selection := part(state, "selection/"):
+            self.selection = Selection(np.array(selection["x"]), np.array(selection["y"]), bool(selection["norms"]))
 
     def _over_blocks(
         self, n: int, contributions: Callable[[slice], tuple[Tensor, Tensor]], largest: int = BLOCK
@@ -229,6 +237,16 @@ def hidden_layers(options: MIEstimator) -> tuple[int, ...]:
     return HIDDEN if isinstance(sizes, str) else tuple(sizes)
 
 
+class Plan(NamedTuple):
+    """How a network is trained."""
+
+    objective: Objective
+    trainer: Trainer
+    batches: Batches
+    stage: int
+    gain: Callable[[], float]  # nats by which the rows that judge it find it better than before
+
+
 class Learned(Model):
     """A model whose network ``critic`` takes the canonical variates of both sides."""
 
@@ -265,7 +283,13 @@ class Learned(Model):
     def _tensor(self, values: Array) -> Tensor:
         return torch.from_numpy(values).to(self.device, torch.float32)
 
-    def _train(
+    def _train(self, objective: Objective, tensors: Sequence[Tensor], train: Rows, judges: Rows) -> None:
+        """Train the one network of this model, and extend the history."""
+        if not self.stopped:
+            plan = self._plan(objective, tensors, train, judges)
+            self._record(plan, plan.trainer.train(objective, plan.batches).epochs)
+
+    def _plan(
         self,
         objective: Objective,
         tensors: Sequence[Tensor],
@@ -274,13 +298,8 @@ class Learned(Model):
         stage: int = 0,
         share: float = 1.0,
         every: int = EVERY,
-    ) -> float:
-        """Train a network, extend the history, and return the gain on the rows that judge it, in nats.
-
-        ``share`` multiplies the patience and the epochs of max_iter="auto".
-        """
-        if self.stopped:
-            return 0.0
+    ) -> Plan:
+        """Return how a network is trained; ``share`` multiplies the patience and the epochs of max_iter="auto"."""
         options, seed = self.options, self.seed + stage
         held_out = [tensor[judges] for tensor in tensors]
 
@@ -305,10 +324,14 @@ class Learned(Model):
             verbose=options.verbose,
             what="MIEstimator",
         )
-        epochs = trainer.train(objective, Batches(TensorSamples(tensors), train, options.batch_size, seed)).epochs
+        batches = Batches(TensorSamples(tensors), train, options.batch_size, seed)
+        return Plan(objective, trainer, batches, stage, lambda: before - judge(objective)["loss"])
+
+    def _record(self, plan: Plan, epochs: list[dict[str, float]]) -> float:
+        """Extend the history by what a training recorded, and return the gain on the rows that judge it, in nats."""
         n_before = len(self.history)
-        self.history += [{"epoch": n_before + i, "network": stage, **row} for i, row in enumerate(epochs, 1)]
-        return before - judge(objective)["loss"]
+        self.history += [{"epoch": n_before + i, "network": plan.stage, **row} for i, row in enumerate(epochs, 1)]
+        return plan.gain()
 
     @torch.no_grad()
     def scores(self, x: Any, y: Any) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,12 +15,12 @@ from skdim._random import local_seed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.intervals import Array, Rows, cross_fitted
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Learned, others
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Learned, Plan, others
 from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.information.references import Reference, gaussian_references, mixture_reference, student_reference
-from skdim.information.selection import WIDE, select_directions
+from skdim.information.selection import WIDE, select
 from skdim.nn.objectives.ratio import RatioObjective, SideBySide
-from skdim.nn.ratio import StackedRatio
+from skdim.nn.ratio import SeparableRatio, StackedRatio
 from skdim.training.state import load_module, module_state, part
 
 #: Validation rows that judge a network, and epochs between two judgements. Joint networks score pairs one by one: they get
@@ -73,7 +73,6 @@ class LearnedRatio(Learned):
     members: list[str]  # kinds of the stacked networks
     references: dict[str, Reference]  # closed forms, by name
     criterion: Criterion | None = None  # of the last trained network
-    trains_networks: bool = True  # or the closed forms alone
     reference: Pair  # variates of held-out rows, which normalise log ratios
 
     @property
@@ -82,15 +81,43 @@ class LearnedRatio(Learned):
 
     @property
     def estimates(self) -> bool:
-        return not isinstance(self.options.estimator, Bound) and self.options.estimator == "auto"
+        return self.is_auto
 
     @staticmethod
     def fit_folds(models: Sequence[LearnedRatio], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
         """Fit the models of all folds, whose networks are of the same kinds and are trained side by side."""
         data = [model._prepared(x, y, *rows) for model, rows in zip(models, folds, strict=True)]
-        shapes = {tuple(side.shape[1] for side in part.sides) for part in data}
-        for group in [range(len(models))] if len(shapes) == 1 else [[k] for k in range(len(models))]:
-            LearnedRatio._fit_alike([models[k] for k in group], [data[k] for k in group])
+        if len({tuple(side.shape[1] for side in part.sides) for part in data}) > 1:  # some fold lacks a direction
+            for model, rows in zip(models, folds, strict=True):
+                model.fit(x, y, *rows)
+            return
+        lead, n_variates = models[0], sum(side.shape[1] for side in data[0].sides)
+        kinds = []
+        if lead.trains_networks and all(lead._is_learnable(part.train, *part.sides) for part in data):
+            kinds = lead.networks.kinds(n_variates <= WIDEST_JOINT)
+        base = LearnedRatio._choose_base(models, data, SIZES if n_variates <= WIDEST_JOINT else SIZES[:2] if kinds else ())
+        trained: list[list[Any]] = []
+        relevance: list[Pair | None] = [None] * len(models)
+        for stage, kind in enumerate(kinds):
+            if lead.stopped:
+                break
+            kind = kind if kind == "joint" else f"{kind}:{base}"
+            objectives = [
+                model._objective(kind, *part.of(part.train), stage, scales)
+                for model, part, scales in zip(models, data, relevance, strict=True)
+            ]
+            share = 1.0 if stage == len(kinds) - 1 else SHARE_OF_EARLIER
+            gains = []
+            for model, plan in LearnedRatio._plans(models, objectives, data, kind, stage, share):
+                gains.append(model._record(plan, plan.trainer.train(plan.objective, plan.batches).epochs))
+                if isinstance(plan.objective, SideBySide):
+                    plan.objective.return_weights(objectives)
+            trained.append([objective.critic for objective in objectives])
+            if np.mean(gains) < SMALLEST_GAIN and base != "nothing":  # the reference says it all
+                break
+            relevance, base = LearnedRatio._next_start(models, trained[-1], relevance, base, float(np.mean(gains)))
+        for k, model in enumerate(models):
+            model._stack([critics[k] for critics in trained], *data[k].sides)
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.fit_folds([self], x, y, [(train, valid)])
@@ -106,83 +133,83 @@ class LearnedRatio(Learned):
         return Variates(sides, train, valid)
 
     @staticmethod
-    def _fit_alike(models: Sequence[LearnedRatio], data: Sequence[Variates]) -> None:
-        lead, n_variates = models[0], sum(side.shape[1] for side in data[0].sides)
-        kinds = []
-        if lead.trains_networks and all(lead._is_learnable(part.train, *part.sides) for part in data):
-            kinds = lead.networks.kinds(n_variates <= WIDEST_JOINT)
+    def _choose_base(models: Sequence[LearnedRatio], data: Sequence[Variates], sizes: Sequence[int]) -> str:
+        """Return the closed form that the first networks start from, and learn mixtures of these sizes."""
         names = set.intersection(*(set(model.references) for model in models))
         worths = {name: _mean(model._worth(name) for model in models) for name in sorted(names)}
         base = max(worths, key=lambda name: worths[name], default="nothing")
-        if kinds and lead.options.reference == "auto" and worths and lead.bound.takes_reference:
-            LearnedRatio._learn_mixtures(models, data, worths[base], SIZES if n_variates <= WIDEST_JOINT else SIZES[:2])
-        trained: list[list[Any]] = []
-        relevance: list[Pair | None] = [None] * len(models)
-        for stage, kind in enumerate(kinds):
-            is_last = stage == len(kinds) - 1
-            kind = kind if kind == "joint" else f"{kind}:{base}"
-            objectives = [
-                model._objective(kind, *part.of(part.train), stage, scales)
-                for model, part, scales in zip(models, data, relevance, strict=True)
-            ]
-            gain = LearnedRatio._train_alike(models, objectives, data, kind, stage, is_last)
-            trained.append([objective.critic for objective in objectives])
-            if is_last or (gain < SMALLEST_GAIN and base != "nothing"):  # the reference says it all
+        options, bound = models[0].options, models[0].bound
+        if not (sizes and options.reference == "auto" and bound.takes_reference and not bound.auxiliary):
+            return base
+        n_judges = sum(len(model.reference[0]) for model in models)
+        best = worths.get(base, 0.0) + max(SMALLEST_GAIN, GAIN_OF_MIXTURE / n_judges)
+        for size in sizes:
+            if size > SIZES[1] and "mixture" not in models[0].references:
                 break
-            if gain >= SMALLEST_GAIN:
-                relevance = [
-                    critic.relevance_of(*model.reference) for critic, model in zip(trained[-1], models, strict=True)
-                ]
-            if "mixture" in lead.references:
-                learned = _mean(
-                    worth(critic, model.bound, model.reference) for critic, model in zip(trained[-1], models, strict=True)
-                )
-                base = "mixture" if _mean(model._worth("mixture") for model in models) > learned else base
-        for k, model in enumerate(models):
-            model._stack([critics[k] for critics in trained], *data[k].sides)
+            mixtures = [
+                mixture_reference(*part.of(part.train), size, model.seed) for model, part in zip(models, data, strict=True)
+            ]
+            pairs = [(model, mixture) for model, mixture in zip(models, mixtures, strict=True) if mixture is not None]
+            if len(pairs) < len(models):
+                break
+            value = _mean(model._worth(mixture) for model, mixture in pairs)
+            if value > best:
+                best = value
+                for model, mixture in pairs:
+                    model.references["mixture"] = mixture
+        return base
 
     @staticmethod
-    def _train_alike(
+    def _plans(
         models: Sequence[LearnedRatio],
-        objectives: list[RatioObjective],
+        objectives: Sequence[RatioObjective],
         data: Sequence[Variates],
         kind: str,
         stage: int,
-        is_last: bool,
-    ) -> float:
-        """Train the networks of one stage, side by side if they allow it, and return their mean gain in nats."""
+        share: float,
+    ) -> Iterator[tuple[LearnedRatio, Plan]]:
+        """Yield how the networks of a stage are trained: side by side, or one by one if they are the user's or have a state."""
         n_judges, every = JUDGING_OF_JOINT if kind == "joint" else JUDGING
-        share = 1.0 if is_last else SHARE_OF_EARLIER
-        has_state = any(True for module in (models[0].criterion,) for _ in module.state_dict())  # type: ignore[union-attr]
-        if len(models) == 1 or kind.startswith("named") or has_state:  # of users' networks nothing is known
-            gains = [
-                model._train(objective, part.sides, part.train, part.valid[:n_judges], stage, share, every)
-                for model, objective, part in zip(models, objectives, data, strict=True)
-            ]
-            return float(np.mean(gains))
-        n_train = min(len(part.train) for part in data)
-        n_valid = min(n_judges, *(len(part.valid) for part in data))
+        has_state = any(objective.criterion.state_dict() for objective in objectives)
+        if len(models) == 1 or kind.startswith("named") or has_state:
+            for model, objective, part in zip(models, objectives, data, strict=True):
+                yield model, model._plan(objective, part.sides, part.train, part.valid[:n_judges], stage, share, every)
+            return
+        n_train, n_valid = (min(len(rows) for rows in parts) for parts in zip(*(part[1:] for part in data), strict=True))
+        n_valid = min(n_valid, n_judges)
         rows = [np.concatenate([part.train[:n_train], part.valid[:n_valid]]) for part in data]
-        stacked = [
+        sides = [
             torch.stack([part.sides[side][chosen] for part, chosen in zip(data, rows, strict=True)], dim=1) for side in (0, 1)
         ]
-        together = SideBySide(objectives).to(models[0].device).eval()
-        places = np.arange(n_train + n_valid)
-        gain = models[0]._train(together, stacked, places[:n_train], places[n_train:], stage, share, every)
-        for objective, one in zip(objectives, together.separated(), strict=True):
-            objective.load_state_dict(one.state_dict())
-        return gain
+        together, places = SideBySide(objectives).to(models[0].device), np.arange(n_train + n_valid)
+        yield models[0], models[0]._plan(together, sides, places[:n_train], places[n_train:], stage, share, every)
 
-    def rival(self, x: Any, y: Any, train: Rows) -> LearnedRatio | None:
-        """Return an unfitted model of what the training rows show to be dependent in wide sides, if that is a part of them."""
-        if not self.estimates or x.shape[1] + y.shape[1] <= WIDE:
-            return None
-        rival = LearnedRatio(self.options, self.device, self.seed)
-        rival.callbacks, rival.directions = self.callbacks, select_directions(x[train], y[train], self.seed)
-        if rival.directions is None:
-            return None
+    @staticmethod
+    def _next_start(
+        models: Sequence[LearnedRatio], critics: Sequence[Any], relevance: list[Pair | None], base: str, gain: float
+    ) -> tuple[list[Pair | None], str]:
+        """Return what scales the inputs of the next networks, and the closed form that they start from."""
+        if gain >= SMALLEST_GAIN and isinstance(critics[0], SeparableRatio):
+            relevance = [critic.relevance_of(*model.reference) for critic, model in zip(critics, models, strict=True)]
+        if "mixture" in models[0].references:
+            learned = _mean(worth(critic, model.bound, model.reference) for critic, model in zip(critics, models, strict=True))
+            base = "mixture" if _mean(model._worth("mixture") for model in models) > learned else base
+        return relevance, base
+
+    def rivals(self, x: Any, y: Any, train: Rows) -> list[LearnedRatio]:
+        """Return unfitted models of the columns of wide sides that the training rows show to be dependent."""
+        selection = None
+        if self.estimates and x.shape[1] + y.shape[1] > WIDE:
+            selection = select(x[train], y[train], self.seed)
+        if selection is None:
+            return []
         self.trains_networks = x.shape[1] + y.shape[1] <= WIDEST_LEARNED
-        return rival
+        rivals = []
+        for norms in (False, True):
+            rival = LearnedRatio(self.options, self.device, self.seed)
+            rival.callbacks, rival.selection = self.callbacks, selection._replace(norms=norms)
+            rivals.append(rival)
+        return rivals
 
     @property
     def networks(self) -> Networks:
@@ -212,27 +239,6 @@ class LearnedRatio(Learned):
         objective = RatioObjective(network, self.criterion, N_SHIFTS if kind == "joint" else None)
         return objective.to(self.device).eval()
 
-    @staticmethod
-    def _learn_mixtures(
-        models: Sequence[LearnedRatio], data: Sequence[Variates], best: float, sizes: Sequence[int]
-    ) -> None:
-        """Keep the mixtures of the size that is best on the validation rows, if they say more than other closed forms."""
-        best += max(SMALLEST_GAIN, GAIN_OF_MIXTURE / sum(len(model.reference[0]) for model in models))
-        for size in sizes:
-            if size > SIZES[1] and "mixture" not in models[0].references:
-                break
-            mixtures = [
-                mixture_reference(*part.of(part.train), size, model.seed) for model, part in zip(models, data, strict=True)
-            ]
-            if any(mixture is None for mixture in mixtures):
-                break
-            pairs = [(model, mixture) for model, mixture in zip(models, mixtures, strict=True) if mixture is not None]
-            value = _mean(model._worth(mixture) for model, mixture in pairs)
-            if value > best:
-                best = value
-                for model, mixture in pairs:
-                    model.references["mixture"] = mixture
-
     def _stack(self, trained: list[nn.Module], x: Tensor, y: Tensor) -> None:
         """Weigh the networks and the references by the loss of the rows that judged each network."""
         if not self.bound.auxiliary and len(x) >= FEWEST_TO_SPLIT:
@@ -253,8 +259,10 @@ class LearnedRatio(Learned):
         return [*closed, *(["stack"] if len(closed) < len(self.members) else [])]
 
     @staticmethod
-    def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
+    def choose(models: Sequence[LearnedRatio], held_out: Sequence[Rows], x: Any, y: Any) -> None:
         """Use nothing, a closed form or the networks: the simplest that is not behind another by more than its error."""
+        if not models[0].estimates:  # a bound is that of the weights which the validation rows have chosen
+            return
         choices = sorted({choice for model in models for choice in model.choices}, key=lambda choice: choice == "stack")
         values = {
             choice: [

@@ -25,7 +25,7 @@ N_QUANTILES = 1601
 DEGREES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 20.0)
 #: Steps of the fixed point for a dispersion, and the change at which they end.
 N_STEPS, SMALLEST_CHANGE = 50, 1e-4
-#: Part of a dispersion's diagonal that is added, so that columns may depend on each other exactly.
+#: What is added to a dispersion's diagonal, so that columns may be constant, or depend on each other exactly.
 RIDGE = 1e-6
 #: Training rows by parameter of a mixture, at least, and what is added to its variances; those of the variates are 1.
 ROWS_BY_PARAMETER, SMALLEST_VARIANCE = 4, 1e-3
@@ -118,7 +118,7 @@ def t_dispersion(rows: Array, df: float) -> Array:
     for _ in range(N_STEPS):
         weights = (df + d) / (df + _squared_norms(rows, dispersion))
         new = (rows * weights[:, None]).T @ rows / n
-        new[np.diag_indices(d)] *= 1 + RIDGE
+        new[np.diag_indices(d)] += RIDGE
         change, dispersion = np.abs(new - dispersion).max(), new
         if change < SMALLEST_CHANGE:
             break

@@ -94,7 +94,7 @@ def measured(
             if ahead > AHEAD * spread / math.sqrt(len(x)):
                 value, error = float(near.mean()), float(near.std()) / math.sqrt(len(x))
                 neighbours = Neighbours(options, model.device, model.seed)
-                neighbours.directions = model.directions
+                neighbours.selection = model.selection
                 neighbours.fit(x, y, splits[0].train, splits[0].valid)
                 models = [neighbours]
         value = min(value, cap)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from sklearn.decomposition import PCA
 
 from skdim.information.intervals import Array
@@ -21,8 +22,26 @@ CHANCE = 1e-3
 MOST_PRODUCTS, FEWEST_ROWS = 1e11, 1000
 
 
-def select_directions(x: Array, y: Array, seed: int) -> tuple[Array, Array] | None:
-    """Return matrices (d_x, k_x), (d_y, k_y) that select what depends on the other side; None if nothing passes the screen.
+class Selection(NamedTuple):
+    """What a model sees of the columns of both sides: directions (d_x, k_x), (d_y, k_y), and norms of all columns."""
+
+    x: Array
+    y: Array
+    norms: bool = False  # whether the squared norms of each row, as normal scores and as ranks, are columns too
+
+    def __call__(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Return the selected columns of rows (n, d_x), (n, d_y)."""
+        if not self.norms:
+            return x @ self.x, y @ self.y
+        seen_x, seen_y = (
+            np.column_stack([side @ directions, np.square(side).sum(1), np.square(ndtr(side) - 0.5).sum(1)])
+            for side, directions in ((x, self.x), (y, self.y))
+        )
+        return seen_x, seen_y
+
+
+def select(x: Array, y: Array, seed: int) -> Selection | None:
+    """Return the columns or principal directions that depend on the other side; None if nothing passes the screen.
 
     The screen looks at every column and at the leading principal directions of both sides. If few columns pass, they are
     selected, and else the directions that pass.
@@ -41,7 +60,7 @@ def select_directions(x: Array, y: Array, seed: int) -> tuple[Array, Array] | No
         columns, directions = (np.argsort(-part)[: int((part > threshold).sum())] for part in (best[:d], best[d:]))
         few = len(columns) <= MOST_COLUMNS or not len(directions)
         selected.append(basis[:, columns[:MOST_COLUMNS] if few else d + directions])
-    return selected[0], selected[1]
+    return Selection(*selected)
 
 
 def _principal(side: Array, seed: int) -> Array:

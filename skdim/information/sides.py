@@ -204,8 +204,9 @@ def side_values(given: Any, discrete: Any, name: str) -> Columns:
     array = check_array(given, dtype=None, ensure_2d=False, input_name=name, ensure_min_samples=2)
     array = array.reshape(len(array), -1)
     mask = _discrete(given, array, discrete, name)
-    columns = _with_numbers(array, mask, name)
-    return Side.learn(columns, mask, None)(columns)
+    labels = [column.label for column in _given_columns(given, name)]
+    columns = _with_numbers(array, mask, name, labels)
+    return Side.learn(columns, mask, None, name, getattr(given, "columns", None))(columns)
 
 
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:

@@ -120,6 +120,11 @@ class SideBySide(Objective):
             objective.load_state_dict({name: value[k] for name, value in state.items()})
         return objectives
 
+    def return_weights(self, objectives: Sequence[Objective]) -> None:
+        """Copy the present weights into the objectives."""
+        for objective, one in zip(objectives, self.separated(), strict=True):
+            objective.load_state_dict(one.state_dict())
+
     @property
     def critic(self) -> nn.Module:
         """The critic of the first objective with its present weights."""

@@ -4,7 +4,8 @@ Every task, seed and size is a row of ``results/mutual_information.csv``; ``--su
 
     python benchmarks/mutual_information.py --tasks beyond-normal --seeds 0 1 2
     python benchmarks/mutual_information.py --tasks further --seeds 0 1 2
-    python benchmarks/mutual_information.py --tasks staircase --estimators infonce mlcpc dime gaussian
+    python benchmarks/mutual_information.py --tasks staircase --estimators auto infonce mlcpc dime
+    python benchmarks/mutual_information.py --tasks small --n 100 300 1000 --estimators auto ksg gaussian --seeds $(seq 0 19)
     python benchmarks/mutual_information.py --summary
 """
 
@@ -19,7 +20,7 @@ from collections import defaultdict
 import numpy as np
 import torch
 from common import RESULTS, record
-from tasks import FURTHER
+from tasks import FURTHER, LABELLED, SMALL
 
 from skdim import MIEstimator
 from skdim.exceptions import MutualInformationWarning
@@ -30,11 +31,16 @@ SETS = {
     "beyond-normal": BEYOND_NORMAL,
     "further": {name: task for name, task in FURTHER.items() if name not in STAIRCASE},
     "staircase": STAIRCASE,
+    "small": {name: (BEYOND_NORMAL | FURTHER)[name] for name in SMALL},
 }
 
 
 def judge(task: Task, estimator: str, n: int, seed: int) -> None:
     X, Y = task.sample(n, seed)
+    if task.name in LABELLED:
+        if estimator != "auto":
+            return  # a classifier takes the place of the critic
+        Y = Y.astype(int)
     wall, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MutualInformationWarning)
@@ -83,7 +89,7 @@ def summarise() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tasks", nargs="+", default=["beyond-normal"], help=f"of {sorted(SETS)}, or names of tasks")
-    parser.add_argument("--estimators", nargs="+", default=["infonce"])
+    parser.add_argument("--estimators", nargs="+", default=["auto"])
     parser.add_argument("--n", type=int, nargs="+", default=[10_000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)

@@ -3,13 +3,16 @@
 from tasks.additive import AdditiveCauchy, AdditiveExponential, AdditiveGamma
 from tasks.copulas import Clayton, Frank, Gumbel
 from tasks.discrete import ContingencyTable, LabelAndUniform, LabelledGaussians, ZeroInflatedPoisson
-from tasks.further import FURTHER
+from tasks.functions import LogisticLabel, NoisyFunction
+from tasks.further import FURTHER, LABELLED, SMALL
 from tasks.gaussians import ContaminatedGaussian, autoregressive_covariance
 from tasks.noise import GammaExponential, NoisyCircle, NoisySine, NormalProduct, StochasticVolatility
 from tasks.shapes import Checkerboard, RotatedSquare, UniformBall
 
 __all__ = [
     "FURTHER",
+    "LABELLED",
+    "SMALL",
     "AdditiveCauchy",
     "AdditiveExponential",
     "AdditiveGamma",
@@ -22,7 +25,9 @@ __all__ = [
     "Gumbel",
     "LabelAndUniform",
     "LabelledGaussians",
+    "LogisticLabel",
     "NoisyCircle",
+    "NoisyFunction",
     "NoisySine",
     "NormalProduct",
     "RotatedSquare",

@@ -23,6 +23,17 @@ from skdim.synthetic import (
 from tasks.additive import AdditiveCauchy, AdditiveExponential, AdditiveGamma
 from tasks.copulas import Clayton, Frank, Gumbel
 from tasks.discrete import ContingencyTable, LabelAndUniform, LabelledGaussians, ZeroInflatedPoisson
+from tasks.functions import (
+    LogisticLabel,
+    NoisyFunction,
+    cosine,
+    line,
+    product,
+    signs,
+    square,
+    three_columns,
+    waves,
+)
 from tasks.gaussians import ContaminatedGaussian, autoregressive_covariance
 from tasks.noise import GammaExponential, NoisyCircle, NoisySine, NormalProduct, StochasticVolatility
 from tasks.shapes import Checkerboard, RotatedSquare, UniformBall
@@ -68,8 +79,44 @@ def _further() -> Iterator[Task]:
     yield Task.of("1v1-normal-0.9", Gaussian([[1, 0.9], [0.9, 1]], 1)).mapped("exp-1v1-normal-0.9", np.exp, np.exp)
     tasks = {name: Task.of(name, family) for name, family in FAMILIES.items()}
     yield from tasks.values()
+    yield from FUNCTIONS.values()
     yield independent_blocks("blocks-3-3", [tasks[name] for name in ("circle-0.1", "clayton-2.0", "volatility-1.0")])
 
 
+def _functions() -> Iterator[Task]:
+    noisy = {"square": (square, 1, 0.5), "waves": (waves, 1, 0.3), "three-columns": (three_columns, 3, 0.3)}
+    for name, (function, n_columns, noise) in (noisy | {"signs": (signs, 3, 0.3)}).items():
+        yield Task.of(name, NoisyFunction(function, n_columns, noise))
+    for name, function, n_columns in (
+        ("line", line, 1),
+        ("line", line, 10),
+        ("xor", product, 2),
+        ("cosine", cosine, 1),
+    ):
+        yield Task.of(f"label-{name}-{n_columns}", LogisticLabel(function, n_columns))
+
+
+#: Kinds of data that people have few rows of, by name; they are in ``FURTHER`` too, or in ``BEYOND_NORMAL``.
+FUNCTIONS: dict[str, Task] = {task.name: task for task in _functions()}
+SMALL = (
+    "1v1-normal-0.75",
+    "1v1-additive-0.1",
+    "1v1-additive-0.75",
+    "swissroll_x-normal_cdf-1v1-normal-0.75",
+    "multinormal-dense-3-3-0.5",
+    "multinormal-sparse-5-5-2-2.0",
+    "student-identity-2-2-1",
+    "sine-1-0.2",
+    "circle-0.1",
+    "checkerboard-2",
+    "mixture-cross",
+    "clayton-2.0",
+    "volatility-1.0",
+    "gamma-exponential-0.5",
+    "independent-5-5",
+    *FUNCTIONS,
+)
+#: Tasks whose Y is a label.
+LABELLED = {"labelled-gaussians-3-2.0", *(name for name in FUNCTIONS if name.startswith("label"))}
 #: The tasks by name; the rows of every task are independent.
 FURTHER: dict[str, Task] = {task.name: task for task in _further()}

@@ -16,9 +16,9 @@ from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.copies import duplicated_rows
+from skdim.information.folds import best_of, joined, rivals_of, splits_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.folds import best_of, joined, rivals_of, splits_of
 from skdim.information.result import MIResult, caveats, measured, measured_anew
 from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
@@ -33,20 +33,24 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     .. math:: I(X; Y) = E_{p(x,y)}\left[ \log \frac{p(x, y)}{p(x)\, p(y)} \right]
 
-    A critic f(x, y) is trained under a variational bound [1]_, and evaluated on other rows. Columns become normal scores, which
-    changes no information, and the critic starts from the closed form of Gaussian variables. Dependent rows void every bound.
+    By default several models of the log ratio compete on rows that they have not learned from: closed forms of Gaussian
+    variables, t copulas and mixtures, networks that learn what these leave, and nearest neighbours [2]_. Columns become normal
+    scores, which changes no information. Of wide sides, the columns and principal directions that depend on the other side
+    compete with all of them. Rows must be independent of each other.
 
-    If a side has only discrete columns, and their combinations recur, a classifier replaces the critic, and
+    If a side has only discrete columns, and their combinations recur, classifiers compete, and
     :math:`I = H(y) - E[-\log q(y \mid x)]`. If both sides are such, their combinations are counted. ``estimator`` and
     ``critic`` then have no effect. Read more in the :doc:`user guide </user_guide>`.
 
     Parameters
     ----------
-    estimator : str or Bound, default="infonce"
-        A bound of :mod:`skdim.bounds`, by name or configured, such as ``SMILE(tau=1.0)``. "infonce", "mlcpc", "alpha", "jsd",
-        "dv", "nwj", "tuba", "uba", "smile", "dime", "flo" train a critic. "ba" learns a Gaussian conditional and a density of
-        y. "gaussian" is the closed form of canonical correlations. "tnce" and "l1out" need ``conditional``; "club" learns one
-        if none is given.
+    estimator : str or Bound, default="auto"
+        "auto" is an estimate from all rows: the mean of what the models say of rows that they have learned from and of those
+        that they have not, which is right to first order. The others are bounds of :mod:`skdim.bounds` [1]_ from held-out rows,
+        by name or configured, such as ``SMILE(tau=1.0)``. "infonce", "mlcpc", "alpha", "jsd", "dv", "nwj", "tuba", "uba",
+        "smile", "dime", "flo" train a critic. "ba" learns a Gaussian conditional and a density of y. "gaussian" is the closed
+        form of canonical correlations, and "ksg" that of ``n_neighbors`` nearest neighbours. "tnce" and "l1out" need
+        ``conditional``; "club" learns one if none is given.
     critic : "auto", str, object or callable, default="auto"
         "auto": separable networks, and for narrow sides a joint network, weighed on validation rows. Or a critic of
         :mod:`skdim.nn.critics` by name or configured, or a callable ``(x_features, y_features) -> nn.Module``.
@@ -70,6 +74,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Whether the value is corrected by the Gaussian log ratio, whose mean is known on all rows.
     conditional : callable, default=None
         ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
+    n_neighbors : int, default=3
+        Neighbours of "ksg".
     discrete_X, discrete_y : "auto", bool or array-like, default="auto"
         Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
     batch_size : int, default=256
@@ -85,7 +91,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     validation_fraction : float, default=0.15
         Share of the rows that choose among networks.
     test_fraction : float, default=0.2
-        Share of the rows that the value comes from.
+        Share of the rows that are held out. Up to 1,000 rows all are held out in turn, in 1 / ``test_fraction`` folds.
     n_iter_no_change : int, default=20
         Epochs without improvement on the validation rows after which training stops.
     confidence_level : float, default=0.95
@@ -100,16 +106,19 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     Attributes
     ----------
     mi_, mi_interval_ : float, tuple of float
-        The estimate in nats, and the confidence interval of its expectation. Of a lower bound, only the lower end bounds the
-        mutual information.
+        The value in nats, and its confidence interval: of the mutual information for ``estimator="auto"``, else of the
+        estimator's expectation. Of a lower bound, only the lower end bounds the mutual information.
+    lower_bound_, lower_bound_interval_ : float, tuple of float or None
+        The lower bound from held-out rows, and the interval of its expectation; None where the estimator gives none.
     kind_ : {"lower", "upper", "estimate"}
         What the expectation is to the mutual information.
     cap_ : float
         The largest value that the estimator can take.
     diagnostics_ : dict of float
         "standard_error"; "saturation", what the bound (InfoNCE for an estimator without cap) loses with a quarter of the test
-        rows; "train_test_gap"; "effective_pairs", the share of marginal pairs that the mean of e^f rests on; "p_value" of a
-        permutation test of independence; "duplicated_rows", the share of test rows that copy training rows.
+        rows; "train_test_gap"; "effective_pairs", the share of marginal pairs that the mean of e^f rests on; "p_value" of
+        :func:`~skdim.independence_test` on at most 20,000 rows; "gaussian", what the linear dependence of the columns is worth;
+        "duplicated_rows", the share of test rows that copy training rows.
     discrete_ : tuple of ndarray of bool
         Which columns of X, and of y, are discrete.
     history_ : list of dict
@@ -127,6 +136,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     References
     ----------
     .. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
+    .. [2] Kraskov, Stögbauer & Grassberger, "Estimating mutual information", Physical Review E 2004.
 
     Examples
     --------
@@ -135,7 +145,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     >>> X, y = GaussianPairs(rho=0.8).sample(4000, random_state=0)  # I = -log(1 - 0.8^2) / 2 = 0.511
     >>> mi = MIEstimator(random_state=0).fit(X, y)
     >>> round(mi.mi_, 1), mi.kind_
-    (0.5, 'lower')
+    (0.5, 'estimate')
     """
 
     _parameter_constraints: dict[str, Any] = CONSTRAINTS

@@ -137,4 +137,6 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
 def _mean_of_known(values: Array) -> Array:
     """Return the mean of each column's numbers, NaN where there are none."""
     known = ~np.isnan(values)
-    return np.divide(np.where(known, values, 0).sum(0), known.sum(0), out=np.full(values.shape[1], np.nan), where=known.any(0))
+    return np.divide(
+        np.where(known, values, 0).sum(0), known.sum(0), out=np.full(values.shape[1], np.nan), where=known.any(0)
+    )

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from scipy.special import ndtri
+from sklearn.covariance import ledoit_wolf
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
@@ -19,14 +20,18 @@ from skdim.information.canonical import Standardize, canonical_axes
 from skdim.information.discrete import entropy
 from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Learned, hidden_layers, others
+from skdim.information.screen import screen_pairs
+from skdim.information.selection import CHANCE
 from skdim.nn.conditional import CategoricalConditional, LinearClassifier, MixedConditional, NearestNeighbours
 from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
 
-#: Most directions that classifiers see: beyond them, the leading principal ones of the standardised columns.
+#: Most directions that classifiers see: of more columns, the leading principal ones, and the few that depend on the labels.
 MOST_DIRECTIONS = 128
 #: The logistic regression's C times the number of directions: a prior variance of 10 for every logit.
 PRIOR_VARIANCE = 10.0
+#: Logit of a label that no training row has.
+LOGIT_OF_NOTHING = -30.0
 #: Neighbours of a row, and most rows that they are sought in.
 N_NEIGHBOURS, MOST_NEIGHBOURED = 15, 10_000
 
@@ -57,7 +62,7 @@ class Labels(Learned):
         self.exchanged = x.ndim == 1
         numbers, codes = (y, x) if self.exchanged else (x, y)
         self.entropy = entropy(codes)
-        self._learn_directions(numbers[train])
+        self._learn_directions(numbers[train], codes[train])
         projected, indicators = self._project(numbers), np.eye(codes.max() + 1)[codes]
         # On canonical axes against the labels' indicators, the directions in which the means differ come first.
         self.axes = canonical_axes(projected[train], indicators[train])
@@ -84,16 +89,22 @@ class Labels(Learned):
         now.critic.eval().requires_grad_(False)
         return now
 
-    def _learn_directions(self, numbers: Array) -> None:
+    def _learn_directions(self, numbers: Array, labels: Any) -> None:
         standard = Standardize.learn(numbers)
         self.mean, self.scale = standard.mean, standard.scale
         d = numbers.shape[1]
         self.projection = np.eye(d)
-        if d > MOST_DIRECTIONS:  # of columns as they are: one that hardly varies says little, standardised or not
+        if d > MOST_DIRECTIONS:
+            # Principal directions of columns as they are: one that hardly varies says little, standardised or not.
             rows = numbers - self.mean
             variances, directions = np.linalg.eigh(rows.T @ rows / len(rows))
-            self.scale = np.full(d, np.sqrt(variances[::-1][:MOST_DIRECTIONS].mean()))
-            self.projection = directions[:, ::-1][:, :MOST_DIRECTIONS]
+            k = MOST_DIRECTIONS // 2
+            principal = directions[:, ::-1][:, :k] * self.scale[:, None] / np.sqrt(variances[::-1][:k].mean())
+            scores = screen_pairs(numbers, labels)[:, 0]
+            related = np.flatnonzero(scores > ndtri(1 - CHANCE / d))
+            # Where most columns depend on the labels, as in images, the principal directions hold it.
+            few = self.projection[:, related[np.argsort(-scores[related])]] if len(related) <= k else np.zeros((d, 0))
+            self.projection = np.hstack([principal, few])
 
     def _project(self, numbers: Array) -> Array:
         return (numbers - self.mean) / self.scale @ self.projection
@@ -112,7 +123,9 @@ class Labels(Learned):
     @staticmethod
     @torch.no_grad()
     def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
-        parts = [model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in zip(models, held_out, strict=True)]
+        parts = [
+            model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in zip(models, held_out, strict=True)
+        ]
         if len({len(part) for part in parts}) == 1:  # else a fold lacks classifiers, and all keep weights of their own
             for place, model in enumerate(models):
                 model.critic.choose(torch.cat(others(parts, place), dim=1).double())
@@ -145,7 +158,9 @@ class Labels(Learned):
         d, frequencies = self.projection.shape[1], torch.ones(len(state["critic/log_frequencies"]))
         members: list[nn.Module] = []
         if "critic/members.1.weights" in state:
-            linear = [LinearClassifier(torch.zeros(len(frequencies), d), torch.zeros(len(frequencies))) for _ in range(2)]
+            linear = [
+                LinearClassifier(torch.zeros(len(frequencies), d), torch.zeros(len(frequencies))) for _ in range(2)
+            ]
             rows = state["critic/members.2.rows"]
             labels = torch.zeros(len(rows), dtype=torch.int64)
             members = [*linear, NearestNeighbours(torch.zeros(rows.shape), labels, frequencies, N_NEIGHBOURS)]
@@ -154,20 +169,32 @@ class Labels(Learned):
 
 def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Module]:
     """Return logistic regression and linear discriminant analysis, learned from rows (n, d) and labels (n,)."""
-    shrunk = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    present = np.unique(labels)
+    if len(rows) <= len(present):
+        return []
     logistic = LogisticRegression(C=PRIOR_VARIANCE / rows.shape[1], max_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # held-out rows judge it
+        logistic.fit(rows, labels)
+    weights, intercepts = logistic.coef_, logistic.intercept_
+    if len(weights) == 1:  # of two labels, the logit of the second alone
+        weights, intercepts = np.vstack([0 * weights, weights]), np.append(0.0, intercepts)
     members: list[nn.Module] = []
-    if len(rows) <= len(np.unique(labels)):
-        return members
-    for classifier in (logistic, shrunk):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # held-out rows judge it
-            classifier.fit(rows, labels)
-        weights, intercepts = classifier.coef_, classifier.intercept_
-        if len(weights) == 1:  # of two labels, the logit of the second alone
-            weights, intercepts = np.vstack([0 * weights, weights]), np.append(0.0, intercepts)
+    for part in ((weights, intercepts), _discriminants(rows, np.searchsorted(present, labels), len(present))):
         # A label that none of these rows has keeps a probability of nearly 0; the mixture has its frequency.
-        all_weights, all_intercepts = np.zeros((n_classes, rows.shape[1])), np.full(n_classes, -30.0)
-        all_weights[classifier.classes_], all_intercepts[classifier.classes_] = weights, intercepts
-        members.append(LinearClassifier(*(torch.from_numpy(part).float() for part in (all_weights, all_intercepts))))
+        all_weights, all_intercepts = np.zeros((n_classes, rows.shape[1])), np.full(n_classes, LOGIT_OF_NOTHING)
+        all_weights[present], all_intercepts[present] = part
+        members.append(LinearClassifier(torch.from_numpy(all_weights).float(), torch.from_numpy(all_intercepts).float()))
     return members
+
+
+def _discriminants(rows: Array, labels: Any, n_classes: int) -> tuple[Array, Array]:
+    """Return the weights and intercepts of discriminants with one covariance, whose correlations Ledoit & Wolf shrink."""
+    n, counts = len(rows), np.bincount(labels, minlength=n_classes)
+    means = np.stack([np.bincount(labels, column, n_classes) for column in rows.T], axis=1) / counts[:, None]
+    rest = rows - means[labels]
+    scale = np.sqrt(np.square(rest).sum(0) / (n - n_classes))
+    scale[scale == 0] = 1.0
+    correlations = ledoit_wolf(rest / scale, assume_centered=True)[0]
+    weights = np.linalg.lstsq(correlations, (means / scale).T, rcond=None)[0].T / scale
+    return weights, np.log(counts / n) - (weights * means).sum(1) / 2

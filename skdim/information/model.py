@@ -67,9 +67,7 @@ class Model:
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
     is_diagnosed: bool = True  # whether the scores of all pairs say something of the value
-    is_slow: bool = False  # whether pairs are scored one by one
     trains_networks: bool = True  # or closed forms alone
-    used: Sequence[str] = ()  # names of what was chosen
     by_bound: ClassVar[bool] = True  # whether the value is that of ``bound``, which may saturate or vary
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
@@ -103,13 +101,28 @@ class Model:
         return math.inf
 
     @property
+    def is_slow(self) -> bool:
+        """Whether pairs are scored one by one."""
+        return False
+
+    @property
+    def used(self) -> Sequence[str]:
+        """Names of what was chosen."""
+        return ()
+
+    @property
     def is_auto(self) -> bool:
         """Whether the estimator is left to the data."""
         return not isinstance(self.options.estimator, Bound) and self.options.estimator == "auto"
 
     @property
     def kind(self) -> str:
-        if self.estimates or self.is_auto or self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
+        if (
+            self.estimates
+            or self.is_auto
+            or self.bound is None
+            or (self.bound.needs == "conditional" and self.options.conditional is None)
+        ):
             return "estimate"
         return self.bound.kind
 

@@ -95,7 +95,9 @@ class LearnedRatio(Learned):
         kinds = []
         if lead.trains_networks and all(lead._is_learnable(part.train, *part.sides) for part in data):
             kinds = lead.networks.kinds(n_variates <= WIDEST_JOINT)
-        base = LearnedRatio._choose_base(models, data, SIZES if n_variates <= WIDEST_JOINT else SIZES[:2] if kinds else ())
+        base = LearnedRatio._choose_base(
+            models, data, SIZES if n_variates <= WIDEST_JOINT else SIZES[:2] if kinds else ()
+        )
         trained: list[list[Any]] = []
         relevance: list[Pair | None] = [None] * len(models)
         for stage, kind in enumerate(kinds):
@@ -147,7 +149,8 @@ class LearnedRatio(Learned):
             if size > SIZES[1] and "mixture" not in models[0].references:
                 break
             mixtures = [
-                mixture_reference(*part.of(part.train), size, model.seed) for model, part in zip(models, data, strict=True)
+                mixture_reference(*part.of(part.train), size, model.seed)
+                for model, part in zip(models, data, strict=True)
             ]
             pairs = [(model, mixture) for model, mixture in zip(models, mixtures, strict=True) if mixture is not None]
             if len(pairs) < len(models):
@@ -175,11 +178,14 @@ class LearnedRatio(Learned):
             for model, objective, part in zip(models, objectives, data, strict=True):
                 yield model, model._plan(objective, part.sides, part.train, part.valid[:n_judges], stage, share, every)
             return
-        n_train, n_valid = (min(len(rows) for rows in parts) for parts in zip(*(part[1:] for part in data), strict=True))
+        n_train, n_valid = (
+            min(len(rows) for rows in parts) for parts in zip(*(part[1:] for part in data), strict=True)
+        )
         n_valid = min(n_valid, n_judges)
         rows = [np.concatenate([part.train[:n_train], part.valid[:n_valid]]) for part in data]
         sides = [
-            torch.stack([part.sides[side][chosen] for part, chosen in zip(data, rows, strict=True)], dim=1) for side in (0, 1)
+            torch.stack([part.sides[side][chosen] for part, chosen in zip(data, rows, strict=True)], dim=1)
+            for side in (0, 1)
         ]
         together, places = SideBySide(objectives).to(models[0].device), np.arange(n_train + n_valid)
         yield models[0], models[0]._plan(together, sides, places[:n_train], places[n_train:], stage, share, every)
@@ -192,7 +198,9 @@ class LearnedRatio(Learned):
         if gain >= SMALLEST_GAIN and isinstance(critics[0], SeparableRatio):
             relevance = [critic.relevance_of(*model.reference) for critic, model in zip(critics, models, strict=True)]
         if "mixture" in models[0].references:
-            learned = _mean(worth(critic, model.bound, model.reference) for critic, model in zip(critics, models, strict=True))
+            learned = _mean(
+                worth(critic, model.bound, model.reference) for critic, model in zip(critics, models, strict=True)
+            )
             base = "mixture" if _mean(model._worth("mixture") for model in models) > learned else base
         return relevance, base
 
@@ -348,7 +356,8 @@ class LearnedRatio(Learned):
 
     def _scores_of(self, x: Tensor, y: Tensor, choice: str | None) -> Tensor:
         if choice is None or choice == "stack":
-            return self.critic(x, y)  # type: ignore[no-any-return]
+            scores: Tensor = self.critic(x, y)
+            return scores
         place = self._place(choice)
         return x.new_zeros(len(x), len(y)) if place is None else self.critic.members[place](x, y)
 
@@ -379,7 +388,8 @@ class LearnedRatio(Learned):
             axes = canonical_axes(x[train], y[train])
             if name == "gaussian":
                 return axes.log_ratio(x[held_out], y[held_out])
-            reference = student_reference(x[train], y[train], self.references["student"].arrays["df"])
+            df = float(self.references["student"].arrays["df"])
+            reference = student_reference(x[train], y[train], df)
             sides = (torch.from_numpy(side).float() for side in (axes.x(x[held_out]), axes.y(y[held_out])))
             return reference.network(axes).joint(*sides).double().numpy()  # type: ignore[union-attr, operator]
 

@@ -45,9 +45,12 @@ class Reference:
             rest = len(axes.sample_correlations) - len(arrays["correlations"])
             return GaussianReference(torch.from_numpy(np.pad(arrays["correlations"], (0, rest))))
         if self.kind == "mixture":
-            parts = (torch.from_numpy(arrays[name]) for name in ("weights", "means", "covariances"))
-            return MixtureReference(*parts, axes.weights_x.shape[1])
-        df, back = float(arrays["df"]), (np.linalg.pinv(axes.weights_x), np.linalg.pinv(axes.weights_y))
+            weights, means, covariances = (
+                torch.from_numpy(arrays[name]) for name in ("weights", "means", "covariances")
+            )
+            return MixtureReference(weights, means, covariances, axes.weights_x.shape[1])
+        df = float(arrays["df"])
+        back = np.asarray(np.linalg.pinv(axes.weights_x)), np.asarray(np.linalg.pinv(axes.weights_y))
         return StudentReference(arrays["dispersion"], df, t_table(df), back, (axes.mean_x, axes.mean_y))
 
 
@@ -118,7 +121,7 @@ def t_dispersion(rows: Array, df: float) -> Array:
     for _ in range(N_STEPS):
         weights = (df + d) / (df + _squared_norms(rows, dispersion))
         new = (rows * weights[:, None]).T @ rows / n
-        new[np.diag_indices(d)] += RIDGE
+        new[np.diag_indices(d)] += RIDGE * (1 + new.diagonal())
         change, dispersion = np.abs(new - dispersion).max(), new
         if change < SMALLEST_CHANGE:
             break

@@ -21,7 +21,7 @@ from skdim.exceptions import (
 )
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
-from skdim.information.intervals import SMALLEST_SD, Rows, control_variate, mean_and_error, normal_interval
+from skdim.information.intervals import SMALLEST_SD, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
@@ -106,8 +106,8 @@ def measured(
     result.diagnostics["duplicated_rows"] = duplicated
     if not model.is_known:
         rng = np.random.default_rng([model.seed, 3])
-        rows = rng.permutation(len(x))[:MOST_TESTED]
-        result.diagnostics["p_value"] = permutation_p_value(x[rows], y[rows], rng, N_PERMUTATIONS)
+        tested = rng.permutation(len(x))[:MOST_TESTED]
+        result.diagnostics["p_value"] = permutation_p_value(x[tested], y[tested], rng, N_PERMUTATIONS)
         if x.ndim == y.ndim == 2:
             result.diagnostics["gaussian"] = gaussian_information(canonical_axes(x, y), len(x))
     for each, split in zip(models, splits, strict=False):
@@ -115,16 +115,14 @@ def measured(
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
     if model.is_diagnosed and n >= FEWEST_TO_SPLIT:
         scores = model.scores(x[test[:n]], y[test[:n]]) if scores is None else scores[:n, :n]
-        seen = splits[0].train[:quarter]
-        of_seen = model.scores(x[seen], y[seen]) if model.learns and len(seen) == quarter else None
+        learned = splits[0].train[:quarter]
+        of_seen = model.scores(x[learned], y[learned]) if model.learns and len(learned) == quarter else None
         diagnostics = diagnose(scores, of_seen, model.bounded)
         result.diagnostics.update({name: diagnostics[name] for name in diagnostics if name not in result.diagnostics})
     return result, models
 
 
-def _on_held_out(
-    models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any, scores: Tensor | None
-) -> MIResult:
+def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any, scores: Tensor | None) -> MIResult:
     """Return the mean over the folds of what each model says of its held-out rows."""
     model, rows = models[0], splits[0]
     evaluation = model.evaluate(x[rows.test], y[rows.test], scores)

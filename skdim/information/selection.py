@@ -33,11 +33,7 @@ class Selection(NamedTuple):
         """Return the selected columns of rows (n, d_x), (n, d_y)."""
         if not self.norms:
             return x @ self.x, y @ self.y
-        seen_x, seen_y = (
-            np.column_stack([side @ directions, np.square(side).sum(1), np.square(ndtr(side) - 0.5).sum(1)])
-            for side, directions in ((x, self.x), (y, self.y))
-        )
-        return seen_x, seen_y
+        return np.column_stack([x @ self.x, _norms(x)]), np.column_stack([y @ self.y, _norms(y)])
 
 
 def select(x: Array, y: Array, seed: int) -> Selection | None:
@@ -60,7 +56,19 @@ def select(x: Array, y: Array, seed: int) -> Selection | None:
         columns, directions = (np.argsort(-part)[: int((part > threshold).sum())] for part in (best[:d], best[d:]))
         few = len(columns) <= MOST_COLUMNS or not len(directions)
         selected.append(basis[:, columns[:MOST_COLUMNS] if few else d + directions])
-    return Selection(*selected)
+    return Selection(selected[0], selected[1])
+
+
+def _norms(side: Array) -> Array:
+    """Return the squared norms of rows of normal scores and of their ranks, (n, 2), about standard normal.
+
+    They follow a chi-square law, by the cube root of Wilson & Hilferty (PNAS 1931), and nearly the normal law of the sum of
+    squares of uniform numbers, if the columns are independent.
+    """
+    d = side.shape[1]
+    scores, ranks = np.square(side).sum(1), np.square(ndtr(side) - 0.5).sum(1)
+    spread = 2 / (9 * d)
+    return np.column_stack([(np.cbrt(scores / d) - 1 + spread) / np.sqrt(spread), (ranks - d / 12) / np.sqrt(d / 180)])
 
 
 def _principal(side: Array, seed: int) -> Array:

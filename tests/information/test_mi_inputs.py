@@ -37,7 +37,10 @@ from skdim.nn.ratio import SeparableRatio
 
 IGNORE = "ignore::skdim.exceptions."
 FEW_ROWS = pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
-pytestmark = pytest.mark.filterwarnings(IGNORE + "SaturationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings(IGNORE + "SaturationWarning"),
+    pytest.mark.filterwarnings(IGNORE + "UnderfittingWarning"),  # networks here are small, and soon stopped
+]
 
 X, Y = pairs(400)
 SIGNS = np.where(Y.ravel() > 0, "up", "down")
@@ -294,7 +297,7 @@ def test_the_discrete_side_may_be_x(case):
     x, _ = DISCRETE[case]
     result = mutual_information(x, Y, **tiny_mi(**ON_FEW).get_params())
     assert 0.1 < result.value < math.log(2)
-    assert result.kind == "lower"
+    assert result.kind == "estimate"
 
 
 def test_discreteness_can_be_said():

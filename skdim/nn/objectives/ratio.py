@@ -78,8 +78,10 @@ class SideBySide(Objective):
         self._names = list(parameters), list(buffers)
         # Names of parameters may not hold dots.
         for place, (name, value) in enumerate(parameters.items()):
-            self.register_parameter(f"parameter_{place}", nn.Parameter(value.detach().clone()))
-            self._parameters[f"parameter_{place}"].requires_grad_(dict(objectives[0].named_parameters())[name].requires_grad)
+            is_learned = dict(objectives[0].named_parameters())[name].requires_grad
+            self.register_parameter(
+                f"parameter_{place}", nn.Parameter(value.detach().clone(), requires_grad=is_learned)
+            )
         for place, value in enumerate(buffers.values()):
             self.register_buffer(f"buffer_{place}", value)
         self._one = [copy.deepcopy(objectives[0])]  # in a list, so that its weights are none of this module's
@@ -101,7 +103,7 @@ class SideBySide(Objective):
         one = self._one[0]
 
         def loss_of(parameters: Any, buffers: Any, *parts: Tensor) -> Tensor:
-            return functional_call(one, (parameters, buffers), (parts, draws))[0]  # type: ignore[no-any-return]
+            return functional_call(one, (parameters, buffers), (parts, draws))[0]
 
         losses = vmap(loss_of, in_dims=(0, 0, *[1] * len(X)))(*self._state(), *X)
         return losses.sum(), {"loss": losses.detach().mean()}

@@ -126,11 +126,11 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
     known, slope = models[0].known(x, y) if models[0].options.control_variate else None, 0.0
     if known is None:
         known = np.zeros(n)
-    elif known[valid].var() > 0:
+    elif len(valid) and known[valid].var() > 0:
         slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
-    rest = values - slope * known
-    value = slope * known.mean() + (rest[0, train].mean() + rest[2, test].mean()) / 2
-    squared = (rest[0, train].var() / len(train) + rest[2, test].var() / len(test)) / 4 + slope**2 * known.var() / n
+    parts = [(values[k] - slope * known)[rows] for k, rows in ((0, train), (2, test)) if len(rows)]  # of few rows all are one
+    value = slope * known.mean() + np.mean([part.mean() for part in parts])
+    squared = sum(part.var() / len(part) for part in parts) / len(parts) ** 2 + slope**2 * known.var() / n
     return Estimate(float(value) if closed is None else closed, math.sqrt(squared), _mean_of_known(values), gap)
 
 

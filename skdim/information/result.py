@@ -201,7 +201,7 @@ def caveats(
             SmallSampleWarning,
         )
     linear = diagnostics.get("gaussian", -math.inf)
-    if not model.estimates and result.interval[1] < linear - UNDERFITTED:
+    if n >= FEW_ROWS and not model.estimates and result.interval[1] < linear - UNDERFITTED:
         name = model.options.estimator if bound is None else bound.name
         yield (
             f"estimator={name!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is worth about "
@@ -209,7 +209,7 @@ def caveats(
             UnderfittingWarning,
         )
     # The own pair takes a share of about (e^I - 1) / K of the mean over K candidates, and e^cap is K.
-    own_share = math.expm1(result.value) * math.exp(-result.cap)
+    own_share = math.expm1(result.value) * math.exp(-result.cap) if n >= FEW_ROWS else 0.0
     saturation = max(diagnostics.get("saturation", 0.0), own_share)
     if bound is not None and result.kind != "estimate" and saturation > SATURATED and math.isfinite(result.cap):
         yield (

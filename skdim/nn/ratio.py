@@ -52,7 +52,7 @@ class RadialInputs(nn.Module):
         log_radius = self._log_radius(x)
         self.register_buffer("mean", log_radius.mean())
         self.register_buffer("scale", log_radius.std(correction=0).clamp_min(1e-6))
-        self.n_inputs = x.shape[1] + (1 + min(N_RADIAL, x.shape[1]) if self.radial else 0)
+        self.n_inputs = max(x.shape[1] + (1 + min(N_RADIAL, x.shape[1]) if self.radial else 0), 1)
 
     @staticmethod
     def _log_radius(x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class RadialInputs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.radial:
-            return x
+            return x if x.shape[1] else x.new_zeros(len(x), 1)  # no layer has nothing to read
         log_radius = (self._log_radius(x) - self.mean) / self.scale
         return torch.cat([x, log_radius, log_radius * x[:, :N_RADIAL]], dim=1)
 

@@ -652,6 +652,6 @@ def test_relevance_is_taken_from_a_bounded_number_of_rows(monkeypatch):
 
     monkeypatch.setattr(SeparableRatio, "relevance_of", counted)
     x, y = pairs(9000, n_dims=3)
-    tiny_mi(n_refits=1, max_iter=1, validation_fraction=0.6, reference=None).fit(x, y)
+    tiny_mi(n_refits=1, max_iter=2, validation_fraction=0.6, reference=None).fit(x, y)
     assert seen
     assert max(seen) <= 2048

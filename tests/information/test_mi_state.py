@@ -93,6 +93,8 @@ SAVED = {
     "ba": ({"estimator": "ba"}, X, Y),
     "learned club": ({"estimator": "club"}, X, Y),
     "gaussian": ({"estimator": "gaussian"}, X, Y),
+    "ksg": ({"estimator": "ksg"}, X, Y),
+    "auto": ({"estimator": "auto"}, X, Y),
     "tnce": ({"estimator": "tnce", "conditional": KnownGaussian(RHO)}, X, Y),
     "labels": ({}, X, SIGNS),
     "labels in X": ({}, SIGNS[:, None], Y),
@@ -268,7 +270,7 @@ def test_a_model_of_another_device_loads_on_the_cpu_with_one_warning(device, mon
 # --------------------------------------------------------------------------------------------------------------- callbacks
 def test_epochs_are_tasks():
     recorder = Recorder()
-    mi = tiny_mi(max_iter=3, critic="separable").set_callbacks(recorder).fit(X, Y)
+    mi = tiny_mi(max_iter=3, critic="separable", test_fraction=0.05).set_callbacks(recorder).fit(X, Y)  # one split
     epochs = [line for i in range(3) for line in (f"begin epoch {i}", f"end epoch {i}")]
     assert recorder.events == ["setup", "begin fit 0", *epochs, "end fit 0", "teardown"]
     assert mi.n_iter_ == 3

@@ -58,12 +58,15 @@ def nearest_neighbours(x: Array, y: Array, sizes: Sequence[int]) -> dict[int, Ar
     return result
 
 
-def extrapolated(x: Array, y: Array) -> Array:
-    """Return contributions (n,) from which the bias of too wide neighbourhoods is taken, as far as it exceeds chance."""
+def extrapolated(x: Array, y: Array) -> tuple[Array, float]:
+    """Return contributions (n,) from which the bias of too wide neighbourhoods is taken, as far as it exceeds chance.
+
+    The second number is what neighbourhoods of two sizes differ by, in nats: the bias that remains is of its size.
+    """
     values = nearest_neighbours(x, y, (FEW, 3, MANY))
     difference = values[FEW] - values[MANY]
     mean, error = float(difference.mean()), float(difference.std()) / math.sqrt(len(x))
-    return np.asarray(values[3] + FACTOR * math.copysign(max(abs(mean) - CHANCE * error, 0.0), mean))
+    return values[3] + FACTOR * math.copysign(max(abs(mean) - CHANCE * error, 0.0), mean), abs(mean)
 
 
 class Neighbours(Model):

@@ -32,8 +32,8 @@ N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 N_REFERENCE = 2048
 #: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
 WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
-#: Share of the correction for rows learned from that may remain, as one standard deviation.
-UNCERTAIN_SHARE = 0.25
+#: Share of a bias that is corrected which may remain, as one standard deviation: by the coverage of `small` tasks.
+UNCERTAIN_SHARE = 0.75
 #: Limits of warnings: fewer rows than this, or a bound that loses more nats than this with a quarter of the rows.
 FEW_ROWS, SATURATED = 100, 0.05
 #: Nats that correct an estimate, and by which a value is below that of linear dependence, from which there is a warning.
@@ -89,10 +89,10 @@ def measured(
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
         if is_narrow and len(x) <= MOST_NEIGHBOURED:
-            near = extrapolated(*seen)
+            near, bias = extrapolated(*seen)
             ahead, spread = near.mean() - value, np.nanstd(near - estimate.per_row)
             if ahead > AHEAD * spread / math.sqrt(len(x)):
-                value, error = float(near.mean()), float(near.std()) / math.sqrt(len(x))
+                value, error = float(near.mean()), math.hypot(near.std() / math.sqrt(len(x)), UNCERTAIN_SHARE * bias)
                 neighbours = Neighbours(options, model.device, model.seed)
                 neighbours.selection = model.selection
                 neighbours.fit(x, y, splits[0].train, splits[0].valid)

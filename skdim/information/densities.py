@@ -16,7 +16,7 @@ from skdim._random import local_seed
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.discrete import Table, information_of_codes
 from skdim.information.intervals import Array, Rows
-from skdim.information.model import Evaluation, Learned, Model, hidden_layers
+from skdim.information.model import Evaluation, Learned, Model, hidden_layers, normalised_by, over_blocks
 from skdim.information.references import fit_mixture
 from skdim.nn.conditional import GaussianConditional
 from skdim.nn.objectives.ratio import ConditionalObjective
@@ -72,7 +72,7 @@ class LearnedConditional(Learned):
         if bound is None:
             per_row = (self.critic.joint(x, y) - self._log_density(y)).double().cpu().numpy()
             return Evaluation(float(per_row.mean()), per_row, math.inf)
-        return self._over_blocks(len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
+        return over_blocks(bound, len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
 
     def state(self) -> dict[str, Any]:
         names = MIXTURE_STATE if self.density is not None else ()
@@ -136,13 +136,13 @@ class KnownConditional(Model):
                 )
             return value, per_row
 
-        return self._over_blocks(len(x), contributions, BLOCK_OF_KNOWN)
+        return over_blocks(bound, len(x), contributions, BLOCK_OF_KNOWN)
 
     def keep(self, x: Any, y: Any) -> None:
         self.reference = x
 
     def pointwise(self, x: Any, y: Any) -> Array:
-        return self._normalised(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
+        return normalised_by(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
 
 
 class Independent(Model):

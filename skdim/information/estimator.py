@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.copies import duplicated_rows
-from skdim.information.folds import best_of, joined, rivals_of, splits_of
+from skdim.information.folds import fitted, splits_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.result import MIResult, caveats, measured, measured_anew
@@ -234,16 +233,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             model = self._unfitted_model(columns)
             x, target = self._prepared(columns)
             splits = splits_of(model, len(columns[0]))
-            models = [model.of_fold(fold) for fold in range(len(splits))]
-            for each in models:
-                each.watch(root, self, (X, y))
-            candidates = [models, *rivals_of(models, splits, x, target)]
-            for part in candidates:
-                type(model).fit_folds(part, x, target, [(rows.train, rows.valid) for rows in splits])
-            for each in chain(*candidates):
-                each.callbacks = ()
-            history = joined([each.history for each in chain(*candidates)])
-            models = best_of(candidates, splits, x, target)
+            model.watch(root, self, (X, y))
+            models, history = fitted(model, splits, x, target)
             copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
             result, self._models = measured(models, splits, x, target, copies)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from skdim.information.intervals import Array, Rows
-from skdim.information.model import FEWEST_TO_SPLIT, Model
+from skdim.information.model import FEWEST_TO_SPLIT, CrossFitted, Model
 
 #: Most rows that are cross-fitted: with more, one split leaves enough rows for each purpose.
 MOST_CROSS_FITTED = 1000
@@ -64,7 +64,24 @@ class Estimate(NamedTuple):
     gap: float  # mean over the rows that were learned from less that over the others
 
 
-def rivals_of(models: list[Model], splits: Sequence[Split], x: Any, y: Any) -> list[list[Model]]:
+def fitted(model: Model, splits: Sequence[Split], x: Any, y: Any) -> tuple[list[Model], list[dict[str, float]]]:
+    """Return fitted models, one for each split, and the epochs of all that were trained.
+
+    Where models of a part of the columns compete, those are returned that say more of rows that they have not learned from.
+    """
+    if not isinstance(model, CrossFitted):
+        model.fit(x, y, splits[0].train, splits[0].valid)
+        return [model], []
+    models = [model.of_fold(fold) for fold in range(len(splits))]
+    candidates = [models, *_rivals(models, splits, x, y)]
+    for part in candidates:
+        type(model).fit_folds(part, x, y, [(rows.train, rows.valid) for rows in splits])
+    for each in chain(*candidates):
+        each.callbacks = ()
+    return list(_best(candidates, splits, x, y)), joined([each.history for each in chain(*candidates)])
+
+
+def _rivals(models: list[CrossFitted], splits: Sequence[Split], x: Any, y: Any) -> list[list[CrossFitted]]:
     """Return lists of unfitted models that see a part of the columns, each with one model for each fold."""
     of_folds = [model.rivals(x, y, rows.train) for model, rows in zip(models, splits, strict=True)]
     if not all(of_folds):  # some fold has found nothing
@@ -74,9 +91,9 @@ def rivals_of(models: list[Model], splits: Sequence[Split], x: Any, y: Any) -> l
     return [list(rivals) for rivals in zip(*of_folds, strict=True)]
 
 
-def best_of(candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
+def _best(candidates: Sequence[list[CrossFitted]], splits: Sequence[Split], x: Any, y: Any) -> list[CrossFitted]:
     """Return the models that say most of rows that they have not learned from, after each has chosen what it uses."""
-    held_out = held_out_rows(splits)
+    held_out = [rows.test if len(splits) > 1 else rows.valid for rows in splits]
     worths = []
     for models in candidates:
         type(models[0]).choose(models, held_out, x, y)
@@ -90,11 +107,6 @@ def best_of(candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, 
     return candidates[int(np.argmax(worths))] if worths else candidates[0]
 
 
-def held_out_rows(splits: Sequence[Split]) -> list[Rows]:
-    """Return the rows that choose for each model: those of the other folds' test, or the validation rows of the one split."""
-    return [rows.test if len(splits) > 1 else rows.valid for rows in splits]
-
-
 def joined(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, float]]:
     """Return the epochs of all folds in one list, in which epochs and networks are numbered through."""
     rows: list[dict[str, float]] = []
@@ -104,7 +116,7 @@ def joined(histories: Sequence[list[dict[str, float]]]) -> list[dict[str, float]
     return rows
 
 
-def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) -> Estimate:
+def estimated(models: Sequence[CrossFitted], splits: Sequence[Split], x: Any, y: Any) -> Estimate:
     """Return the mean of what models say of the rows that they have learned from and of those that they have not."""
     n = len(x)
     sums, counts = np.zeros((3, n)), np.zeros((3, n))  # rows to train on, to choose by, to judge by
@@ -128,7 +140,9 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
         known = np.zeros(n)
     elif len(valid) and known[valid].var() > 0:
         slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
-    parts = [(values[k] - slope * known)[rows] for k, rows in ((0, train), (2, test)) if len(rows)]  # of few rows all are one
+    parts = [
+        (values[k] - slope * known)[rows] for k, rows in ((0, train), (2, test)) if len(rows)
+    ]  # of few rows all are one
     value = slope * known.mean() + np.mean([part.mean() for part in parts])
     squared = sum(part.var() / len(part) for part in parts) / len(parts) ** 2 + slope**2 * known.var() / n
     return Estimate(float(value) if closed is None else closed, math.sqrt(squared), _mean_of_known(values), gap)

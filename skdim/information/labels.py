@@ -184,7 +184,9 @@ def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Modu
         # A label that none of these rows has keeps a probability of nearly 0; the mixture has its frequency.
         all_weights, all_intercepts = np.zeros((n_classes, rows.shape[1])), np.full(n_classes, LOGIT_OF_NOTHING)
         all_weights[present], all_intercepts[present] = part
-        members.append(LinearClassifier(torch.from_numpy(all_weights).float(), torch.from_numpy(all_intercepts).float()))
+        members.append(
+            LinearClassifier(torch.from_numpy(all_weights).float(), torch.from_numpy(all_intercepts).float())
+        )
     return members
 
 

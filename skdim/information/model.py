@@ -67,7 +67,6 @@ class Model:
     learns: ClassVar[bool] = False  # whether the value must come from rows that fit has not seen
     is_known: ClassVar[bool] = False  # whether columns are taken as they are, and diagnostics make no sense
     is_diagnosed: bool = True  # whether the scores of all pairs say something of the value
-    trains_networks: bool = True  # or closed forms alone
     by_bound: ClassVar[bool] = True  # whether the value is that of ``bound``, which may saturate or vary
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
@@ -81,10 +80,6 @@ class Model:
         self.bound = bound_of(options.estimator)
         self.history: list[dict[str, float]] = []
 
-    def of_fold(self, fold: int) -> Self:
-        """Return an unfitted model of another fold, which draws other numbers."""
-        return type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
-
     @property
     def anchors(self) -> tuple[str, ...]:
         """The sides that scores are normalised over: a critic is known up to a function of its anchors."""
@@ -96,30 +91,10 @@ class Model:
         return False
 
     @property
-    def cap(self) -> float:
-        """The largest value of an estimate, in nats."""
-        return math.inf
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether pairs are scored one by one."""
-        return False
-
-    @property
-    def used(self) -> Sequence[str]:
-        """Names of what was chosen."""
-        return ()
-
-    @property
-    def is_auto(self) -> bool:
-        """Whether the estimator is left to the data."""
-        return not isinstance(self.options.estimator, Bound) and self.options.estimator == "auto"
-
-    @property
     def kind(self) -> str:
         if (
             self.estimates
-            or self.is_auto
+            or is_auto(self.options)
             or self.bound is None
             or (self.bound.needs == "conditional" and self.options.conditional is None)
         ):
@@ -133,36 +108,8 @@ class Model:
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
         """Let scikit-learn's callbacks see every epoch; ``root`` is the context of the fit, ``data`` its X and y."""
 
-    @staticmethod
-    def fit_folds(models: Sequence[Any], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
-        """Fit each model to the training and validation rows of its fold."""
-        for model, (train, valid) in zip(models, folds, strict=True):
-            model.fit(x, y, train, valid)
-
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
-
-    def rivals(self, x: Any, y: Any, train: Rows) -> Sequence[Model]:
-        """Return unfitted models that see a part of the columns only."""
-        return ()
-
-    @staticmethod
-    def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
-        """Choose what each model uses, by rows that the other models have not learned from; of one model, by its own."""
-
-    def blocks(self, rows: Rows) -> list[Rows]:
-        """Return rows in nearly equal blocks, in a random order, of as many as are scored against each other at once."""
-        size = TOGETHER_ONE_BY_ONE if self.is_slow else TOGETHER
-        order = np.random.default_rng([self.seed, 2]).permutation(rows)
-        return np.array_split(order, math.ceil(len(rows) / size))
-
-    def closed_form(self, x: Any, y: Any) -> float | None:
-        """Return the information in nats from all rows, if a closed form alone gives it."""
-        return None
-
-    def log_ratios(self, x: Any, y: Any) -> Array:
-        """Return log p(x, y) / (p(x) p(y)) of n joint samples, normalised among themselves, in nats."""
-        raise NotImplementedError
 
     def scores(self, x: Any, y: Any) -> Tensor:
         """Return f(x_i, y_j) for all pairs of n and m rows, shape (n, m)."""
@@ -203,26 +150,61 @@ class Model:
         if selection := part(state, "selection/"):
             self.selection = Selection(np.array(selection["x"]), np.array(selection["y"]), bool(selection["norms"]))
 
-    def _over_blocks(
-        self, n: int, contributions: Callable[[slice], tuple[Tensor, Tensor]], largest: int = BLOCK
-    ) -> Evaluation:
-        """Return the mean of the bound over nearly equal blocks of n rows, from its value and contributions in each."""
-        assert self.bound is not None
-        ends = np.linspace(0, n, math.ceil(n / largest) + 1).round().astype(int).tolist()
-        values, per_row = zip(*(contributions(slice(*block)) for block in pairwise(ends)), strict=True)
-        sizes = np.diff(ends).tolist()
-        value = np.average([float(value) for value in values], weights=sizes)
-        return Evaluation(float(value), torch.cat(per_row).cpu().numpy(), self.bound.cap(min(sizes)))
+
+class CrossFitted(Model):
+    """A model that learns from some rows and is judged by others, one for each fold."""
+
+    learns = True
+    trains_networks: bool = True  # or closed forms alone
+
+    def of_fold(self, fold: int) -> Self:
+        """Return an unfitted model of another fold, which draws other numbers."""
+        other = type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
+        other.callbacks = self.callbacks
+        return other
+
+    @property
+    def cap(self) -> float:
+        """The largest value of an estimate, in nats."""
+        return math.inf
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether pairs are scored one by one."""
+        return False
+
+    @property
+    def used(self) -> Sequence[str]:
+        """Names of what was chosen."""
+        return ()
 
     @staticmethod
-    def _normalised(scores: Tensor, by_x: Tensor | None, by_y: Tensor | None) -> Array:
-        """Return scores (n,) less the log of the mean of e^f over held-out rows, averaged over the anchors.
+    def fit_folds(models: Sequence[Any], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
+        """Fit each model to the training and validation rows of its fold."""
+        for model, (train, valid) in zip(models, folds, strict=True):
+            model.fit(x, y, train, valid)
 
-        ``by_x`` (n, m) scores each x with m held-out y, ``by_y`` (m, n) held-out x with each y; None if a side is no anchor.
-        """
-        pairs = [(part.double(), axis) for part, axis in ((by_x, 1), (by_y, 0)) if part is not None]
-        log_means = [torch.logsumexp(part, axis) - math.log(part.shape[axis]) for part, axis in pairs]
-        return np.asarray((scores.double() - torch.stack(log_means).mean(0)).cpu().numpy())
+    def rivals(self, x: Any, y: Any, train: Rows) -> Sequence[Model]:
+        """Return unfitted models that see a part of the columns only."""
+        return ()
+
+    @staticmethod
+    def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
+        """Choose what each model uses, by rows that the other models have not learned from; of one model, by its own."""
+
+    def blocks(self, rows: Rows) -> list[Rows]:
+        """Return rows in nearly equal blocks, in a random order, of as many as are scored against each other at once."""
+        size = TOGETHER_ONE_BY_ONE if self.is_slow else TOGETHER
+        order = np.random.default_rng([self.seed, 2]).permutation(rows)
+        return np.array_split(order, math.ceil(len(rows) / size))
+
+    def closed_form(self, x: Any, y: Any) -> float | None:
+        """Return the information in nats from all rows, if a closed form alone gives it."""
+        return None
+
+    def log_ratios(self, x: Any, y: Any) -> Array:
+        """Return log p(x, y) / (p(x) p(y)) of n joint samples, normalised among themselves, in nats."""
+        raise NotImplementedError
 
 
 def bound_of(estimator: str | Bound) -> Bound | None:
@@ -244,6 +226,32 @@ def anchored_infonce(scores: Tensor, anchors: Sequence[str] = ("x", "y")) -> flo
     return float(sum(infonce(scores if anchor == "x" else scores.T) for anchor in anchors)) / len(anchors)
 
 
+def is_auto(options: MIEstimator) -> bool:
+    """Whether the estimator is left to the data."""
+    return not isinstance(options.estimator, Bound) and options.estimator == "auto"
+
+
+def over_blocks(
+    bound: Bound, n: int, contributions: Callable[[slice], tuple[Tensor, Tensor]], largest: int = BLOCK
+) -> Evaluation:
+    """Return the mean of a bound over nearly equal blocks of n rows, from its value and contributions in each."""
+    ends = np.linspace(0, n, math.ceil(n / largest) + 1).round().astype(int).tolist()
+    values, per_row = zip(*(contributions(slice(*block)) for block in pairwise(ends)), strict=True)
+    sizes = np.diff(ends).tolist()
+    value = np.average([float(value) for value in values], weights=sizes)
+    return Evaluation(float(value), torch.cat(per_row).cpu().numpy(), bound.cap(min(sizes)))
+
+
+def normalised_by(scores: Tensor, by_x: Tensor | None, by_y: Tensor | None) -> Array:
+    """Return scores (n,) less the log of the mean of e^f over held-out rows, averaged over the anchors.
+
+    ``by_x`` (n, m) scores each x with m held-out y, ``by_y`` (m, n) held-out x with each y; None if a side is no anchor.
+    """
+    pairs = [(part.double(), axis) for part, axis in ((by_x, 1), (by_y, 0)) if part is not None]
+    log_means = [torch.logsumexp(part, axis) - math.log(part.shape[axis]) for part, axis in pairs]
+    return np.asarray((scores.double() - torch.stack(log_means).mean(0)).cpu().numpy())
+
+
 def hidden_layers(options: MIEstimator) -> tuple[int, ...]:
     """Return the hidden layers of a side's network."""
     sizes = options.hidden_layer_sizes
@@ -260,10 +268,9 @@ class Plan(NamedTuple):
     gain: Callable[[], float]  # nats by which the rows that judge it find it better than before
 
 
-class Learned(Model):
+class Learned(CrossFitted):
     """A model whose network ``critic`` takes the canonical variates of both sides."""
 
-    learns = True
     critic: nn.Module
     stopped = False  # whether a callback has ended training
 

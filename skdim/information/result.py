@@ -22,7 +22,7 @@ from skdim.exceptions import (
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
 from skdim.information.intervals import SMALLEST_SD, control_variate, mean_and_error, normal_interval
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
 
@@ -82,8 +82,8 @@ def measured(
     options = model.options
     scores = model.scores(x[test], y[test]) if model.learns and len(test) <= BLOCK else None
     bound = _on_held_out(models, splits, x, y, scores)
-    if model.estimates:
-        estimate = estimated(models, splits, x, y)
+    if isinstance(model, CrossFitted) and model.estimates:
+        estimate = estimated([each for each in models if isinstance(each, CrossFitted)], splits, x, y)
         error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
         value, cap = estimate.value, model.cap
         seen = model.seen(x, y)

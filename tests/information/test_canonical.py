@@ -390,7 +390,9 @@ def test_a_copy_has_the_largest_correlation_that_the_sample_can_tell_from_1():
 
 
 def test_new_rows_are_projected_by_the_fitted_axes():
-    axes = CanonicalAxes(np.array([1.0]), np.array([0.0, 2.0]), np.array([[2.0]]), np.eye(2), np.array([0.5]), np.array([0.6]))
+    axes = CanonicalAxes(
+        np.array([1.0]), np.array([0.0, 2.0]), np.array([[2.0]]), np.eye(2), np.array([0.5]), np.array([0.6])
+    )
     X, Y = np.array([[1.0], [3.0]]), np.array([[1.0, 2.0], [0.0, 5.0]])
     np.testing.assert_array_equal(axes.x(X), [[0.0], [4.0]])
     np.testing.assert_array_equal(axes.y(Y), [[1.0, 0.0], [0.0, 3.0]])

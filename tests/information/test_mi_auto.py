@@ -21,9 +21,10 @@ from skdim.information.canonical import canonical_axes, gaussian_information, sh
 from skdim.information.folds import joined, splits_of
 from skdim.information.labels import Labels
 from skdim.information.neighbours import Neighbours, extrapolated, nearest_neighbours
-from skdim.information.ratio import LearnedRatio, normalised_within
+from skdim.information.ratio import LearnedRatio
 from skdim.information.references import student_reference, t_scores
 from skdim.information.selection import select
+from skdim.information.stacked import normalised_within
 from skdim.nn.gaussian import GaussianReference
 from skdim.nn.objectives.ratio import RatioObjective, SideBySide
 from skdim.nn.ratio import RadialInputs, SeparableRatio

@@ -14,7 +14,7 @@ from tasks import FURTHER, LabelledGaussians
 
 from skdim import MIEstimator, MIResult, mutual_information
 from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, Criterion, InfoNCE, _softmax
-from skdim.information import ratio
+from skdim.information import stacked
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import discrete_mutual_information, entropy
 from skdim.information.folds import splits_of
@@ -177,7 +177,7 @@ def test_infonce_of_very_many_rows_is_that_of_all_their_pairs(n, monkeypatch):
     mi = fitted(n_refits=1)
     x, y = mi._new_rows(*pairs(n, seed=3))
     expected = mi._models[0].evaluate(x, y)
-    monkeypatch.setattr(ratio, "BLOCK", 200)
+    monkeypatch.setattr(stacked, "BLOCK", 200)
     monkeypatch.setattr(_softmax, "SCORES_BY_PART", 100 * n)
     scored = []
     monkeypatch.setattr(mi._models[0].critic, "forward", whole_rows(mi._models[0].critic.forward, scored))
@@ -252,10 +252,10 @@ def lowered(base):
     return Lowered()
 
 
-@pytest.mark.parametrize("block", [ratio.BLOCK, 100])
+@pytest.mark.parametrize("block", [stacked.BLOCK, 100])
 @pytest.mark.parametrize("name", OF_CRITICS_ALONE)
 def test_a_subclass_with_another_value_is_reported_by_it(name, block, monkeypatch):
-    monkeypatch.setattr(ratio, "BLOCK", block)
+    monkeypatch.setattr(stacked, "BLOCK", block)
     base, own = (
         tiny_mi(estimator=bound, control_variate=False, max_iter=1).fit(*pairs(1200))  # one split: no ensemble
         for bound in (MI_BOUNDS[name](), lowered(MI_BOUNDS[name]))

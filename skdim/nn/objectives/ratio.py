@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -92,7 +92,7 @@ class SideBySide(Objective):
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         return self._one[0].draw(rows, generator)
 
-    def _state(self) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         parameters, buffers = self._names
         return (
             {name: getattr(self, f"parameter_{place}") for place, name in enumerate(parameters)},
@@ -100,12 +100,8 @@ class SideBySide(Objective):
         )
 
     def forward(self, X: Sequence[Tensor], draws: Draws) -> tuple[Tensor, dict[str, Tensor]]:
-        one = self._one[0]
-
-        def loss_of(parameters: Any, buffers: Any, *parts: Tensor) -> Tensor:
-            return functional_call(one, (parameters, buffers), (parts, draws))[0]
-
-        losses = vmap(loss_of, in_dims=(0, 0, *[1] * len(X)))(*self._state(), *X)
+        in_dims = (None, (0, 0), (tuple(1 for _ in X), None))
+        losses, _ = vmap(functional_call, in_dims=in_dims)(self._one[0], self._state(), (tuple(X), draws))
         return losses.sum(), {"loss": losses.detach().mean()}
 
     def evaluate(self, X: Sequence[Tensor], draws: Draws) -> dict[str, Tensor]:

@@ -35,7 +35,9 @@ def cpc(**params):
 def mi(n_columns=6, y=None, **params):
     X = StandardScaler().fit_transform(table(600, n_columns))
     noise = np.random.default_rng(1).normal(size=(600, 1))
-    return tiny_mi(**params).fit(X, X[:, :1] ** 2 + noise if y is None else y(X))
+    return tiny_mi(**{"test_fraction": 0.05, **params}).fit(
+        X, X[:, :1] ** 2 + noise if y is None else y(X)
+    )  # one split
 
 
 EARLY = {"early_stopping": True}
@@ -156,6 +158,7 @@ def test_units_hold_where_they_can_be_checked(fitted):
                 assert value <= np.log(fitted.batch_size)  # the cap of every bound above
 
 
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.SaturationWarning")
 @pytest.mark.parametrize(("name", "n_networks"), [("mi, refits", 3), ("mi, joint", 2), ("mi, one critic", 1)])
 def test_each_network_has_its_own_line(name, n_networks):
     lines = LossCurveDisplay.from_estimator(FITS[name]()).lines_
@@ -229,6 +232,7 @@ def test_the_step_of_a_pipeline_that_trained_is_drawn(transformer, digits):
     ],
     ids=["transformer", "mi", "closed form", "counts"],
 )  # fmt: skip
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.SmallSampleWarning")
 def test_no_epoch_is_an_error_that_names_the_reason(fit, reason):
     with pytest.raises(ValueError, match=reason):
         LossCurveDisplay.from_estimator(fit())

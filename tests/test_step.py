@@ -34,7 +34,7 @@ RNG = np.random.default_rng(0)
 N = 23  # rows, which batch_size=8 makes into batches of 8, 8 and 7
 TABLE, IMAGES, COLOURS = RNG.normal(size=(N, 6)), RNG.normal(size=(N, 16, 16)), RNG.normal(size=(N, 3, 8, 8))
 SEQUENCES, LENGTHS, GROUPS = RNG.normal(size=(N, 2, 32)), RNG.integers(16, 33, N), np.arange(N) % 3
-PAIRS = RNG.normal(size=(112, 2, 6))  # of which 73 train an estimator of information
+PAIRS = RNG.normal(size=(114, 2, 6))  # of which 87 train an estimator of information, or 74 in each fold
 FEATURES = RNG.normal(size=(605, 9))
 MISSING = np.where(np.arange(N)[:, None] % 3 == [0, 0, 1, 2, 2, 1], np.nan, TABLE)
 SMALL = {"n_components": 4, "batch_size": 8, "random_state": 0}
@@ -63,7 +63,14 @@ def cpc(X=SEQUENCES, lengths=None, **params):
 
 
 def information(X=PAIRS[:, 0], y=PAIRS[:, 1], **params):
-    return lambda: MIEstimator(batch_size=25, max_iter=1, n_refits=0, random_state=0, **params).fit(X, y)
+    options = {
+        "estimator": "infonce",
+        "batch_size": 25,
+        "max_iter": 1,
+        "n_refits": 0,
+        "test_fraction": 0.09,
+    }  # one split
+    return lambda: MIEstimator(**{**options, **params}, random_state=0).fit(X, y)
 
 
 def paired(bounds, critics):
@@ -117,6 +124,8 @@ CASES |= {
 }
 CASES |= {
     "information narrow": information(PAIRS[:, 0, :1], PAIRS[:, 1, :1]),
+    "information side by side": information(test_fraction=0.2),
+    "information narrow side by side": information(PAIRS[:, 0, :1], PAIRS[:, 1, :1], test_fraction=0.2),
     "information ba": information(estimator="ba"),
     "information club": information(estimator="club"),
     "information labels": information(y=np.arange(len(PAIRS)) % 3),

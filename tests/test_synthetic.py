@@ -14,7 +14,7 @@ from scipy.integrate import quad
 from scipy.linalg import expm
 from scipy.special import i0e, k0, ndtr, xlogy
 from tasks import FURTHER
-from tasks.further import FAMILIES
+from tasks.further import FAMILIES, FUNCTIONS
 
 from skdim import synthetic as syn
 from skdim.synthetic import BEYOND_NORMAL, Gaussian, GaussianMixture, GaussianPairs, SharedNoise, StudentT
@@ -392,7 +392,25 @@ TRUTHS = {
 def test_every_family_has_a_truth():
     exported = [getattr(module, name) for module in (syn, further) for name in module.__all__]
     families = {thing for thing in exported if isinstance(thing, type) and issubclass(thing, syn.Family)}
-    assert families - {syn.Family, syn.DensityFamily} == {type(family) for family, _ in TRUTHS.values()}
+    of_functions = {further.NoisyFunction, further.LogisticLabel}
+    assert families - {syn.Family, syn.DensityFamily} == {type(family) for family, _ in TRUTHS.values()} | of_functions
+
+
+def test_functions_of_normals_have_their_information():
+    t = np.linspace(-9, 9, 6001)
+    weights = stats.norm.pdf(t) * (t[1] - t[0])
+    y = np.linspace(-3, 60, 12_001)
+    density = np.array([(weights * stats.norm.pdf(point, t**2, 0.5)).sum() for point in y])
+    p = 1 / (1 + np.exp(-2 * t))
+    given = -(weights * (p * np.log(p) + (1 - p) * np.log1p(-p))).sum()
+    by_hand = {
+        "square": -(density * np.log(np.maximum(density, 1e-300))).sum() * (y[1] - y[0]) - NOISE - math.log(0.5),
+        "signs": math.log(2),
+        "label-line-1": math.log(2) - given,
+        "label-line-10": math.log(2) - given,
+    }
+    for name, truth in by_hand.items():
+        assert FUNCTIONS[name].mutual_information == pytest.approx(truth, abs=1e-3), name
 
 
 @pytest.mark.parametrize("name", TRUTHS)
@@ -552,7 +570,7 @@ NUMBERS = {
 
 
 def test_every_task_is_checked_by_its_density_or_is_a_map_of_one_that_is():
-    assert {*VECTORS, *NUMBERS, *MAPPED, "1v1-bimodal-0.75", "blocks-3-3"} == set(TASKS)
+    assert {*VECTORS, *NUMBERS, *MAPPED, *FUNCTIONS, "1v1-bimodal-0.75", "blocks-3-3"} == set(TASKS)
 
 
 @pytest.mark.parametrize("name", [*VECTORS, *NUMBERS])

@@ -15,7 +15,7 @@ from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.copies import duplicated_rows
-from skdim.information.folds import fitted, splits_of
+from skdim.information.folds import best_of, candidates_of, joined, splits_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.result import MIResult, caveats, measured, measured_anew
@@ -234,7 +234,11 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             x, target = self._prepared(columns)
             splits = splits_of(model, len(columns[0]))
             model.watch(root, self, (X, y))
-            models, history = fitted(model, splits, x, target)
+            candidates = candidates_of(model, splits, x, target)
+            for models in candidates:
+                type(model).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
+            history = joined([each.history for models in candidates for each in models])
+            models = best_of(candidates, splits, x, target)
             copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
             result, self._models = measured(models, splits, x, target, copies)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap

@@ -64,21 +64,20 @@ class Estimate(NamedTuple):
     gap: float  # mean over the rows that were learned from less that over the others
 
 
-def fitted(model: Model, splits: Sequence[Split], x: Any, y: Any) -> tuple[list[Model], list[dict[str, float]]]:
-    """Return fitted models, one for each split, and the epochs of all that were trained.
-
-    Where models of a part of the columns compete, those are returned that say more of rows that they have not learned from.
-    """
+def candidates_of(model: Model, splits: Sequence[Split], x: Any, y: Any) -> list[list[Model]]:
+    """Return lists of unfitted models, one for each split: of all columns, and of what a screen selects of them."""
     if not isinstance(model, CrossFitted):
-        model.fit(x, y, splits[0].train, splits[0].valid)
-        return [model], []
+        return [[model]]
     models = [model.of_fold(fold) for fold in range(len(splits))]
-    candidates = [models, *_rivals(models, splits, x, y)]
-    for part in candidates:
-        type(model).fit_folds(part, x, y, [(rows.train, rows.valid) for rows in splits])
-    for each in chain(*candidates):
-        each.callbacks = ()
-    return list(_best(candidates, splits, x, y)), joined([each.history for each in chain(*candidates)])
+    return [list(models), *(list(rivals) for rivals in _rivals(models, splits, x, y))]
+
+
+def best_of(candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
+    """Return the models that say most of rows that they have not learned from."""
+    for model in chain(*candidates):
+        model.callbacks = ()
+    fitted = [[model for model in models if isinstance(model, CrossFitted)] for models in candidates]
+    return list(_best(fitted, splits, x, y)) if fitted[0] else candidates[0]
 
 
 def _rivals(models: list[CrossFitted], splits: Sequence[Split], x: Any, y: Any) -> list[list[CrossFitted]]:

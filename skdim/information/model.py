@@ -86,15 +86,9 @@ class Model:
         return "x", "y"
 
     @property
-    def estimates(self) -> bool:
-        """Whether the value is an estimate from the rows learned from and the others, rather than a bound from the latter."""
-        return False
-
-    @property
     def kind(self) -> str:
         if (
-            self.estimates
-            or is_auto(self.options)
+            is_auto(self.options)
             or self.bound is None
             or (self.bound.needs == "conditional" and self.options.conditional is None)
         ):
@@ -107,6 +101,12 @@ class Model:
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
         """Let scikit-learn's callbacks see every epoch; ``root`` is the context of the fit, ``data`` its X and y."""
+
+    @staticmethod
+    def fit_folds(models: Sequence[Any], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
+        """Fit each model to the training and validation rows of its fold."""
+        for model, (train, valid) in zip(models, folds, strict=True):
+            model.fit(x, y, train, valid)
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         """Learn from the training rows, and choose among networks on the validation rows."""
@@ -157,6 +157,11 @@ class CrossFitted(Model):
     learns = True
     trains_networks: bool = True  # or closed forms alone
 
+    @property
+    def estimates(self) -> bool:
+        """Whether the value is an estimate from the rows learned from and the others, rather than a bound from the latter."""
+        return False
+
     def of_fold(self, fold: int) -> Self:
         """Return an unfitted model of another fold, which draws other numbers."""
         other = type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
@@ -177,12 +182,6 @@ class CrossFitted(Model):
     def used(self) -> Sequence[str]:
         """Names of what was chosen."""
         return ()
-
-    @staticmethod
-    def fit_folds(models: Sequence[Any], x: Any, y: Any, folds: Sequence[tuple[Rows, Rows]]) -> None:
-        """Fit each model to the training and validation rows of its fold."""
-        for model, (train, valid) in zip(models, folds, strict=True):
-            model.fit(x, y, train, valid)
 
     def rivals(self, x: Any, y: Any, train: Rows) -> Sequence[Model]:
         """Return unfitted models that see a part of the columns only."""

@@ -82,10 +82,10 @@ def measured(
     options = model.options
     scores = model.scores(x[test], y[test]) if model.learns and len(test) <= BLOCK else None
     bound = _on_held_out(models, splits, x, y, scores)
-    if isinstance(model, CrossFitted) and model.estimates:
+    if _estimates(model):
         estimate = estimated([each for each in models if isinstance(each, CrossFitted)], splits, x, y)
         error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
-        value, cap = estimate.value, model.cap
+        value, cap = estimate.value, getattr(model, "cap", math.inf)
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
         if is_narrow and len(x) <= MOST_NEIGHBOURED:
@@ -140,6 +140,10 @@ def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: An
     return _result(model, evaluation, *corrected)
 
 
+def _estimates(model: Model) -> bool:
+    return isinstance(model, CrossFitted) and model.estimates
+
+
 def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
     """Return the mean estimate of fitted models from rows that they were not fitted to."""
     evaluations = [model.evaluate(x, y) for model in models]
@@ -153,7 +157,7 @@ def _result(model: Model, evaluation: Evaluation, value: float, error: float) ->
         return MIResult(evaluation.value, evaluation.interval, model.kind, evaluation.cap, {"standard_error": error})
     value = min(value, evaluation.cap)  # a control variate may exceed it
     interval = normal_interval(value, error, model.options.confidence_level)
-    is_lower = model.kind == "lower" or model.estimates
+    is_lower = model.kind == "lower" or _estimates(model)
     lower: dict[str, Any] = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
     return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error}, **lower)
 
@@ -194,14 +198,14 @@ def caveats(
             DuplicateRowsWarning,
         )
     gap = diagnostics.get("train_test_gap", 0.0)
-    if model.estimates and gap / 2 > max(LARGEST_CORRECTION, result.value / 4):
+    if _estimates(model) and gap / 2 > max(LARGEST_CORRECTION, result.value / 4):
         yield (
             f"What was learned says {gap:.2f} nats more of the rows it has learned from than of others: {n} rows are few for "
             "so many columns or such a dependence. The estimate lies in the middle, and may be wrong by a good part of it.",
             SmallSampleWarning,
         )
     linear = diagnostics.get("gaussian", -math.inf)
-    if n >= FEW_ROWS and not model.estimates and result.interval[1] < linear - UNDERFITTED:
+    if n >= FEW_ROWS and not _estimates(model) and result.interval[1] < linear - UNDERFITTED:
         name = model.options.estimator if bound is None else bound.name
         yield (
             f"estimator={name!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is worth about "

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
+from skdim._sklearn import check_feature_names
 from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import (
     Codebook,
@@ -154,6 +155,8 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
     given = [(side, _given_columns(table, side)) for side, table in (("X", X), ("y", y))]
+    if not reset:
+        check_feature_names(estimator, X, reset=False)  # before missing values: they may be of columns in another order
     for _, columns in given:
         refuse_missing(columns)
     checked = validate_data(estimator, _of_objects(X), reset=reset, dtype=None, ensure_min_samples=min_samples)

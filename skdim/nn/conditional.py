@@ -57,9 +57,10 @@ class CategoricalConditional(nn.Module):
         """Return log q(y_i | x_i), (n,)."""
         return self(x).gather(1, y[:, None]).squeeze(1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return log q(y | x) of every label, (n, d_x) -> (n, n_classes)."""
-        return F.log_softmax(self.network(self.inputs(x)) + self.log_frequencies, dim=1)
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return log q(y_j | x_i) for all pairs, (n, d_x), (m,) -> (n, m), or of every label without y, (n, n_classes)."""
+        log_q = F.log_softmax(self.network(self.inputs(x)) + self.log_frequencies, dim=1)
+        return log_q if y is None else log_q[:, y]
 
 
 class LinearClassifier(nn.Module):

@@ -100,10 +100,10 @@ def test_inputs_start_with_the_variates_and_without_radius_are_the_variates():
     assert torch.equal(plain(x), x)
 
 
-def test_no_variates_give_no_inputs():
+def test_no_variates_give_one_input_that_says_nothing():
     inputs = RadialInputs(torch.zeros(5, 0))
-    assert inputs.n_inputs == 0
-    assert inputs(torch.zeros(4, 0)).shape == (4, 0)
+    assert inputs.n_inputs == 1
+    assert inputs(torch.zeros(4, 0)).tolist() == [[0.0]] * 4
 
 
 def test_rows_on_a_sphere_or_at_the_origin_have_finite_inputs():

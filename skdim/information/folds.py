@@ -69,7 +69,9 @@ def candidates_of(model: Model, splits: Sequence[Split], x: Any, y: Any) -> list
     if not isinstance(model, CrossFitted):
         return [[model]]
     models = [model.of_fold(fold) for fold in range(len(splits))]
-    return [list(models), *(list(rivals) for rivals in _rivals(models, splits, x, y))]
+    candidates: list[list[Model]] = [[*models]]
+    candidates += [[*rivals] for rivals in _rivals(models, splits, x, y)]
+    return candidates
 
 
 def best_of(candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:

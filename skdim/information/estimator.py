@@ -16,6 +16,7 @@ from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
+from skdim.information.conditional import Given, Three, check_estimator_given, given_columns
 from skdim.information.folds import best_of, joined, rivals_of, splits_of
 from skdim.information.result import MIResult, caveats, duplicated_rows, measured, measured_anew
 from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
@@ -68,7 +69,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Whether the value is corrected by the Gaussian log ratio, whose mean is known on all rows.
     conditional : callable, default=None
         ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
-    discrete_X, discrete_y : "auto", bool or array-like, default="auto"
+    discrete_X, discrete_y, discrete_Z : "auto", bool or array-like, default="auto"
         Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
     batch_size : int, default=256
         Largest batch, at least 2.
@@ -109,7 +110,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         rows; "train_test_gap"; "effective_pairs", the share of marginal pairs that the mean of e^f rests on; "p_value" of a
         permutation test of independence; "duplicated_rows", the share of test rows that copy training rows.
     discrete_ : tuple of ndarray of bool
-        Which columns of X, and of y, are discrete.
+        Which columns of X, of y, and of Z if it is given, are discrete.
     history_ : list of dict
         For each epoch of each network "epoch", "network" and "loss", and "valid_loss" in the epochs that are judged.
     n_iter_, device_ : int, str
@@ -139,6 +140,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     _parameter_constraints: dict[str, Any] = CONSTRAINTS
     _sides: tuple[Side, ...]
     _models: list[Model]  # one for each fold
+    _given: Given | None  # in their place if Z is given
+    _tries_neighbours = True  # whether nearest neighbours compete with critics: not in a difference of two estimates
 
     def __init__(
         self,
@@ -156,6 +159,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         n_neighbors: int = 3,
         discrete_X: Any = "auto",
         discrete_y: Any = "auto",
+        discrete_Z: Any = "auto",
         batch_size: int = 256,
         max_iter: int | str = "auto",
         learning_rate: float = 3e-3,
@@ -182,6 +186,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_neighbors = n_neighbors
         self.discrete_X = discrete_X
         self.discrete_y = discrete_y
+        self.discrete_Z = discrete_Z
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate = learning_rate
@@ -196,13 +201,18 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X: Any, y: Any) -> MIEstimator:
+    def fit(self, X: Any, y: Any, Z: Any = None, groups: Any = None) -> MIEstimator:
         """Learn the dependence and estimate the mutual information.
 
         Parameters
         ----------
         X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Joint samples, at least two, independent of each other.
+            Joint samples, at least two, independent of each other, or of those of other groups.
+        Z : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+            What is given: every method then takes Z too, and tells of the mutual information given Z, as
+            :func:`~skdim.conditional_mutual_information` says.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups of rows that depend on each other.
 
         Returns
         -------
@@ -211,36 +221,53 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError, DivergenceError
-            If a parameter, X or y is invalid, an option has no effect together with others, or training leaves the range of
-            float32; the estimator is left unchanged.
+            If a parameter, X, y, Z or groups is invalid, an option has no effect together with others, or training leaves the
+            range of float32; the estimator is left unchanged.
         """
         with unchanged_on_error(self):
-            check_parameters(self)
+            check_parameters(self, has_given=Z is not None)
             columns = validated(self, X, y, reset=True)
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            model = self._unfitted_model(columns)
-            x, target = self._prepared(columns)
-            splits = splits_of(model, len(columns[0]))
-            models = [model.of_fold(fold) for fold in range(len(splits))]
-            for each in models:
-                each.watch(root, self, (X, y))
-            rivals = rivals_of(models, splits, x, target)
-            for each, rows in zip([*models, *rivals], [*splits, *splits], strict=False):
-                each.fit(x, target, rows.train, rows.valid)
-                each.callbacks = ()
-            history = joined([each.history for each in [*models, *rivals]])
-            models = best_of(models, rivals, splits, x, target)
-            copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
-            result, self._models = measured(models, splits, x, target, copies)
+            self._built_with = clone(self)
+            if Z is not None:
+                result, history = self._fit_given((*columns, given_columns(self, Z, len(columns[0]), reset=True)), groups)
+            else:
+                result, history = self._fit(columns, groups, root, (X, y))
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
-            self.diagnostics_, self.history_ = result.diagnostics, history
+            self.diagnostics_, self.history_, self._contributions = result.diagnostics, history, result.contributions
             self.n_iter_ = len(self.history_)
-            for caveat in caveats(result, len(columns[0]), len(splits[0].test), model.bound):
-                warn(*caveat)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _fit(self, columns: tuple[Columns, Columns], groups: Any, root: Any, data: Any) -> tuple[MIResult, Any]:
+        self._given = None
+        model = self._unfitted_model(columns)
+        x, target = self._prepared(columns)
+        splits = splits_of(model, len(columns[0]))
+        models = [model.of_fold(fold) for fold in range(len(splits))]
+        for each in models:
+            each.watch(root, self, data)
+        rivals = rivals_of(models, splits, x, target)
+        for each, rows in zip([*models, *rivals], [*splits, *splits], strict=False):
+            each.fit(x, target, rows.train, rows.valid)
+            each.callbacks = ()
+        history = joined([each.history for each in [*models, *rivals]])
+        models = best_of(models, rivals, splits, x, target)
+        copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
+        result, self._models = measured(models, splits, x, target, copies, self._tries_neighbours)
+        for caveat in caveats(result, len(columns[0]), len(splits[0].test), model.bound):
+            warn(*caveat)
+        return result, history
+
+    def _fit_given(self, columns: Three, groups: Any) -> tuple[MIResult, Any]:
+        check_estimator_given(self, columns)
+        seed = draw_seed(self.random_state)
+        self._models, self._sides = [], ()
+        self._given = Given.fit(self, columns, seed, groups)
+        self.device_ = self._given.estimators[0].device_
+        return self._given.measured(columns, self.discrete_, seed, groups), self._given.history
 
     def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
@@ -250,7 +277,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
         for name in constant:
             warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
-        self._built_with = clone(self)
         device = resolve_device(self.device)
         model = model_of(self, sides, bool(constant))(self._built_with, device, draw_seed(self.random_state))
         self._sides, self.device_ = () if model.is_known else sides, str(device)
@@ -260,18 +286,24 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         x, y = (side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
         return x, y
 
-    def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
+    def _new_rows(self, X: Any, y: Any, Z: Any, min_samples: int = 2) -> tuple[Any, ...]:
+        """Return what the models take of new rows, or the columns of all three sides if Z was given to ``fit``."""
         check_is_fitted(self)
-        return self._prepared(validated(self, X, y, reset=False, min_samples=min_samples))
+        if (Z is None) != (self._given is None):
+            raise ValueError(f"Z is {'missing' if Z is None else 'given'}, but fit was called with{'' if Z is None else 'out'} Z.")
+        columns = validated(self, X, y, reset=False, min_samples=min_samples)
+        if Z is None:
+            return self._prepared(columns)
+        return (*columns, given_columns(self, Z, len(columns[0]), reset=False))
 
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: Any, y: Any, Z: Any = None) -> float:
         """Return the InfoNCE lower bound of the fitted critic on these rows, in nats.
 
         It is the same bound whatever ``estimator`` is, so that a search does not prefer an upper bound.
 
         Parameters
         ----------
-        X, y : array-like
+        X, y, Z : array-like
             Joint samples as for ``fit``.
 
         Returns
@@ -279,19 +311,21 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         float
             At most log K, with K = min(n_samples, 256) candidates.
         """
-        x, y = self._new_rows(X, y)
+        x, y, *given = self._new_rows(X, y, Z)
+        if self._given is not None:
+            return float(self._given.of_rows("score", x, y, *given).mean())
         n, k = len(x), min(len(x), N_SCORED)
         blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
         anchors = self._models[0].anchors
         scores = [torch.stack([model.scores(x[rows], y[rows]) for model in self._models]).mean(0) for rows in blocks]
         return float(np.mean([anchored_infonce(block, anchors) for block in scores]))
 
-    def estimate(self, X: Any, y: Any) -> MIResult:
+    def estimate(self, X: Any, y: Any, Z: Any = None) -> MIResult:
         """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
 
         Parameters
         ----------
-        X, y : array-like
+        X, y, Z : array-like
             Joint samples as for ``fit``.
 
         Returns
@@ -299,10 +333,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         MIResult
             Without the control variate, and with no diagnostics but "standard_error".
         """
-        x, y = self._new_rows(X, y)
+        x, y, *given = self._new_rows(X, y, Z)
+        if self._given is not None:
+            return self._given.measured_anew(x, y, *given)
         return measured_anew(self._models, x, y)
 
-    def pointwise(self, X: Any, y: Any) -> Any:
+    def pointwise(self, X: Any, y: Any, Z: Any = None) -> Any:
         r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
 
         .. math:: f(x, y) - \tfrac12 \Bigl( \log \overline{e^{f(x, y_j)}} + \log \overline{e^{f(x_j, y)}} \Bigr)
@@ -311,21 +347,25 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : array-like
-            Pairs of rows as for ``fit``, at least one.
+        X, y, Z : array-like
+            Joint rows as for ``fit``, at least one.
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
-        x, y = self._new_rows(X, y, min_samples=1)
+        x, y, *given = self._new_rows(X, y, Z, min_samples=1)
+        if self._given is not None:
+            return self._given.of_rows("pointwise", x, y, *given)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
         ratios = [np.mean([model.pointwise(x[rows], y[rows]) for model in self._models], axis=0) for rows in parts]
         return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        if "_models" in state:
+        if state.get("_given") is not None:
+            state["_given"] = state["_given"].state()
+        elif "_models" in state:
             kind = {"version": STATE_VERSION, "dependence": self._models[0].dependence, "device": self.device_}
             folds = {f"{k}/{key}": part for k, model in enumerate(self._models) for key, part in model.state().items()}
             state["_models"] = kind | {"n_folds": len(self._models)} | folds
@@ -334,7 +374,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "_models" in state:
+        if state.get("_given") is not None:
+            self._given = Given.from_state(state["_given"])
+        elif "_models" in state:
             saved = state["_models"]
             check_version(saved)
             device = available_device(saved["device"])

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skdim.information.intervals import Array, Rows
+from skdim.information.intervals import Array, Rows, error_of_mean
 from skdim.information.model import FEWEST_TO_SPLIT, Model
 
 #: Most rows that are cross-fitted: with more, one split leaves enough rows for each purpose.
@@ -57,7 +57,7 @@ class Estimate(NamedTuple):
 
     value: float
     standard_error: float
-    per_row: Array  # contributions (n,) of all rows; NaN where a row was not used
+    per_row: Array  # contributions (n,): their mean is the value, and their variance gives its standard error
     gap: float  # mean over the rows that were learned from less that over the others
 
 
@@ -116,15 +116,17 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
     gap = float(values[0, train].mean() - values[2, test].mean())
     closed = models[0].closed_form(x, y) if len({tuple(model.used) for model in models}) == 1 else None
     if len(splits) > 1:  # every row was held out once
-        both = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
-        value = float(both.mean()) if closed is None else closed
-        return Estimate(value, float(both.std() / math.sqrt(n)), both, gap)
-    known, slope = models[0].known(x, y) if models[0].options.control_variate else None, 0.0
-    if known is None:
-        known = np.zeros(n)
-    elif known[valid].var() > 0:
-        slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
-    rest = values - slope * known
-    value = slope * known.mean() + (rest[0, train].mean() + rest[2, test].mean()) / 2
-    squared = (rest[0, train].var() / len(train) + rest[2, test].var() / len(test)) / 4 + slope**2 * known.var() / n
-    return Estimate(float(value) if closed is None else closed, math.sqrt(squared), np.nanmean(values, axis=0), gap)
+        per_row = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
+    else:
+        known, slope = models[0].known(x, y) if models[0].options.control_variate else None, 0.0
+        if known is None:
+            known = np.zeros(n)
+        elif known[valid].var() > 0:
+            slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
+        rest, per_row = values - slope * known, slope * known
+        for part, rows in zip(rest[[0, 2]], (train, test), strict=True):
+            per_row[rows] += (part[rows] - part[rows].mean()) * n / (2 * len(rows))
+            per_row += part[rows].mean() / 2
+    if closed is not None:
+        per_row += closed - per_row.mean()
+    return Estimate(float(per_row.mean()), error_of_mean(per_row), per_row, gap)

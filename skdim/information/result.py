@@ -21,7 +21,7 @@ from skdim.exceptions import (
     SmallSampleWarning,
 )
 from skdim.information.folds import Split, estimated
-from skdim.information.intervals import SMALLEST_SD, Rows, control_variate, mean_and_error, normal_interval
+from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Model
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
@@ -58,6 +58,9 @@ class MIResult:
         Those of :class:`MIEstimator`.
     lower_bound, lower_bound_interval : float, tuple of float or None
         A lower bound from rows that no critic has learned from, and its interval; None if the estimator gives none.
+    contributions : ndarray of shape (n_rows,) or None
+        What each row that the value is taken from adds to it: their mean is the value, up to its cap, and their variance gives
+        the interval.
     """
 
     value: float
@@ -67,10 +70,11 @@ class MIResult:
     diagnostics: dict[str, float] = field(repr=False)
     lower_bound: float | None = field(default=None, repr=False)
     lower_bound_interval: tuple[float, float] | None = field(default=None, repr=False)
+    contributions: Array | None = field(default=None, repr=False, compare=False)
 
 
 def measured(
-    models: list[Model], splits: Sequence[Split], x: Any, y: Any, duplicated: float
+    models: list[Model], splits: Sequence[Split], x: Any, y: Any, duplicated: float, tries_neighbours: bool = True
 ) -> tuple[MIResult, list[Model]]:
     """Return the estimate from all rows, or the bound from held-out rows, with diagnostics, and the models that stand for it.
 
@@ -83,21 +87,21 @@ def measured(
     if model.estimates:
         estimate = estimated(models, splits, x, y)
         error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
-        value, cap = estimate.value, model.cap
+        value, cap, per_row = estimate.value, model.cap, estimate.per_row
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
-        if is_narrow and len(x) <= MOST_NEIGHBOURED:
+        if tries_neighbours and is_narrow and len(x) <= MOST_NEIGHBOURED:
             near = extrapolated(*seen)
-            ahead, spread = near.mean() - value, np.nanstd(near - estimate.per_row)
+            ahead, spread = near.mean() - value, float((near - per_row).std())
             if ahead > AHEAD * spread / math.sqrt(len(x)):
-                value, error = float(near.mean()), float(near.std()) / math.sqrt(len(x))
+                value, error, per_row = float(near.mean()), float(near.std()) / math.sqrt(len(x)), near
                 neighbours = Neighbours(options, model.device, model.seed)
                 neighbours.directions = model.directions
                 neighbours.fit(x, y, splits[0].train, splits[0].valid)
                 models = [neighbours]
         value = min(value, cap)
         interval = normal_interval(value, max(error, SMALLEST_SD / math.sqrt(len(x))), options.confidence_level)
-        result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap)
+        result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap, contributions=per_row)
         result.diagnostics.update(standard_error=error, train_test_gap=estimate.gap)
     else:
         result = bound
@@ -150,8 +154,9 @@ def _result(model: Model, evaluation: Evaluation, value: float, error: float) ->
     value = min(value, evaluation.cap)  # a control variate, or a correction for few counts, may exceed it
     interval = evaluation.interval or normal_interval(value, error, model.options.confidence_level)
     is_lower = model.kind == "lower" or model.estimates
-    lower = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
-    return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error}, **lower)
+    lower: dict[str, Any] = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
+    diagnostics = {"standard_error": error}
+    return MIResult(value, interval, model.kind, evaluation.cap, diagnostics, **lower, contributions=evaluation.per_row)
 
 
 def diagnose(scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor], float]) -> dict[str, float]:

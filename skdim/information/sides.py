@@ -132,7 +132,7 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     if reset:
         discrete_X = _discrete(X, checked, estimator.discrete_X, "X")
         estimator.discrete_ = discrete_X, _discrete(y, target, estimator.discrete_y, "y")
-    discrete_X, discrete_y = estimator.discrete_
+    discrete_X, discrete_y = estimator.discrete_[:2]
     if target.shape[1] != len(discrete_y):
         raise ValueError(f"y has {target.shape[1]} column(s), but {name} was fitted on {len(discrete_y)}.")
     return _with_numbers(checked, discrete_X, "X"), _with_numbers(target, discrete_y, "y")
@@ -140,11 +140,16 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
 
 def side_values(given: Any, discrete: Any, name: str) -> Columns:
     """Return the labels (n,) or the numbers (n, n_numbers) of a side that no estimator learns."""
+    columns, mask = side_columns(given, discrete, name)
+    return Side.learn(columns, mask, None)(columns)
+
+
+def side_columns(given: Any, discrete: Any, name: str) -> tuple[Columns, Mask]:
+    """Return a side as a 2-D array, float64 if every column is a number, and which of its columns are discrete."""
     array = check_array(given, dtype=None, ensure_2d=False, input_name=name, ensure_min_samples=2)
     array = array.reshape(len(array), -1)
     mask = _discrete(given, array, discrete, name)
-    columns = _with_numbers(array, mask, name)
-    return Side.learn(columns, mask, None)(columns)
+    return _with_numbers(array, mask, name), mask
 
 
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:

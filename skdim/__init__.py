@@ -6,9 +6,13 @@ from skdim.information import (
     IndependenceResult,
     MIEstimator,
     MIResult,
+    conditional_mutual_information,
     independence_test,
+    interaction_information,
     mutual_info_features,
     mutual_information,
+    time_blocks,
+    transfer_entropy,
 )
 from skdim.multiview import MultiViewInfoMaxTransformer
 from skdim.paper import PAPER
@@ -25,8 +29,12 @@ __all__ = [
     "MIResult",
     "MultiViewInfoMaxTransformer",
     "__version__",
+    "conditional_mutual_information",
     "independence_test",
+    "interaction_information",
     "mutual_info_features",
     "mutual_information",
     "show_versions",
+    "time_blocks",
+    "transfer_entropy",
 ]

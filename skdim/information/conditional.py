@@ -104,19 +104,18 @@ class Given:
         """Return the estimate with its interval and the test of independence given z."""
         n, options = len(columns[0]), self.estimators[0]
         rows = [term[0] for term in self.terms(*columns)]
-
-        def total(name: str) -> Array:
-            return self.combined(n, rows, [getattr(estimator, name) for estimator in self.estimators])
-
+        parts = [estimator._result.contributions for estimator in self.estimators]
+        contributions = self.combined(n, rows, parts)
         gaps = [estimator.diagnostics_.get("train_test_gap", 0.0) for estimator in self.estimators]
         gap = float(self.combined(n, rows, gaps).mean())
         cap = max(estimator.cap_ for estimator in self.estimators)
-        value = min(float(total("mi_").mean()), cap)
-        error = math.hypot(error_of_mean(total("_contributions"), groups), UNCERTAIN_SHARE * gap / 2)
-        interval = normal_interval(value, max(error, SMALLEST_SD / math.sqrt(n)), options.confidence_level)
+        value = min(float(self.combined(n, rows, [estimator.mi_ for estimator in self.estimators]).mean()), cap)
+        error = math.hypot(error_of_mean(contributions, groups), UNCERTAIN_SHARE * gap / 2)
+        least = SMALLEST_SD / math.sqrt(n)
+        interval = normal_interval(value, max(error, least), options.confidence_level, groups)
         diagnostics = {"standard_error": error, "train_test_gap": gap}
         diagnostics["p_value"] = _p_value(columns, masks, seed, groups)
-        return MIResult(value, interval, "estimate", cap, diagnostics)
+        return MIResult(value, interval, "estimate", cap, diagnostics, contributions=contributions)
 
     def of_rows(self, method: str, x: Columns, y: Columns, z: Columns) -> Array:
         """Return what a method of the estimators says of new rows, (n,)."""
@@ -183,6 +182,7 @@ def _joined(x: Columns, z: Columns) -> Columns:
 
 def _p_value(columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> float:
     rng = np.random.default_rng([seed, 3])
-    rows = rng.permutation(len(columns[0]))[:MOST_TESTED] if groups is None else np.arange(len(columns[0]))
+    order = rng.permutation(len(columns[0])) if groups is None else np.arange(len(columns[0]))
+    rows = order[:MOST_TESTED]
     sides = [Side.learn(part[rows], mask, None)(part[rows]) for part, mask in zip(columns, masks, strict=True)]
-    return conditional_test(sides[0], sides[1], sides[2], rng, N_PERMUTATIONS).p_value
+    return conditional_test(sides[0], sides[1], sides[2], rng, N_PERMUTATIONS, groups if groups is None else groups[rows]).p_value

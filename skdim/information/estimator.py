@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, 
 from skdim.information.conditional import Given, Three, check_estimator_given, given_columns
 from skdim.information.folds import best_of, joined, rivals_of, splits_of
 from skdim.information.result import MIResult, caveats, duplicated_rows, measured, measured_anew
-from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
+from skdim.information.sides import Columns, Side, is_constant, load_sides, numbered_groups, smaller_entropy, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version, part
 
@@ -230,13 +231,15 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             self._built_with = clone(self)
+            groups = numbered_groups(groups, len(columns[0]))
             if Z is not None:
                 result, history = self._fit_given((*columns, given_columns(self, Z, len(columns[0]), reset=True)), groups)
             else:
                 result, history = self._fit(columns, groups, root, (X, y))
+            result = replace(result, entropy=smaller_entropy(columns, self.discrete_))
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
-            self.diagnostics_, self.history_, self._contributions = result.diagnostics, history, result.contributions
+            self.diagnostics_, self.history_, self._result, self._groups = result.diagnostics, history, result, groups
             self.n_iter_ = len(self.history_)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -244,6 +247,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     def _fit(self, columns: tuple[Columns, Columns], groups: Any, root: Any, data: Any) -> tuple[MIResult, Any]:
         self._given = None
         model = self._unfitted_model(columns)
+        model.groups = groups
         x, target = self._prepared(columns)
         splits = splits_of(model, len(columns[0]))
         models = [model.of_fold(fold) for fold in range(len(splits))]
@@ -363,6 +367,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
+        for name in ("_result", "_groups"):
+            state.pop(name, None)
         if state.get("_given") is not None:
             state["_given"] = state["_given"].state()
         elif "_models" in state:

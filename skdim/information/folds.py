@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from skdim.information.intervals import Array, Rows, error_of_mean
+from skdim.information.intervals import Array, Rows, effective_rows, error_of_mean
 from skdim.information.model import FEWEST_TO_SPLIT, Model
 
-#: Most rows that are cross-fitted: with more, one split leaves enough rows for each purpose.
-MOST_CROSS_FITTED = 1000
+#: Most rows, and most groups of rows, that are cross-fitted: with more, one split leaves enough rows for each purpose.
+MOST_CROSS_FITTED, MOST_GROUPS_CROSS_FITTED = 1000, 100
 #: Most rows of each part that the estimate is taken from.
 MOST_ROWS = 20_000
 
@@ -30,26 +30,40 @@ class Split(NamedTuple):
 
 
 def splits_of(model: Model, n: int) -> list[Split]:
-    """Return the splits of n rows, at random: all rows in each part if nothing is learned, and folds if they are few."""
+    """Return the splits of n rows, at random: all rows in each part if nothing is learned, and folds if they are few.
+
+    All rows of a group are in the same part.
+    """
     options, order = model.options, np.arange(n)
     if not model.learns or n < FEWEST_TO_SPLIT:
         return [Split(order, order, order)]
-    order = np.random.default_rng([model.seed, 1]).permutation(n)
-    n_test, n_valid = (max(2, round(part * n)) for part in (options.test_fraction, options.validation_fraction))
-    if n_test + n_valid > n - 2:
+    n_units = effective_rows(n, model.groups)
+    order = np.random.default_rng([model.seed, 1]).permutation(n_units)
+    smallest = 2 if model.groups is None else 1
+    n_test, n_valid = (
+        max(smallest, round(part * n_units)) for part in (options.test_fraction, options.validation_fraction)
+    )
+    if n_test + n_valid > n_units - 2:
+        unit = "rows" if model.groups is None else "groups"
         raise ValueError(
             f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
-            f"than 2 of n_samples = {n} rows to train on. Give smaller fractions."
+            f"than 2 of n_samples = {n_units} {unit} to train on. Give smaller fractions."
         )
-    n_folds = max(1, n // n_test) if n <= MOST_CROSS_FITTED else 1
+    is_few = n <= MOST_CROSS_FITTED or (model.groups is not None and n_units <= MOST_GROUPS_CROSS_FITTED)
+    n_folds = max(1, n_units // n_test) if is_few else 1
     splits = []
     for fold in range(n_folds):
-        test, valid, train = np.split(np.roll(order, -fold * n_test), [n_test, n_test + n_valid])
+        rolled, first = np.roll(order, -fold * n_test), n_test
         if fold == n_folds - 1 and n_folds > 1:  # the last fold has what is left
-            rest = np.roll(order, -fold * n_test)
-            test, valid, train = np.split(rest, [n - fold * n_test, n - fold * n_test + n_valid])
-        splits.append(Split(np.sort(train), np.sort(valid), np.sort(test)))
+            first = n_units - fold * n_test
+        test, valid, train = np.split(rolled, [first, first + n_valid])
+        splits.append(Split(*(_rows_of(part, model.groups) for part in (train, valid, test))))
     return splits
+
+
+def _rows_of(units: Rows, groups: Rows | None) -> Rows:
+    """Return the rows of groups, or the rows themselves, in order."""
+    return np.sort(units) if groups is None else np.flatnonzero(np.isin(groups, units))
 
 
 class Estimate(NamedTuple):
@@ -114,7 +128,8 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
     values = np.divide(sums, counts, out=np.full((3, n), np.nan), where=counts > 0)
     train, valid, test = (np.flatnonzero(part) for part in counts)
     gap = float(values[0, train].mean() - values[2, test].mean())
-    closed = models[0].closed_form(x, y) if len({tuple(model.used) for model in models}) == 1 else None
+    groups = models[0].groups
+    closed = models[0].closed_form(x, y) if groups is None and len({tuple(model.used) for model in models}) == 1 else None
     if len(splits) > 1:  # every row was held out once
         per_row = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
     else:
@@ -129,4 +144,4 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
             per_row += part[rows].mean() / 2
     if closed is not None:
         per_row += closed - per_row.mean()
-    return Estimate(float(per_row.mean()), error_of_mean(per_row), per_row, gap)
+    return Estimate(float(per_row.mean()), error_of_mean(per_row, groups), per_row, gap)

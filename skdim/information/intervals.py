@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 __all__ = ["control_variate", "cross_fitted", "error_of_mean", "mean_and_error", "normal_interval"]
 
@@ -103,8 +103,10 @@ def cross_fitted(n: int, n_folds: int, rng: np.random.Generator, fit_predict: Ca
     return result
 
 
-def normal_interval(value: float, standard_error: float, confidence_level: float) -> tuple[float, float]:
-    """Return the two-sided interval of a value with a normal error.
+def normal_interval(
+    value: float, standard_error: float, confidence_level: float, groups: Rows | None = None
+) -> tuple[float, float]:
+    """Return the two-sided interval of a value with a normal error; one that comes from few groups has Student's law.
 
     Examples
     --------
@@ -112,5 +114,7 @@ def normal_interval(value: float, standard_error: float, confidence_level: float
     >>> [round(end, 2) for end in normal_interval(1.0, 0.1, 0.95)]
     [0.8, 1.2]
     """
-    half = float(ndtri((1 + confidence_level) / 2)) * standard_error
+    level = (1 + confidence_level) / 2
+    quantile = ndtri(level) if groups is None else stdtrit(effective_rows(0, groups) - 1, level)
+    half = float(quantile) * standard_error
     return value - half, value + half

@@ -71,6 +71,7 @@ class Model:
     axes: CanonicalAxes  # of both sides, if the model has them
     directions: tuple[Array, Array] | None = None  # of the columns of x and y, (d_x, k_x), (d_y, k_y), that it sees alone
     callbacks: Sequence[Any] = ()  # called in training
+    groups: Rows | None = None  # the number of each row's group (n,); None if rows are independent
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
         self.options = options
@@ -81,7 +82,9 @@ class Model:
 
     def of_fold(self, fold: int) -> Self:
         """Return an unfitted model of another fold, which draws other numbers."""
-        return type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
+        other = type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
+        other.groups = self.groups
+        return other
 
     @property
     def anchors(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skdim._random import local_seed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes, gaussian_information
-from skdim.information.intervals import Array, Rows, cross_fitted
+from skdim.information.intervals import Array, Rows, cross_fitted, error_of_mean
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, Evaluation, Learned, others
 from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.information.references import Reference, gaussian_references, mixture_reference, student_reference
@@ -108,6 +108,7 @@ class LearnedRatio(Learned):
         if not self.estimates or x.shape[1] + y.shape[1] <= WIDE:
             return None
         rival = LearnedRatio(self.options, self.device, self.seed)
+        rival.groups = self.groups
         rival.callbacks, rival.directions = self.callbacks, select_directions(x[train], y[train], self.seed)
         if rival.directions is None:
             return None
@@ -184,12 +185,15 @@ class LearnedRatio(Learned):
             ]
             for choice in choices
         }
+        rows = [np.concatenate(model.blocks(rows)) for model, rows in zip(models, held_out, strict=True)]
+        groups = models[0].groups
         for place, model in enumerate(models):
+            of_ratios = None if groups is None else groups[np.concatenate(others(rows, place))]
             best, so_far = "nothing", np.zeros(1)
             for choice in choices:
                 ratios = np.concatenate(others(values[choice], place))
                 gain = ratios - so_far
-                if gain.mean() > AHEAD * gain.std() / math.sqrt(len(gain)):
+                if gain.mean() > AHEAD * error_of_mean(gain, of_ratios):
                     best, so_far = choice, ratios
             model.settle(best)
 

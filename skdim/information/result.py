@@ -40,9 +40,9 @@ FEW_ROWS, SATURATED = 100, 0.05
 DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MIResult:
-    """An estimate of mutual information.
+    r"""An estimate of mutual information.
 
     Attributes
     ----------
@@ -61,16 +61,62 @@ class MIResult:
     contributions : ndarray of shape (n_rows,) or None
         What each row that the value is taken from adds to it: their mean is the value, up to its cap, and their variance gives
         the interval.
+    entropy : float or None
+        The entropy of a side with discrete columns only, the smaller of two, in nats; None if there is no such side.
+
+    Examples
+    --------
+    >>> from skdim import MIResult
+    >>> result = MIResult(0.2231, (0.19, 0.25), "estimate", float("inf"), {"p_value": 0.005})
+    >>> result
+    MIResult(value=0.223, interval=(0.19, 0.25), kind='estimate')
+    >>> round(result.bits, 3), round(result.normalized, 2)  # 0.6^2, if x and y are Gaussian
+    (0.322, 0.36)
     """
 
     value: float
     interval: tuple[float, float]
     kind: str
     cap: float
-    diagnostics: dict[str, float] = field(repr=False)
-    lower_bound: float | None = field(default=None, repr=False)
-    lower_bound_interval: tuple[float, float] | None = field(default=None, repr=False)
-    contributions: Array | None = field(default=None, repr=False, compare=False)
+    diagnostics: dict[str, float]
+    lower_bound: float | None = None
+    lower_bound_interval: tuple[float, float] | None = None
+    contributions: Array | None = field(default=None, compare=False)
+    entropy: float | None = None
+
+    def __repr__(self) -> str:
+        low, high = (round(end, 3) for end in self.interval)
+        return f"MIResult(value={self.value:.3g}, interval=({low:g}, {high:g}), kind={self.kind!r})"
+
+    @property
+    def bits(self) -> float:
+        """The value in bits."""
+        return self.value / math.log(2)
+
+    @property
+    def normalized(self) -> float:
+        r"""The value I between 0 and 1: I / H if a side is discrete, with the smaller entropy, else 1 - exp(-2 I).
+
+        The latter is the square of Linfoot's informational correlation ("An informational measure of correlation", Information
+        and Control 1957), and :math:`\rho^2` of a Gaussian pair.
+        """
+        value = max(self.value, 0.0)
+        if self.entropy is None:
+            return -math.expm1(-2 * value)
+        return min(value / self.entropy, 1.0) if self.entropy > 0 else 0.0
+
+    @property
+    def p_value(self) -> float:
+        """The p-value of the permutation test of independence; NaN if none was made."""
+        return self.diagnostics.get("p_value", math.nan)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame of one row: value, interval, kind, cap, bits, normalized and the diagnostics."""
+        import pandas as pd
+
+        row = {"value": self.value, "lower": self.interval[0], "upper": self.interval[1], "kind": self.kind}
+        row |= {"cap": self.cap, "bits": self.bits, "normalized": self.normalized}
+        return pd.DataFrame([row | self.diagnostics])
 
 
 def measured(
@@ -90,7 +136,7 @@ def measured(
         value, cap, per_row = estimate.value, model.cap, estimate.per_row
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
-        if tries_neighbours and is_narrow and len(x) <= MOST_NEIGHBOURED:
+        if tries_neighbours and model.groups is None and is_narrow and len(x) <= MOST_NEIGHBOURED:
             near = extrapolated(*seen)
             ahead, spread = near.mean() - value, float((near - per_row).std())
             if ahead > AHEAD * spread / math.sqrt(len(x)):
@@ -100,7 +146,8 @@ def measured(
                 neighbours.fit(x, y, splits[0].train, splits[0].valid)
                 models = [neighbours]
         value = min(value, cap)
-        interval = normal_interval(value, max(error, SMALLEST_SD / math.sqrt(len(x))), options.confidence_level)
+        least = SMALLEST_SD / math.sqrt(len(x))
+        interval = normal_interval(value, max(error, least), options.confidence_level, model.groups)
         result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap, contributions=per_row)
         result.diagnostics.update(standard_error=error, train_test_gap=estimate.gap)
     else:
@@ -108,8 +155,9 @@ def measured(
     result.diagnostics["duplicated_rows"] = duplicated
     if not model.is_known:
         rng = np.random.default_rng([model.seed, 3])
-        rows = rng.permutation(len(x))[:MOST_TESTED]
-        result.diagnostics["p_value"] = permutation_p_value(x[rows], y[rows], rng, N_PERMUTATIONS)
+        rows = rng.permutation(len(x))[:MOST_TESTED] if model.groups is None else np.arange(len(x))[:MOST_TESTED]
+        groups = None if model.groups is None else model.groups[rows]
+        result.diagnostics["p_value"] = permutation_p_value(x[rows], y[rows], rng, N_PERMUTATIONS, groups)
     for each, split in zip(models, splits, strict=False):
         each.keep(*(side[split.test[:N_REFERENCE]] for side in (x, y)))
     n, quarter = len(test[:N_REFERENCE]), len(test[:N_REFERENCE]) // 4
@@ -132,14 +180,20 @@ def _on_held_out(
         more = [each.evaluate(x[part.test], y[part.test]) for each, part in zip(models[1:], splits[1:], strict=True)]
         caps, values = [one.cap for one in (evaluation, *more)], [one.per_row for one in (evaluation, *more)]
         per_row = np.concatenate(values)
-        return _result(model, Evaluation(float(per_row.mean()), per_row, min(caps)), *mean_and_error(per_row))
-    has_known = model.options.control_variate and len(rows.test) >= FEWEST_TO_SPLIT
+        groups = _groups(model, np.concatenate([part.test for part in splits]))
+        return _result(model, Evaluation(float(per_row.mean()), per_row, min(caps)), *mean_and_error(per_row, groups))
+    groups = _groups(model, rows.test)
+    has_known = groups is None and model.options.control_variate and len(rows.test) >= FEWEST_TO_SPLIT
     known = model.known(x, y) if has_known else None
     if known is None:
-        return _result(model, evaluation, *mean_and_error(evaluation.per_row))
+        return _result(model, evaluation, *mean_and_error(evaluation.per_row, groups))
     per_row = model.evaluate(x[rows.valid], y[rows.valid]).per_row
     corrected = control_variate(evaluation.per_row, known, rows.test, per_row, known[rows.valid])
     return _result(model, evaluation, *corrected)
+
+
+def _groups(model: Model, rows: Rows) -> Rows | None:
+    return None if model.groups is None else model.groups[rows]
 
 
 def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
@@ -152,7 +206,8 @@ def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
 
 def _result(model: Model, evaluation: Evaluation, value: float, error: float) -> MIResult:
     value = min(value, evaluation.cap)  # a control variate, or a correction for few counts, may exceed it
-    interval = evaluation.interval or normal_interval(value, error, model.options.confidence_level)
+    interval = None if model.groups is not None else evaluation.interval
+    interval = interval or normal_interval(value, error, model.options.confidence_level, model.groups)
     is_lower = model.kind == "lower" or model.estimates
     lower: dict[str, Any] = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
     diagnostics = {"standard_error": error}

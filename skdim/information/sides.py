@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.validation import validate_data
 
 from skdim.information.canonical import Array, NormalScores, Standardize
-from skdim.information.discrete import Codebook, which_discrete
+from skdim.information.discrete import Codebook, entropy, which_discrete
 from skdim.training.state import part
 
 Columns = npt.NDArray[Any]
@@ -25,6 +25,8 @@ Marginals = NormalScores | Standardize
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
+#: Fewest groups of rows: they are split, and their means give a standard error.
+FEWEST_GROUPS = 8
 #: What becomes of continuous columns, by name.
 MARGINALS: dict[str | None, type[Marginals] | None] = {
     "normal_scores": NormalScores,
@@ -152,6 +154,18 @@ def side_columns(given: Any, discrete: Any, name: str) -> tuple[Columns, Mask]:
     return _with_numbers(array, mask, name), mask
 
 
+def numbered_groups(groups: Any, n: int) -> npt.NDArray[np.intp] | None:
+    """Return the number of each row's group, (n,), from 0 on in the order of the labels; None for None."""
+    if groups is None:
+        return None
+    labels = column_or_1d(check_array(groups, dtype=None, ensure_2d=False, input_name="groups"))
+    check_consistent_length(range(n), labels)
+    numbers = np.unique(labels, return_inverse=True)[1]
+    if numbers.max() + 1 < FEWEST_GROUPS:
+        raise ValueError(f"groups has {numbers.max() + 1} label(s), and at least {FEWEST_GROUPS} groups are needed.")
+    return numbers
+
+
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
     """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes."""
     table = given if any(hasattr(given, kind) for kind in ("dtypes", "dtype", "schema")) else array
@@ -178,6 +192,11 @@ def _with_numbers(array: Columns, discrete: Mask, name: str) -> Columns:
             f"numbers, or name the column in discrete_{name}."
         ) from None
     return array
+
+
+def smaller_entropy(sides: Sequence[Columns], discrete: Sequence[Mask]) -> float | None:
+    """Return the smaller entropy of the sides whose columns are all discrete, in nats; None if there is no such side."""
+    return min((entropy(side) for side, mask in zip(sides, discrete, strict=False) if mask.all()), default=None)
 
 
 def is_constant(columns: Columns) -> bool:

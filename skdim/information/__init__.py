@@ -14,6 +14,8 @@ from skdim.information.functions import (
     mutual_information,
 )
 from skdim.information.independence import independence_test
+from skdim.information.mrmr import MRMRSelector
+from skdim.information.pairs import lagged_mutual_information, mutual_information_matrix
 from skdim.information.permutations import IndependenceResult
 from skdim.information.result import MIResult
 from skdim.information.series import time_blocks, transfer_entropy
@@ -22,11 +24,14 @@ __all__ = [
     "IndependenceResult",
     "MIEstimator",
     "MIResult",
+    "MRMRSelector",
     "conditional_mutual_information",
     "independence_test",
     "interaction_information",
+    "lagged_mutual_information",
     "mutual_info_features",
     "mutual_information",
+    "mutual_information_matrix",
     "time_blocks",
     "transfer_entropy",
 ]

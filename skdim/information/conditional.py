@@ -19,6 +19,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
+from skdim._sklearn import draw_seed
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.folds import joined
 from skdim.information.intervals import SMALLEST_SD, Array, Rows, error_of_mean, mean_and_error, normal_interval
@@ -65,9 +66,7 @@ class Given:
         order = [1, 0] if given.is_exchanged else [0, 1]
         rng, numbers = np.random.default_rng([seed, 4]), z.numbers(columns[2])
         if not is_stratified:
-            given.residuals = [
-                Residuals.learn(columns[k], masks[k], numbers, options.marginals, rng) for k in order
-            ]
+            given.residuals = [Residuals.learn(columns[k], masks[k], numbers, options.marginals, rng) for k in order]
         of_x, of_y = (masks[k] for k in order)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConstantInputWarning)  # of a stratum, or of z alone
@@ -96,8 +95,8 @@ class Given:
         """Return values (n,) from those of each estimator, numbers or one for each of its rows."""
         values = np.zeros(n)
         signs = [1] * len(parts) if self.is_stratified else [1, -1]
-        for sign, chosen, part in zip(signs, rows, parts, strict=True):
-            values[chosen] += sign * part
+        for sign, chosen, values_of_part in zip(signs, rows, parts, strict=True):
+            values[chosen] += sign * values_of_part
         return values
 
     def measured(self, columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> MIResult:
@@ -121,7 +120,9 @@ class Given:
         """Return what a method of the estimators says of new rows, (n,)."""
         terms = self.terms(x, y, z)
         pairs = list(zip(self.estimators, terms, strict=True))
-        parts = [getattr(estimator, method)(left, right) if len(rows) else 0.0 for estimator, (rows, left, right) in pairs]
+        parts = [
+            getattr(estimator, method)(left, right) if len(rows) else 0.0 for estimator, (rows, left, right) in pairs
+        ]
         return self.combined(len(x), [rows for rows, *_ in terms], parts)
 
     def measured_anew(self, x: Columns, y: Columns, z: Columns) -> MIResult:
@@ -146,23 +147,33 @@ class Given:
     def from_state(cls, state: Mapping[str, Any]) -> Given:
         parts = [part(state, f"residuals/{k}/") for k in range(2)]
         residuals = [Residuals.from_state(each) for each in parts if each]
-        kept = [state[name] for name in ("is_stratified", "is_exchanged")]
-        return cls(Side.from_state(part(state, "z/")), *kept, residuals, state["estimators"])
+        z = Side.from_state(part(state, "z/"))
+        return cls(z, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"])
 
 
-def given_columns(options: MIEstimator, Z: Any, n: int, *, reset: bool) -> Columns:
-    """Return the columns of Z, for n rows of X; ``reset=True`` learns which are discrete, False compares their number."""
-    discrete = options.discrete_Z if reset else options.discrete_[2]
-    columns, mask = side_columns(Z, discrete, "Z")
-    if len(columns) != n:
-        check_consistent_length(range(n), columns)
-    if reset:
-        options.discrete_ = (*options.discrete_[:2], mask)
+def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:
+    """Return the columns of Z, for n rows of X, and learn which of them are discrete."""
+    columns, mask = side_columns(Z, options.discrete_Z, "Z")
+    check_consistent_length(range(n), columns)
+    options.discrete_ = (*options.discrete_[:2], mask)
     return columns
 
 
-def check_estimator_given(options: MIEstimator, columns: Three) -> None:
-    """Refuse an estimator whose difference means nothing, and warn of a side that does not vary."""
+def new_columns(fitted: MIEstimator, Z: Any, n: int) -> tuple[Columns, ...]:
+    """Return the columns of Z of n new rows; none if ``fit`` had no Z."""
+    given = fitted._given
+    if (Z is None) != (given is None):
+        was, now = ("without", "with") if given is None else ("with", "without")
+        raise ValueError(f"fit was called {was} Z, and the method is called {now} Z.")
+    if given is None:
+        return ()
+    columns = side_columns(Z, fitted.discrete_[2], "Z", min_samples=1)[0]
+    check_consistent_length(range(n), columns)
+    return (columns,)
+
+
+def fit_given(options: MIEstimator, columns: Three, groups: Any) -> tuple[Given, MIResult]:
+    """Fit estimators to columns of x, y and z, and return them with their estimate."""
     if options.estimator not in ESTIMATORS:
         raise ValueError(
             f"estimator={options.estimator!r} gives no information given Z: the difference of two bounds is none. Allowed are "
@@ -173,6 +184,9 @@ def check_estimator_given(options: MIEstimator, columns: Three) -> None:
             warn(f"{name} is constant: the mutual information given Z is 0.", ConstantInputWarning)
     if is_constant(columns[2]):
         warn("Z is constant: the mutual information given Z is that of X and y.", ConstantInputWarning)
+    seed = draw_seed(options.random_state)
+    given = Given.fit(options, columns, seed, groups)
+    return given, given.measured(columns, options.discrete_, seed, groups)
 
 
 def _joined(x: Columns, z: Columns) -> Columns:
@@ -185,4 +199,6 @@ def _p_value(columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> f
     order = rng.permutation(len(columns[0])) if groups is None else np.arange(len(columns[0]))
     rows = order[:MOST_TESTED]
     sides = [Side.learn(part[rows], mask, None)(part[rows]) for part, mask in zip(columns, masks, strict=True)]
-    return conditional_test(sides[0], sides[1], sides[2], rng, N_PERMUTATIONS, groups if groups is None else groups[rows]).p_value
+    return conditional_test(
+        sides[0], sides[1], sides[2], rng, N_PERMUTATIONS, groups if groups is None else groups[rows]
+    ).p_value

@@ -15,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.conditional import Given, fit_given, given_columns, new_columns
+from skdim.information.folds import best_of, joined, rivals_of, splits_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.conditional import Given, Three, check_estimator_given, given_columns
-from skdim.information.folds import best_of, joined, rivals_of, splits_of
 from skdim.information.result import MIResult, caveats, duplicated_rows, measured, measured_anew
-from skdim.information.sides import Columns, Side, is_constant, load_sides, numbered_groups, smaller_entropy, state_of_sides, validated
+from skdim.information.rows import complete_rows, numbered_groups
+from skdim.information.sides import Columns, Side, is_constant, load_sides, smaller_entropy, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version, part
 
@@ -72,6 +73,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
     discrete_X, discrete_y, discrete_Z : "auto", bool or array-like, default="auto"
         Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
+    missing : {"raise", "drop"}, default="raise"
+        Whether a missing value is an error, or ``fit`` drops its row, and counts it in ``diagnostics_["dropped_rows"]``.
     batch_size : int, default=256
         Largest batch, at least 2.
     max_iter : int or "auto", default="auto"
@@ -140,6 +143,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, Any] = CONSTRAINTS
     _sides: tuple[Side, ...]
+    device_: str
     _models: list[Model]  # one for each fold
     _given: Given | None  # in their place if Z is given
     _tries_neighbours = True  # whether nearest neighbours compete with critics: not in a difference of two estimates
@@ -161,6 +165,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         discrete_X: Any = "auto",
         discrete_y: Any = "auto",
         discrete_Z: Any = "auto",
+        missing: str = "raise",
         batch_size: int = 256,
         max_iter: int | str = "auto",
         learning_rate: float = 3e-3,
@@ -188,6 +193,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.discrete_X = discrete_X
         self.discrete_y = discrete_y
         self.discrete_Z = discrete_Z
+        self.missing = missing
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate = learning_rate
@@ -227,20 +233,27 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         """
         with unchanged_on_error(self):
             check_parameters(self, has_given=Z is not None)
+            dropped = {}
+            if self.missing == "drop" and y is not None:
+                (X, y, Z, groups), dropped["dropped_rows"] = complete_rows(X, y, Z, groups)
             columns = validated(self, X, y, reset=True)
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
             self._built_with = clone(self)
             groups = numbered_groups(groups, len(columns[0]))
             if Z is not None:
-                result, history = self._fit_given((*columns, given_columns(self, Z, len(columns[0]), reset=True)), groups)
+                three = (*columns, given_columns(self, Z, len(columns[0])))
+                self._given, result = fit_given(self, three, groups)
+                self._models, self._sides, history = [], (), self._given.history
+                self.device_ = self._given.estimators[0].device_
             else:
                 result, history = self._fit(columns, groups, root, (X, y))
-            result = replace(result, entropy=smaller_entropy(columns, self.discrete_))
+            entropy = smaller_entropy(columns, self.discrete_)
+            result = replace(result, entropy=entropy, diagnostics=result.diagnostics | dropped)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
             self.diagnostics_, self.history_, self._result, self._groups = result.diagnostics, history, result, groups
-            self.n_iter_ = len(self.history_)
+            self.n_iter_ = len(history)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
@@ -265,14 +278,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             warn(*caveat)
         return result, history
 
-    def _fit_given(self, columns: Three, groups: Any) -> tuple[MIResult, Any]:
-        check_estimator_given(self, columns)
-        seed = draw_seed(self.random_state)
-        self._models, self._sides = [], ()
-        self._given = Given.fit(self, columns, seed, groups)
-        self.device_ = self._given.estimators[0].device_
-        return self._given.measured(columns, self.discrete_, seed, groups), self._given.history
-
     def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
         sides = tuple(
@@ -293,12 +298,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     def _new_rows(self, X: Any, y: Any, Z: Any, min_samples: int = 2) -> tuple[Any, ...]:
         """Return what the models take of new rows, or the columns of all three sides if Z was given to ``fit``."""
         check_is_fitted(self)
-        if (Z is None) != (self._given is None):
-            raise ValueError(f"Z is {'missing' if Z is None else 'given'}, but fit was called with{'' if Z is None else 'out'} Z.")
         columns = validated(self, X, y, reset=False, min_samples=min_samples)
-        if Z is None:
-            return self._prepared(columns)
-        return (*columns, given_columns(self, Z, len(columns[0]), reset=False))
+        given = new_columns(self, Z, len(columns[0]))
+        return (*columns, *given) if given else self._prepared(columns)
 
     def score(self, X: Any, y: Any, Z: Any = None) -> float:
         """Return the InfoNCE lower bound of the fitted critic on these rows, in nats.
@@ -366,9 +368,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        for name in ("_result", "_groups"):
-            state.pop(name, None)
+        state = {name: v for name, v in super().__getstate__().items() if name not in ("_result", "_groups")}
         if state.get("_given") is not None:
             state["_given"] = state["_given"].state()
         elif "_models" in state:

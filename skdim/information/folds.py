@@ -127,9 +127,11 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
             np.add.at(counts, (part_of[block], block), 1)
     values = np.divide(sums, counts, out=np.full((3, n), np.nan), where=counts > 0)
     train, valid, test = (np.flatnonzero(part) for part in counts)
-    gap = float(values[0, train].mean() - values[2, test].mean())
+    gap = float(values[0, train].mean() - values[2, test].mean()) if len(train) else 0.0
     groups = models[0].groups
-    closed = models[0].closed_form(x, y) if groups is None and len({tuple(model.used) for model in models}) == 1 else None
+    closed = (
+        models[0].closed_form(x, y) if groups is None and len({tuple(model.used) for model in models}) == 1 else None
+    )
     if len(splits) > 1:  # every row was held out once
         per_row = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
     else:
@@ -139,9 +141,10 @@ def estimated(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any) 
         elif known[valid].var() > 0:
             slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
         rest, per_row = values - slope * known, slope * known
-        for part, rows in zip(rest[[0, 2]], (train, test), strict=True):
-            per_row[rows] += (part[rows] - part[rows].mean()) * n / (2 * len(rows))
-            per_row += part[rows].mean() / 2
+        parts = [(rest[k], rows) for k, rows in ((0, train), (2, test)) if len(rows)]
+        for part, rows in parts:
+            per_row[rows] += (part[rows] - part[rows].mean()) * n / (len(parts) * len(rows))
+            per_row += part[rows].mean() / len(parts)
     if closed is not None:
         per_row += closed - per_row.mean()
     return Estimate(float(per_row.mean()), error_of_mean(per_row, groups), per_row, gap)

@@ -102,7 +102,9 @@ class Labels(Learned):
     @staticmethod
     @torch.no_grad()
     def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
-        parts = [model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in zip(models, held_out, strict=True)]
+        parts = [
+            model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in zip(models, held_out, strict=True)
+        ]
         if len({len(part) for part in parts}) == 1:  # else a fold lacks classifiers, and all keep weights of their own
             for place, model in enumerate(models):
                 model.critic.choose(torch.cat(others(parts, place), dim=1).double())
@@ -135,7 +137,9 @@ class Labels(Learned):
         d, frequencies = self.projection.shape[1], torch.ones(len(state["critic/log_frequencies"]))
         members: list[nn.Module] = []
         if "critic/members.1.weights" in state:
-            linear = [LinearClassifier(torch.zeros(len(frequencies), d), torch.zeros(len(frequencies))) for _ in range(2)]
+            linear = [
+                LinearClassifier(torch.zeros(len(frequencies), d), torch.zeros(len(frequencies))) for _ in range(2)
+            ]
             rows = state["critic/members.2.rows"]
             labels = torch.zeros(len(rows), dtype=torch.int64)
             members = [*linear, NearestNeighbours(torch.zeros(rows.shape), labels, frequencies, N_NEIGHBOURS)]

@@ -69,7 +69,9 @@ class Model:
     used: Sequence[str] = ()  # names of what was chosen
     saved: ClassVar[tuple[str, ...]] = ()  # attributes of the state: arrays and JSON values
     axes: CanonicalAxes  # of both sides, if the model has them
-    directions: tuple[Array, Array] | None = None  # of the columns of x and y, (d_x, k_x), (d_y, k_y), that it sees alone
+    directions: tuple[Array, Array] | None = (
+        None  # of the columns of x and y, (d_x, k_x), (d_y, k_y), that it sees alone
+    )
     callbacks: Sequence[Any] = ()  # called in training
     groups: Rows | None = None  # the number of each row's group (n,); None if rows are independent
 
@@ -103,7 +105,11 @@ class Model:
 
     @property
     def kind(self) -> str:
-        if self.estimates or self.bound is None or (self.bound.needs == "conditional" and self.options.conditional is None):
+        if (
+            self.estimates
+            or self.bound is None
+            or (self.bound.needs == "conditional" and self.options.conditional is None)
+        ):
             return "estimate"
         return self.bound.kind
 

@@ -46,6 +46,7 @@ CONSTRAINTS: dict[str, Any] = {
     "discrete_X": [StrOptions({"auto"}), "boolean", "array-like"],
     "discrete_y": [StrOptions({"auto"}), "boolean", "array-like"],
     "discrete_Z": [StrOptions({"auto"}), "boolean", "array-like"],
+    "missing": [StrOptions({"raise", "drop"})],
     "weight_averaging": [Interval(Real, 0, 1, closed="left")],
     "test_fraction": [Interval(RealNotInt, 0, 1, closed="neither")],
     "confidence_level": [Interval(RealNotInt, 0, 1, closed="neither")],

@@ -83,9 +83,9 @@ def permutation_test(
         return (np.argsort(order, kind="stable") + rng.integers(n)) % n
 
     if block_size == 0:
-        statistic = _covariances(features(x, rng), features(y, rng))
+        covariances = _covariances(features(x, rng), features(y, rng))
         draws = _draws(np.ones((n, 1)), lambda: _signs(groups, 1.0, n, rng), n_permutations)
-        return IndependenceResult(*_combined([statistic], draws, rng))
+        return IndependenceResult(*_combined([covariances], draws, rng))
     if x.ndim == y.ndim == 1:
         return _counted(x, y, np.zeros(n, dtype=np.int64), None if block_size == 1 else redraw, n_permutations, rng)
     statistics, p_screen = [_covariances(features(x, rng), features(y, rng))], None
@@ -165,7 +165,9 @@ def _block_size(groups: Groups) -> int:
 
 def _signs(groups: Groups, size: float, n: int, rng: np.random.Generator) -> Draw:
     """Return one of -size and size for each row, (n, 1), the same for all rows of a group."""
-    return rng.choice([-size, size], n if groups is None else int(groups.max()) + 1)[slice(None) if groups is None else groups, None]
+    return rng.choice([-size, size], n if groups is None else int(groups.max()) + 1)[
+        slice(None) if groups is None else groups, None
+    ]
 
 
 def _draws(first: Draw, redraw: Redraw, n_permutations: int) -> Iterator[Draw]:

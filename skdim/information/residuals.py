@@ -88,7 +88,9 @@ class Residuals:
     """Columns whose continuous ones lose the mean that z gives them, then the scale, as learned from rows."""
 
     side: Side
-    regressions: list[Regression]  # of the columns, and of the logarithms of what the first leaves; none of discrete columns
+    regressions: list[
+        Regression
+    ]  # of the columns, and of the logarithms of what the first leaves; none of discrete columns
 
     @classmethod
     def learn(cls, X: Columns, discrete: Any, z: Array, marginals: str | None, rng: np.random.Generator) -> Residuals:
@@ -112,7 +114,9 @@ class Residuals:
         return left
 
     def state(self) -> dict[str, Any]:
-        learned = {f"{k}/{name}": array for k, each in enumerate(self.regressions) for name, array in vars(each).items()}
+        learned = {
+            f"{k}/{name}": array for k, each in enumerate(self.regressions) for name, array in vars(each).items()
+        }
         return self.side.state() | {f"regression/{name}": array for name, array in learned.items()}
 
     @classmethod

@@ -170,9 +170,7 @@ def measured(
     return result, models
 
 
-def _on_held_out(
-    models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any, scores: Tensor | None
-) -> MIResult:
+def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any, scores: Tensor | None) -> MIResult:
     """Return the mean over the folds of what each model says of its held-out rows."""
     model, rows = models[0], splits[0]
     evaluation = model.evaluate(x[rows.test], y[rows.test], scores)

@@ -16,7 +16,8 @@ from skdim.exceptions import SmallSampleWarning, warn
 from skdim.information.features import normal_scores
 from skdim.information.functions import conditional_mutual_information
 from skdim.information.result import MIResult
-from skdim.information.sides import FEWEST_GROUPS, Columns, Side, side_columns
+from skdim.information.rows import FEWEST_GROUPS
+from skdim.information.sides import Columns, Side, side_columns
 
 #: Length of a block, in times that series remember: with four, the test of independence has its level on AR(1) series.
 TIMES_OF_MEMORY = 4
@@ -68,8 +69,8 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
     --------
     >>> import numpy as np
     >>> from skdim.information import time_blocks
-    >>> time_blocks(np.random.default_rng(0).normal(size=100)).max() + 1  # independent rows: 25 blocks of four
-    25
+    >>> time_blocks(np.random.default_rng(0).normal(size=100))[-1].item()  # of independent rows: 25 blocks of four
+    24
     >>> time_blocks(np.arange(100.0), block_size=10)[[0, 9, 10, 99]].tolist()
     [0, 0, 1, 9]
     """
@@ -86,7 +87,9 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
             )
             size = largest
     if -(-n // size) < FEWEST_GROUPS:
-        raise ValueError(f"block_size={size} cuts {n} rows into {-(-n // size)} blocks, and {FEWEST_GROUPS} are needed.")
+        raise ValueError(
+            f"block_size={size} cuts {n} rows into {-(-n // size)} blocks, and {FEWEST_GROUPS} are needed."
+        )
     return np.arange(n) // size
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils.validation import validate_data
 
 from skdim.information.canonical import Array, NormalScores, Standardize
@@ -25,8 +25,6 @@ Marginals = NormalScores | Standardize
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
-#: Fewest groups of rows: they are split, and their means give a standard error.
-FEWEST_GROUPS = 8
 #: What becomes of continuous columns, by name.
 MARGINALS: dict[str | None, type[Marginals] | None] = {
     "normal_scores": NormalScores,
@@ -146,24 +144,21 @@ def side_values(given: Any, discrete: Any, name: str) -> Columns:
     return Side.learn(columns, mask, None)(columns)
 
 
-def side_columns(given: Any, discrete: Any, name: str) -> tuple[Columns, Mask]:
+def side_columns(
+    given: Any, discrete: Any, name: str, allow_missing: bool = False, min_samples: int = 2
+) -> tuple[Columns, Mask]:
     """Return a side as a 2-D array, float64 if every column is a number, and which of its columns are discrete."""
-    array = check_array(given, dtype=None, ensure_2d=False, input_name=name, ensure_min_samples=2)
+    array = check_array(
+        given,
+        dtype=None,
+        ensure_2d=False,
+        input_name=name,
+        ensure_min_samples=min_samples,
+        ensure_all_finite="allow-nan" if allow_missing else True,
+    )
     array = array.reshape(len(array), -1)
     mask = _discrete(given, array, discrete, name)
     return _with_numbers(array, mask, name), mask
-
-
-def numbered_groups(groups: Any, n: int) -> npt.NDArray[np.intp] | None:
-    """Return the number of each row's group, (n,), from 0 on in the order of the labels; None for None."""
-    if groups is None:
-        return None
-    labels = column_or_1d(check_array(groups, dtype=None, ensure_2d=False, input_name="groups"))
-    check_consistent_length(range(n), labels)
-    numbers = np.unique(labels, return_inverse=True)[1]
-    if numbers.max() + 1 < FEWEST_GROUPS:
-        raise ValueError(f"groups has {numbers.max() + 1} label(s), and at least {FEWEST_GROUPS} groups are needed.")
-    return numbers
 
 
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:

@@ -5,7 +5,7 @@ difference of entropies, is mostly too large.
 """
 
 from skdim.information.discrete._information import DiscreteMI, discrete_mutual_information, entropy, information_gain
-from skdim.information.discrete._tables import Codebook, discrete_columns, is_discrete, which_discrete
+from skdim.information.discrete._tables import Codebook, discrete_columns, is_discrete, missing_cells, which_discrete
 
 __all__ = [
     "Codebook",
@@ -15,5 +15,6 @@ __all__ = [
     "entropy",
     "information_gain",
     "is_discrete",
+    "missing_cells",
     "which_discrete",
 ]

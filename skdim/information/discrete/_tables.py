@@ -61,6 +61,11 @@ def _missing_values(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     return np.array(unequal, dtype=bool) | np.array(names, dtype=bool)
 
 
+def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
+    """Return which cells of a table or a vector are None, NaN, NaT or NA, (n, n_columns)."""
+    return np.column_stack([_missing_values(as_array(column.values)) for column in table_columns(table, name)])
+
+
 def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Return the code of each row, 0 to m - 1, and the m distinct symbols; equal values are one symbol."""
     array = as_array(column.values)

@@ -335,7 +335,8 @@ class MutualInformationDisplay:
         self.ax_.set_xticks(range(d), names, rotation=90)
         self.ax_.set_yticks(range(d), names)
         if d <= MOST_WRITTEN:
-            middle = (self.image_.norm.vmin + self.image_.norm.vmax) / 2
+            low, high = self.image_.get_clim()
+            middle = ((low or 0.0) + (high or 0.0)) / 2
             for i, j in np.argwhere(np.isfinite(shown)):
                 color = "white" if shown[i, j] < middle else "black"
                 self.ax_.text(j, i, f"{shown[i, j]:.2f}", ha="center", va="center", color=color, fontsize="small")

@@ -50,6 +50,7 @@ class Given:
     is_exchanged: bool  # whether x takes the place of y
     residuals: list[Residuals]  # of x and of y, after the exchange
     estimators: list[MIEstimator]
+    adds_nothing: bool = False  # whether x and z together say less of y than z alone: a critic has missed it
 
     @classmethod
     def fit(cls, options: MIEstimator, columns: Three, seed: int, groups: Any) -> Given:
@@ -94,6 +95,8 @@ class Given:
     def combined(self, n: int, rows: list[Rows], parts: list[Any]) -> Array:
         """Return values (n,) from those of each estimator, numbers or one for each of its rows."""
         values = np.zeros(n)
+        if self.adds_nothing:
+            return values
         signs = [1] * len(parts) if self.is_stratified else [1, -1]
         for sign, chosen, values_of_part in zip(signs, rows, parts, strict=True):
             values[chosen] += sign * values_of_part
@@ -111,6 +114,8 @@ class Given:
         value = min(float(self.combined(n, rows, [estimator.mi_ for estimator in self.estimators]).mean()), cap)
         error = math.hypot(error_of_mean(contributions, groups), UNCERTAIN_SHARE * gap / 2)
         least = SMALLEST_SD / math.sqrt(n)
+        if value < 0 and options._models[0].learns and not self.is_stratified:
+            self.adds_nothing, value, contributions = True, 0.0, np.zeros(n)
         interval = normal_interval(value, max(error, least), options.confidence_level, groups)
         diagnostics = {"standard_error": error, "train_test_gap": gap}
         diagnostics["p_value"] = _p_value(columns, masks, seed, groups)
@@ -140,7 +145,7 @@ class Given:
         state: dict[str, Any] = {f"z/{name}": array for name, array in self.z.state().items()}
         for k, residual in enumerate(self.residuals):
             state |= {f"residuals/{k}/{name}": array for name, array in residual.state().items()}
-        kept = ("is_stratified", "is_exchanged", "estimators")
+        kept = ("is_stratified", "is_exchanged", "estimators", "adds_nothing")
         return state | {name: getattr(self, name) for name in kept}
 
     @classmethod
@@ -148,7 +153,9 @@ class Given:
         parts = [part(state, f"residuals/{k}/") for k in range(2)]
         residuals = [Residuals.from_state(each) for each in parts if each]
         z = Side.from_state(part(state, "z/"))
-        return cls(z, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"])
+        return cls(
+            z, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"], state["adds_nothing"]
+        )
 
 
 def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:

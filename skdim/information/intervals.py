@@ -28,7 +28,7 @@ def error_of_mean(values: Array, groups: Rows | None = None) -> float:
     ``groups`` holds the number of each row's group, from 0 to G - 1.
     """
     if groups is None:
-        return float(values.std()) / math.sqrt(len(values))
+        return math.sqrt(float(values.var()) / len(values))
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - values.mean())
     return math.sqrt(float(sums @ sums) * len(sums) / max(len(sums) - 1, 1)) / len(values)
 
@@ -40,7 +40,7 @@ def effective_rows(n: int, groups: Rows | None = None) -> int:
 
 def mean_and_error(values: Array, groups: Rows | None = None) -> tuple[float, float]:
     """Return the mean of values (n,) of independent rows, or groups of rows, and its standard error, which is positive."""
-    least = SMALLEST_SD / math.sqrt(len(values))
+    least = math.sqrt(SMALLEST_SD**2 / len(values))
     return float(values.mean()), max(error_of_mean(values, groups), least)
 
 

@@ -68,8 +68,7 @@ def permutation_test(
 ) -> IndependenceResult:
     """Test independence of rows, or of groups of rows that are numbered in ``groups`` (n,).
 
-    Groups that are blocks of one size are cut from a circle at a random place, and permuted. Products of features of other
-    groups change sign together.
+    Groups that are blocks of one size are permuted. Products of features of other groups change sign together.
     """
     n = len(x)
     if (x == x[0]).all() or (y == y[0]).all():
@@ -80,7 +79,7 @@ def permutation_test(
         if block_size == 1:
             return rng.permutation(n)
         order = rng.permutation(-(-n // block_size))[np.arange(n) // block_size]
-        return (np.argsort(order, kind="stable") + rng.integers(n)) % n
+        return np.argsort(order, kind="stable")
 
     if block_size == 0:
         covariances = _covariances(features(x, rng), features(y, rng))

@@ -22,7 +22,7 @@ from skdim.information.intervals import error_of_mean, normal_interval
 from skdim.information.permutations import permutation_p_value
 from skdim.information.residuals import Regression, Residuals
 
-SHORT = {"max_iter": 5, "random_state": 0}
+SHORT = {"max_iter": 2, "n_refits": 0, "random_state": 0}
 GAUSSIAN = {"estimator": "gaussian", "random_state": 0}
 LOG_2 = np.log(2)
 
@@ -75,7 +75,7 @@ TRUTHS = {
 @pytest.mark.parametrize("name", TRUTHS)
 def test_values_are_those_of_closed_forms(name):
     sample, truth = TRUTHS[name]
-    result = conditional_mutual_information(*sample(1500, rng()), n_refits=0, max_iter=30, random_state=0)
+    result = conditional_mutual_information(*sample(1200, rng()), n_refits=0, max_iter=30, random_state=0)
     assert result.value == pytest.approx(truth, abs=0.06)
     assert result.kind == "estimate"
     assert result.interval[0] < result.value < result.interval[1]
@@ -102,7 +102,7 @@ def test_exclusive_or_is_synergy_and_a_copy_is_redundancy():
 
 
 def test_interaction_of_numbers_is_the_difference():
-    x, y, z = collider(800, rng())
+    x, y, z = collider(800, rng(1))
     found = interaction_information(x, y, z, **GAUSSIAN)
     given = conditional_mutual_information(x, y, z, **GAUSSIAN).value
     assert found.value == pytest.approx(given - mutual_information(x, y, **GAUSSIAN).value)
@@ -168,12 +168,12 @@ SIDES = {
 
 @pytest.mark.parametrize("name", SIDES)
 def test_every_kind_of_columns_is_fitted_saved_and_asked_of_new_rows(name):
-    X, y, Z = SIDES[name](600, rng())
+    X, y, Z = SIDES[name](450, rng())
     X = X if hasattr(X, "columns") else X[:, None]
     mi = MIEstimator(**SHORT).fit(X, y, Z)
     loaded = pickle.loads(pickle.dumps(mi))
     values = mi.pointwise(X, y, Z)
-    assert values.shape == (600,)
+    assert values.shape == (450,)
     assert (loaded.pointwise(X, y, Z) == values).all()
     assert loaded.score(X, y, Z) == mi.score(X, y, Z)
     assert mi.estimate(X, y, Z).value == pytest.approx(values.mean())
@@ -197,7 +197,7 @@ def test_what_is_refused():
         MIEstimator(discrete_Z=True).fit(X, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         conditional_mutual_information(x, y, z[:50])
-    with pytest.raises(ValueError, match="Z contains NaN|Input Z"):
+    with pytest.raises(ValueError, match=r"Z contains NaN"):
         conditional_mutual_information(x, y, np.where(z > 2, np.nan, z))
     with pytest.raises(ValueError, match="groups has 3 label"):
         mutual_information(x, y, groups=np.arange(100) % 3)
@@ -272,10 +272,11 @@ def test_rows_of_a_group_are_on_one_side_and_errors_are_those_of_groups():
     values = r.normal(size=60)[groups]
     means = np.array([values[groups == g].mean() for g in range(60)])
     assert error_of_mean(values, groups) == pytest.approx(means.std(ddof=1) / np.sqrt(60))
-    assert error_of_mean(values) == values.std() / np.sqrt(300)
-    low, high = normal_interval(0.0, 1.0, 0.95, np.arange(8))
+    assert error_of_mean(values) == pytest.approx(values.std() / np.sqrt(300))
+    high = normal_interval(0.0, 1.0, 0.95, np.arange(8))[1]
     assert high == pytest.approx(2.365, abs=1e-3)  # Student's law with seven degrees of freedom
-    mi = MIEstimator(critic="concat", **SHORT).fit(x[:, None], 2 * x, groups=[f"g{g}" for g in groups])
+    y = x + r.normal(size=60)[groups]
+    mi = MIEstimator(critic="separable", **SHORT).fit(x[:, None], y, groups=[f"g{g}" for g in groups])
     assert mi.diagnostics_["duplicated_rows"] == 0  # copies are in one group
 
 

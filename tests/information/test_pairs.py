@@ -54,7 +54,7 @@ def test_missing_values_are_dropped_pair_by_pair():
     X = table()
     X.loc[:99, "x"] = np.nan
     X.loc[50:199, "word"] = None
-    with pytest.raises(ValueError, match="NaN|missing"):
+    with pytest.raises(ValueError, match=r"NaN|missing"):
         mutual_information_matrix(X)
     found = mutual_information_matrix(X, missing="drop")
     rows = X.dropna(subset=["x", "word"])
@@ -94,7 +94,7 @@ def test_the_heat_map_puts_similar_columns_side_by_side():
     assert again.image_.norm.vmax == 3
     assert [label.get_text() for label in again.ax_.get_xticklabels()] == ["2", "1", "0"]
     for wrong in ({"order": [0, 0, 1]}, {"names": ["a"]}):
-        with pytest.raises(ValueError, match="order must|names has"):
+        with pytest.raises(ValueError, match=r"order must|names has"):
             MutualInformationDisplay(matrix=display.matrix, **wrong).plot()
     with pytest.raises(ValueError, match="shape"):
         MutualInformationDisplay(matrix=np.zeros((2, 3))).plot()
@@ -110,7 +110,8 @@ def test_a_copy_is_selected_last():
     X, y = redundant()
     for criterion in ("difference", "quotient"):
         selected = MRMRSelector(3, criterion=criterion).fit(X, y).selected_.tolist()
-        assert selected[1] == 2 and set(selected[:1]) <= {0, 1}
+        assert selected[0] in (0, 1)
+        assert selected[1] == 2
     by_relevance = np.argsort(-mutual_info_features(X, y))[:2].tolist()
     assert by_relevance != MRMRSelector(2).fit(X, y).selected_.tolist()
 

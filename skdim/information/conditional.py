@@ -50,7 +50,7 @@ class Given:
     is_exchanged: bool  # whether x takes the place of y
     residuals: list[Residuals]  # of x and of y, after the exchange
     estimators: list[MIEstimator]
-    adds_nothing: bool = False  # whether x and z together say less of y than z alone: a critic has missed it
+    adds_nothing: bool = False  # whether x or y is constant, or critics find less of y in x and z than in z alone
 
     @classmethod
     def fit(cls, options: MIEstimator, columns: Three, seed: int, groups: Any) -> Given:
@@ -60,10 +60,12 @@ class Given:
         z = Side.learn(columns[2], masks[2], "normal_scores")
         counts = np.bincount(z.labels(columns[2])) if z.has_labels else np.zeros(1)
         are_labels = x.has_labels and y.has_labels
-        is_stratified = not are_labels and len(counts) <= MOST_STRATA and counts.min() >= FEWEST_IN_STRATUM
+        is_stratified = len(counts) <= MOST_STRATA and counts.min() >= FEWEST_IN_STRATUM
+        is_stratified &= not are_labels and groups is None
         # The classifiers' side is the one with labels; of two sides of numbers, the narrower one stands alone.
         ranks = [(not side.has_labels, len(side.discrete)) for side in (x, y)]
-        given = cls(z, is_stratified, ranks[0] < ranks[1], [], [])
+        is_still = any(is_constant(part) for part in columns[:2])
+        given = cls(z, bool(is_stratified), ranks[0] < ranks[1], [], [], is_still)
         order = [1, 0] if given.is_exchanged else [0, 1]
         rng, numbers = np.random.default_rng([seed, 4]), z.numbers(columns[2])
         if not is_stratified:
@@ -73,9 +75,8 @@ class Given:
             warnings.simplefilter("ignore", ConstantInputWarning)  # of a stratum, or of z alone
             for rows, left, right in given.terms(*columns):
                 of_left = of_x if is_stratified else np.concatenate([of_x, masks[2]])[-left.shape[1] :]
-                term = clone(options).set_params(
-                    discrete_X=of_left, discrete_y=of_y, discrete_Z="auto", random_state=seed
-                )
+                own = {"discrete_X": of_left, "discrete_y": of_y, "discrete_Z": "auto"}
+                term = clone(options).set_params(random_state=seed, missing="raise", **own)
                 term._tries_neighbours = is_stratified
                 given.estimators.append(term.fit(left, right, groups=None if groups is None else groups[rows]))
         return given

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from scipy.signal import lfilter
 
 from skdim import (
@@ -203,6 +204,18 @@ def test_what_is_refused():
         mutual_information(x, y, groups=np.arange(100) % 3)
     with pytest.warns(ConstantInputWarning, match="Z is constant"):
         conditional_mutual_information(x, y, np.zeros(100), **GAUSSIAN)
+    with pytest.warns(ConstantInputWarning, match="X is constant"):
+        assert conditional_mutual_information(np.zeros(100), y, z, **GAUSSIAN).value == 0
+
+
+def test_skops_finds_one_untrusted_name(tmp_path):
+    x, y, z = collider(200, rng())
+    fitted = MIEstimator(**GAUSSIAN).fit(x[:, None], y, z)
+    skops.io.dump(fitted, tmp_path / "mi.skops")
+    names = skops.io.get_untrusted_types(file=tmp_path / "mi.skops")
+    assert names == ["skdim.information.estimator.MIEstimator"]
+    loaded = skops.io.load(tmp_path / "mi.skops", trusted=names)
+    assert (loaded.pointwise(x[:, None], y, z) == fitted.pointwise(x[:, None], y, z)).all()
 
 
 def test_missing_values_are_dropped_on_request():

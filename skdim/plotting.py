@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
@@ -16,14 +17,17 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 
 from skdim._params import look_up
 from skdim._sklearn import check_matplotlib_support
+from skdim.information import mutual_information_matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["EmbeddingDisplay", "LossCurveDisplay"]
+__all__ = ["EmbeddingDisplay", "LossCurveDisplay", "MutualInformationDisplay"]
 
 #: Entries of a legend within the axes; a longer legend stands beside them.
 MOST_WITHIN = 6
+#: Columns of a heat map whose cells have their value written in them.
+MOST_WRITTEN = 12
 
 
 class LossCurveDisplay:
@@ -244,6 +248,108 @@ class EmbeddingDisplay:
             ratios = [f" ({ratio:.0%} of the variance)" for ratio in np.asarray(self.explained_variance_ratio)]
         self.ax_.set(xlabel=f"first principal component{ratios[0]}", ylabel=f"second principal component{ratios[1]}")
         return self
+
+
+class MutualInformationDisplay:
+    """The mutual information of all pairs of columns as a heat map, in nats, with similar columns side by side.
+
+    Parameters
+    ----------
+    matrix : array-like of shape (n_columns, n_columns)
+        Mutual information in nats; NaN on the diagonal where a column is continuous.
+    names : sequence of str, default=None
+        Names of the columns; None numbers them.
+    order : array-like of int, default=None
+        Columns from left to right; None is the order of hierarchical clustering by average distances e^-I of pairs, which is
+        the root of 1 - rho^2 for Gaussian ones.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        The axes with the heat map.
+    figure_ : matplotlib Figure
+        Their figure.
+    image_ : matplotlib AxesImage
+        The heat map. Its colours reach from 0 to the largest value of a pair.
+    order_ : ndarray of shape (n_columns,)
+        Columns from left to right.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdim.plotting import MutualInformationDisplay
+    >>> x, noise, other = np.random.default_rng(0).normal(size=(3, 500))
+    >>> display = MutualInformationDisplay.from_data(np.column_stack([x, other, x + noise]))
+    >>> display.order_.tolist(), round(float(display.matrix[0, 2]), 1)
+    ([1, 0, 2], 0.3)
+    """
+
+    def __init__(
+        self, *, matrix: ArrayLike, names: Sequence[str] | None = None, order: ArrayLike | None = None
+    ) -> None:
+        self.matrix = matrix
+        self.names = names
+        self.order = order
+
+    @classmethod
+    def from_data(
+        cls, X: Any, *, ax: Axes | None = None, image_kw: Mapping[str, Any] | None = None, **params: Any
+    ) -> MutualInformationDisplay:
+        """Estimate the mutual information of all pairs of columns, draw it, and return the display.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_columns)
+            What :func:`~skdim.mutual_information_matrix` accepts.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; None makes a new figure.
+        image_kw : dict, default=None
+            Keyword arguments for :meth:`matplotlib.axes.Axes.imshow`.
+        **params
+            Parameters of :func:`~skdim.mutual_information_matrix`.
+        """
+        names = [str(name) for name in X.columns] if hasattr(X, "columns") else None
+        matrix = np.asarray(mutual_information_matrix(X, **params))
+        return cls(matrix=matrix, names=names).plot(ax, image_kw=image_kw)
+
+    def plot(self, ax: Axes | None = None, *, image_kw: Mapping[str, Any] | None = None) -> MutualInformationDisplay:
+        """Draw the heat map as :meth:`from_data` does, and return the display."""
+        matrix = np.asarray(self.matrix, dtype=np.float64)
+        d = len(matrix)
+        if matrix.shape != (d, d):
+            raise ValueError(f"matrix must have shape (n_columns, n_columns), got {matrix.shape}.")
+        if self.names is not None and len(self.names) != d:
+            raise ValueError(f"names has {len(self.names)} entries, but matrix has {d} columns.")
+        self.order_ = _by_similarity(matrix) if self.order is None else np.asarray(self.order)
+        if sorted(self.order_.tolist()) != list(range(d)):
+            raise ValueError(f"order must hold every number from 0 to {d - 1} once, got {self.order_.tolist()}.")
+        self.ax_ = _axes(self, ax)
+        self.figure_ = self.ax_.figure
+        shown = matrix[np.ix_(self.order_, self.order_)]
+        pairs = shown[~np.eye(d, dtype=bool)]
+        largest = float(np.nanmax(pairs)) if pairs.size and np.isfinite(pairs).any() else 1.0
+        look = {"cmap": "viridis", "vmin": 0.0, "vmax": max(largest, 0.01), **(image_kw or {})}
+        self.image_ = self.ax_.imshow(shown, **look)
+        self.figure_.colorbar(self.image_, ax=self.ax_, label="mutual information (nats)")
+        names = [str(j) if self.names is None else self.names[j] for j in self.order_]
+        self.ax_.set_xticks(range(d), names, rotation=90)
+        self.ax_.set_yticks(range(d), names)
+        if d <= MOST_WRITTEN:
+            low, high = self.image_.get_clim()
+            middle = ((low or 0.0) + (high or 0.0)) / 2
+            for i, j in np.argwhere(np.isfinite(shown)):
+                color = "white" if shown[i, j] < middle else "black"
+                self.ax_.text(j, i, f"{shown[i, j]:.2f}", ha="center", va="center", color=color, fontsize="small")
+        return self
+
+
+def _by_similarity(matrix: np.ndarray) -> np.ndarray:
+    """Return the leaves of average-linkage clustering, in the order in which neighbours are closest."""
+    if len(matrix) < 3:
+        return np.arange(len(matrix))
+    distances = np.exp(-np.maximum(np.nan_to_num((matrix + matrix.T) / 2), 0))
+    condensed = distances[np.triu_indices(len(matrix), 1)]
+    return np.asarray(leaves_list(linkage(condensed, "average", optimal_ordering=True)))
 
 
 def _axes(display: object, ax: Axes | None) -> Axes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.conditional import Given, fit_given, given_columns, new_columns
 from skdim.information.copies import duplicated_rows
 from skdim.information.folds import best_of, candidates_of, joined, splits_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.result import MIResult, caveats, measured, measured_anew
-from skdim.information.sides import Columns, Side, is_constant, load_sides, state_of_sides, validated
+from skdim.information.rows import complete_rows, numbered_groups
+from skdim.information.sides import Columns, Side, is_constant, load_sides, smaller_entropy, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version, part
 
@@ -75,8 +78,10 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
     n_neighbors : int, default=3
         Neighbours of "ksg".
-    discrete_X, discrete_y : "auto", bool or array-like, default="auto"
+    discrete_X, discrete_y, discrete_Z : "auto", bool or array-like, default="auto"
         Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
+    missing : {"raise", "drop"}, default="raise"
+        Whether a missing value is an error, or ``fit`` drops its row, and counts it in ``diagnostics_["dropped_rows"]``.
     batch_size : int, default=256
         Largest batch, at least 2.
     max_iter : int or "auto", default="auto"
@@ -119,7 +124,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         :func:`~skdim.independence_test` on at most 20,000 rows; "gaussian", what the linear dependence of the columns is worth;
         "duplicated_rows", the share of test rows that copy training rows.
     discrete_ : tuple of ndarray of bool
-        Which columns of X, and of y, are discrete.
+        Which columns of X, of y, and of Z if it is given, are discrete.
     history_ : list of dict
         For each epoch of each network "epoch", "network" and "loss", and "valid_loss" in the epochs that are judged.
     n_iter_, device_ : int, str
@@ -149,7 +154,10 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, Any] = CONSTRAINTS
     _sides: tuple[Side, ...]
+    device_: str
     _models: list[Model]  # one for each fold
+    _given: Given | None  # in their place if Z is given
+    _tries_neighbours = True  # whether nearest neighbours compete with critics: not in a difference of two estimates
 
     def __init__(
         self,
@@ -167,6 +175,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         n_neighbors: int = 3,
         discrete_X: Any = "auto",
         discrete_y: Any = "auto",
+        discrete_Z: Any = "auto",
+        missing: str = "raise",
         batch_size: int = 256,
         max_iter: int | str = "auto",
         learning_rate: float = 3e-3,
@@ -193,6 +203,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.n_neighbors = n_neighbors
         self.discrete_X = discrete_X
         self.discrete_y = discrete_y
+        self.discrete_Z = discrete_Z
+        self.missing = missing
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate = learning_rate
@@ -207,13 +219,18 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X: Any, y: Any) -> MIEstimator:
+    def fit(self, X: Any, y: Any, Z: Any = None, groups: Any = None) -> MIEstimator:
         """Learn the dependence and estimate the mutual information.
 
         Parameters
         ----------
         X, y : array-like of shapes (n_samples, n_features), (n_samples,) or (n_samples, n_outputs)
-            Joint samples, at least two, independent of each other.
+            Joint samples, at least two, independent of each other, or of those of other groups.
+        Z : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+            What is given: every method then takes Z too, and tells of the mutual information given Z, as
+            :func:`~skdim.conditional_mutual_information` says.
+        groups : array-like of shape (n_samples,), default=None
+            Labels of groups of rows that depend on each other.
 
         Returns
         -------
@@ -222,33 +239,52 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError, DivergenceError
-            If a parameter, X or y is invalid, an option has no effect together with others, or training leaves the range of
-            float32; the estimator is left unchanged.
+            If a parameter, X, y, Z or groups is invalid, an option has no effect together with others, or training leaves the
+            range of float32; the estimator is left unchanged.
         """
         with unchanged_on_error(self):
-            check_parameters(self)
+            check_parameters(self, has_given=Z is not None)
+            dropped = {}
+            if self.missing == "drop" and y is not None:
+                (X, y, Z, groups), dropped["dropped_rows"] = complete_rows(X, y, Z, groups)
             columns = validated(self, X, y, reset=True)
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            model = self._unfitted_model(columns)
-            x, target = self._prepared(columns)
-            splits = splits_of(model, len(columns[0]))
-            model.watch(root, self, (X, y))
-            candidates = candidates_of(model, splits, x, target)
-            for models in candidates:
-                type(model).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
-            history = joined([each.history for models in candidates for each in models])
-            models = best_of(candidates, splits, x, target)
-            copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
-            result, self._models = measured(models, splits, x, target, copies)
+            self._built_with = clone(self)
+            groups = numbered_groups(groups, len(columns[0]))
+            if Z is not None:
+                three = (*columns, given_columns(self, Z, len(columns[0])))
+                self._given, result = fit_given(self, three, groups)
+                self._models, self._sides, history = [], (), self._given.history
+                self.device_ = self._given.estimators[0].device_
+            else:
+                result, history = self._fit(columns, groups, root, (X, y))
+            entropy = smaller_entropy(columns, self.discrete_)
+            result = replace(result, entropy=entropy, diagnostics=result.diagnostics | dropped)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
-            self.diagnostics_, self.history_ = result.diagnostics, history
-            self.n_iter_ = len(self.history_)
-            for caveat in caveats(result, len(columns[0]), len(splits[0].test), self._models[0]):
-                warn(*caveat)
+            self.diagnostics_, self.history_, self._result, self._groups = result.diagnostics, history, result, groups
+            self.n_iter_ = len(history)
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
+
+    def _fit(self, columns: tuple[Columns, Columns], groups: Any, root: Any, data: Any) -> tuple[MIResult, Any]:
+        self._given = None
+        model = self._unfitted_model(columns)
+        model.groups = groups
+        x, target = self._prepared(columns)
+        splits = splits_of(model, len(columns[0]))
+        model.watch(root, self, data)
+        candidates = candidates_of(model, splits, x, target)
+        for models in candidates:
+            type(model).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
+        history = joined([each.history for models in candidates for each in models])
+        models = best_of(candidates, splits, x, target)
+        copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
+        result, self._models = measured(models, splits, x, target, copies, self._tries_neighbours)
+        for caveat in caveats(result, len(columns[0]), len(splits[0].test), self._models[0]):
+            warn(*caveat)
+        return result, history
 
     def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
@@ -260,7 +296,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
         for name in constant:
             warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
-        self._built_with = clone(self)
         device = resolve_device(self.device)
         model = model_of(self, sides, bool(constant))(self._built_with, device, draw_seed(self.random_state))
         self._sides, self.device_ = () if model.is_known else sides, str(device)
@@ -270,18 +305,21 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         x, y = (side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
         return x, y
 
-    def _new_rows(self, X: Any, y: Any, min_samples: int = 2) -> tuple[Any, Any]:
+    def _new_rows(self, X: Any, y: Any, Z: Any, min_samples: int = 2) -> tuple[Any, ...]:
+        """Return what the models take of new rows, or the columns of all three sides if Z was given to ``fit``."""
         check_is_fitted(self)
-        return self._prepared(validated(self, X, y, reset=False, min_samples=min_samples))
+        columns = validated(self, X, y, reset=False, min_samples=min_samples)
+        given = new_columns(self, Z, len(columns[0]))
+        return (*columns, *given) if given else self._prepared(columns)
 
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: Any, y: Any, Z: Any = None) -> float:
         """Return the InfoNCE lower bound of the fitted critic on these rows, in nats.
 
         It is the same bound whatever ``estimator`` is, so that a search does not prefer an upper bound.
 
         Parameters
         ----------
-        X, y : array-like
+        X, y, Z : array-like
             Joint samples as for ``fit``.
 
         Returns
@@ -289,19 +327,21 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         float
             At most log K, with K = min(n_samples, 256) candidates.
         """
-        x, y = self._new_rows(X, y)
+        x, y, *given = self._new_rows(X, y, Z)
+        if self._given is not None:
+            return float(self._given.of_rows("score", x, y, *given).mean())
         n, k = len(x), min(len(x), N_SCORED)
         blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
         anchors = self._models[0].anchors
         scores = [torch.stack([model.scores(x[rows], y[rows]) for model in self._models]).mean(0) for rows in blocks]
         return float(np.mean([anchored_infonce(block, anchors) for block in scores]))
 
-    def estimate(self, X: Any, y: Any) -> MIResult:
+    def estimate(self, X: Any, y: Any, Z: Any = None) -> MIResult:
         """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
 
         Parameters
         ----------
-        X, y : array-like
+        X, y, Z : array-like
             Joint samples as for ``fit``.
 
         Returns
@@ -309,10 +349,12 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         MIResult
             Without the control variate, and with no diagnostics but "standard_error".
         """
-        x, y = self._new_rows(X, y)
+        x, y, *given = self._new_rows(X, y, Z)
+        if self._given is not None:
+            return self._given.measured_anew(x, y, *given)
         return measured_anew(self._models, x, y)
 
-    def pointwise(self, X: Any, y: Any) -> Any:
+    def pointwise(self, X: Any, y: Any, Z: Any = None) -> Any:
         r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
 
         .. math:: f(x, y) - \tfrac12 \Bigl( \log \overline{e^{f(x, y_j)}} + \log \overline{e^{f(x_j, y)}} \Bigr)
@@ -321,21 +363,25 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
         Parameters
         ----------
-        X, y : array-like
-            Pairs of rows as for ``fit``, at least one.
+        X, y, Z : array-like
+            Joint rows as for ``fit``, at least one.
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
-        x, y = self._new_rows(X, y, min_samples=1)
+        x, y, *given = self._new_rows(X, y, Z, min_samples=1)
+        if self._given is not None:
+            return self._given.of_rows("pointwise", x, y, *given)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
         ratios = [np.mean([model.pointwise(x[rows], y[rows]) for model in self._models], axis=0) for rows in parts]
         return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        if "_models" in state:
+        state = {name: v for name, v in super().__getstate__().items() if name not in ("_result", "_groups")}
+        if state.get("_given") is not None:
+            state["_given"] = state["_given"].state()
+        elif "_models" in state:
             kind = {"version": STATE_VERSION, "dependence": self._models[0].dependence, "device": self.device_}
             folds = {f"{k}/{key}": part for k, model in enumerate(self._models) for key, part in model.state().items()}
             state["_models"] = kind | {"n_folds": len(self._models)} | folds
@@ -344,7 +390,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        if "_models" in state:
+        if state.get("_given") is not None:
+            self._given = Given.from_state(state["_given"])
+        elif "_models" in state:
             saved = state["_models"]
             check_version(saved)
             device = available_device(saved["device"])

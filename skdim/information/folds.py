@@ -6,18 +6,17 @@ p / 2n nats on either side of the best one. The mean of both is right to first o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from skdim.information.intervals import Array, Rows
+from skdim.information.intervals import Array, Rows, effective_rows, error_of_mean
 from skdim.information.model import FEWEST_TO_SPLIT, CrossFitted, Model
 
-#: Most rows that are cross-fitted: with more, one split leaves enough rows for each purpose.
-MOST_CROSS_FITTED = 1000
+#: Most rows, and most groups of rows, that are cross-fitted: with more, one split leaves enough rows for each purpose.
+MOST_CROSS_FITTED, MOST_GROUPS_CROSS_FITTED = 1000, 100
 #: Most folds, and fewest rows that are held out in each; beyond them there is one split.
 MOST_FOLDS, FEWEST_HELD_OUT = 10, 4
 #: Most rows of each part that the estimate is taken from.
@@ -33,26 +32,41 @@ class Split(NamedTuple):
 
 
 def splits_of(model: Model, n: int) -> list[Split]:
-    """Return the splits of n rows, at random: all rows in each part if nothing is learned, and folds if they are few."""
+    """Return the splits of n rows, at random: all rows in each part if nothing is learned, and folds if they are few.
+
+    All rows of a group are in the same part.
+    """
     options, order = model.options, np.arange(n)
     if not model.learns or n < FEWEST_TO_SPLIT:
         return [Split(order, order, order)]
-    order = np.random.default_rng([model.seed, 1]).permutation(n)
-    n_test, n_valid = (max(2, round(part * n)) for part in (options.test_fraction, options.validation_fraction))
-    if n_test + n_valid > n - 2:
+    n_units = effective_rows(n, model.groups)
+    order = np.random.default_rng([model.seed, 1]).permutation(n_units)
+    smallest = 2 if model.groups is None else 1
+    n_test, n_valid = (
+        max(smallest, round(part * n_units)) for part in (options.test_fraction, options.validation_fraction)
+    )
+    if n_test + n_valid > n_units - 2:
+        unit = "rows" if model.groups is None else "groups"
         raise ValueError(
             f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
-            f"than 2 of n_samples = {n} rows to train on. Give smaller fractions."
+            f"than 2 of n_samples = {n_units} {unit} to train on. Give smaller fractions."
         )
     n_folds = round(1 / options.test_fraction)
-    if n > MOST_CROSS_FITTED or not 2 <= n_folds <= min(MOST_FOLDS, n // FEWEST_HELD_OUT):
+    is_few = n <= MOST_CROSS_FITTED or (model.groups is not None and n_units <= MOST_GROUPS_CROSS_FITTED)
+    fewest = FEWEST_HELD_OUT if model.groups is None else 1
+    if not is_few or not 2 <= n_folds <= min(MOST_FOLDS, n_units // fewest):
         n_folds = 1
-    ends = np.linspace(0, n, n_folds + 1).round().astype(int) if n_folds > 1 else np.array([0, n_test])
+    ends = np.linspace(0, n_units, n_folds + 1).round().astype(int) if n_folds > 1 else np.array([0, n_test])
     splits = []
     for start, end in pairwise(ends):
         test, valid, train = np.split(np.roll(order, -start), [end - start, end - start + n_valid])
-        splits.append(Split(train, valid, test))
+        splits.append(Split(*(_rows_of(part, model.groups) for part in (train, valid, test))))
     return splits
+
+
+def _rows_of(units: Rows, groups: Rows | None) -> Rows:
+    """Return the rows of groups, or the rows themselves, in order."""
+    return units if groups is None else np.flatnonzero(np.isin(groups, units))
 
 
 class Estimate(NamedTuple):
@@ -60,7 +74,7 @@ class Estimate(NamedTuple):
 
     value: float
     standard_error: float
-    per_row: Array  # contributions (n,) of all rows; NaN where a row was not used
+    per_row: Array  # contributions (n,): their mean is the value, and their variance gives its standard error
     gap: float  # mean over the rows that were learned from less that over the others
 
 
@@ -131,27 +145,23 @@ def estimated(models: Sequence[CrossFitted], splits: Sequence[Split], x: Any, y:
     values = np.divide(sums, counts, out=np.full((3, n), np.nan), where=counts > 0)
     train, valid, test = (np.flatnonzero(part) for part in counts)
     gap = float(values[0, train].mean() - values[2, test].mean()) if len(train) and len(test) else 0.0
-    closed = models[0].closed_form(x, y) if len({tuple(model.used) for model in models}) == 1 else None
-    if len(splits) > 1:  # every row was held out once
-        both = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
-        value = float(both.mean()) if closed is None else closed
-        return Estimate(value, float(both.std() / math.sqrt(n)), both, gap)
-    known, slope = models[0].known(x, y) if models[0].options.control_variate else None, 0.0
-    if known is None:
-        known = np.zeros(n)
-    elif len(valid) and known[valid].var() > 0:
-        slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
-    parts = [
-        (values[k] - slope * known)[rows] for k, rows in ((0, train), (2, test)) if len(rows)
-    ]  # of few rows all are one
-    value = slope * known.mean() + np.mean([part.mean() for part in parts])
-    squared = sum(part.var() / len(part) for part in parts) / len(parts) ** 2 + slope**2 * known.var() / n
-    return Estimate(float(value) if closed is None else closed, math.sqrt(squared), _mean_of_known(values), gap)
-
-
-def _mean_of_known(values: Array) -> Array:
-    """Return the mean of each column's numbers, NaN where there are none."""
-    known = ~np.isnan(values)
-    return np.divide(
-        np.where(known, values, 0).sum(0), known.sum(0), out=np.full(values.shape[1], np.nan), where=known.any(0)
+    groups = models[0].groups
+    closed = (
+        models[0].closed_form(x, y) if groups is None and len({tuple(model.used) for model in models}) == 1 else None
     )
+    if len(splits) > 1:  # every row was held out once
+        per_row = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
+    else:
+        known, slope = models[0].known(x, y) if models[0].options.control_variate else None, 0.0
+        if known is None:
+            known = np.zeros(n)
+        elif len(valid) and known[valid].var() > 0:
+            slope = float(np.cov(values[1, valid], known[valid], ddof=0)[0, 1] / known[valid].var())
+        rest, per_row = values - slope * known, slope * known
+        parts = [(rest[k], rows) for k, rows in ((0, train), (2, test)) if len(rows)]
+        for part, rows in parts:
+            per_row[rows] += (part[rows] - part[rows].mean()) * n / (len(parts) * len(rows))
+            per_row += part[rows].mean() / len(parts)
+    if closed is not None:
+        per_row += closed - per_row.mean()
+    return Estimate(float(per_row.mean()), error_of_mean(per_row, groups), per_row, gap)

@@ -129,6 +129,7 @@ def independence_test(
             "needed."
         )
     rng = np.random.default_rng(draw_seed(random_state))
+    groups = None if block_size == 1 else np.arange(len(sides[0])) // block_size
     if Z is None:
-        return permutation_test(sides[0], sides[1], rng, n_permutations, block_size)
-    return conditional_test(sides[0], sides[1], sides[2], rng, n_permutations, block_size)
+        return permutation_test(sides[0], sides[1], rng, n_permutations, groups)
+    return conditional_test(sides[0], sides[1], sides[2], rng, n_permutations, groups)

@@ -8,9 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
-__all__ = ["control_variate", "cross_fitted", "mean_and_error", "normal_interval"]
+__all__ = ["control_variate", "cross_fitted", "error_of_mean", "mean_and_error", "normal_interval"]
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.intp]
@@ -20,9 +20,28 @@ Rows: TypeAlias = npt.NDArray[np.intp]
 SMALLEST_SD = 0.5
 
 
-def mean_and_error(values: Array) -> tuple[float, float]:
-    """Return the mean of values of independent rows, shape (n,), and its standard error, which is positive."""
-    return float(values.mean()), math.sqrt(max(float(values.var()), SMALLEST_SD**2) / len(values))
+def error_of_mean(values: Array, groups: Rows | None = None) -> float:
+    r"""Return the standard error of the mean of values (n,), of independent rows or of independent groups of rows.
+
+    .. math:: se^2 = \frac1{n^2} \frac{G}{G - 1} \sum_g \Bigl( \sum_{i \in g} (t_i - \bar t) \Bigr)^2
+
+    ``groups`` holds the number of each row's group, from 0 to G - 1.
+    """
+    if groups is None:
+        return math.sqrt(float(values.var()) / len(values))
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - values.mean())
+    return math.sqrt(float(sums @ sums) * len(sums) / max(len(sums) - 1, 1)) / len(values)
+
+
+def effective_rows(n: int, groups: Rows | None = None) -> int:
+    """Return the number of independent draws among n rows: the groups, if rows of a group depend on each other."""
+    return n if groups is None else len(np.unique(groups))
+
+
+def mean_and_error(values: Array, groups: Rows | None = None) -> tuple[float, float]:
+    """Return the mean of values (n,) of independent rows, or groups of rows, and its standard error, which is positive."""
+    least = math.sqrt(SMALLEST_SD**2 / len(values))
+    return float(values.mean()), max(error_of_mean(values, groups), least)
 
 
 def control_variate(
@@ -84,8 +103,10 @@ def cross_fitted(n: int, n_folds: int, rng: np.random.Generator, fit_predict: Ca
     return result
 
 
-def normal_interval(value: float, standard_error: float, confidence_level: float) -> tuple[float, float]:
-    """Return the two-sided interval of a value with a normal error.
+def normal_interval(
+    value: float, standard_error: float, confidence_level: float, groups: Rows | None = None
+) -> tuple[float, float]:
+    """Return the two-sided interval of a value with a normal error; one that comes from few groups has Student's law.
 
     Examples
     --------
@@ -93,5 +114,7 @@ def normal_interval(value: float, standard_error: float, confidence_level: float
     >>> [round(end, 2) for end in normal_interval(1.0, 0.1, 0.95)]
     [0.8, 1.2]
     """
-    half = float(ndtri((1 + confidence_level) / 2)) * standard_error
+    level = (1 + confidence_level) / 2
+    quantile = ndtri(level) if groups is None else stdtrit(effective_rows(0, groups) - 1, level)
+    half = float(quantile) * standard_error
     return value - half, value + half

@@ -72,6 +72,7 @@ class Model:
     axes: CanonicalAxes  # of both sides, if the model has them
     selection: Selection | None = None  # what it sees of the columns, if that is not all
     callbacks: Sequence[Any] = ()  # called in training
+    groups: Rows | None = None  # the number of each row's group (n,); None if rows are independent
 
     def __init__(self, options: MIEstimator, device: torch.device, seed: int = 0) -> None:
         self.options = options
@@ -165,7 +166,7 @@ class CrossFitted(Model):
     def of_fold(self, fold: int) -> Self:
         """Return an unfitted model of another fold, which draws other numbers."""
         other = type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
-        other.callbacks = self.callbacks
+        other.callbacks, other.groups = self.callbacks, self.groups
         return other
 
     @property

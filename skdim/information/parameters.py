@@ -45,6 +45,8 @@ CONSTRAINTS: dict[str, Any] = {
     "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     "discrete_X": [StrOptions({"auto"}), "boolean", "array-like"],
     "discrete_y": [StrOptions({"auto"}), "boolean", "array-like"],
+    "discrete_Z": [StrOptions({"auto"}), "boolean", "array-like"],
+    "missing": [StrOptions({"raise", "drop"})],
     "weight_averaging": [Interval(Real, 0, 1, closed="left")],
     "test_fraction": [Interval(RealNotInt, 0, 1, closed="neither")],
     "confidence_level": [Interval(RealNotInt, 0, 1, closed="neither")],
@@ -65,7 +67,7 @@ def model_of(options: MIEstimator, sides: Sequence[Side] = (), is_constant: bool
     return model if model.is_known else (model, Labels, Counts)[sum(side.has_labels for side in sides)]
 
 
-def check_parameters(options: MIEstimator) -> None:
+def check_parameters(options: MIEstimator, has_given: bool = False) -> None:
     """Raise a ``ValueError`` or ``TypeError`` if a parameter is invalid, or has no effect together with others."""
     check_factories(options, ("critic", "optimizer", "conditional"))
     options._validate_params()
@@ -78,6 +80,8 @@ def check_parameters(options: MIEstimator) -> None:
                 f"estimator={bound!r} is a loss of metric learning and measures no mutual information. Allowed are "
                 f"{sorted(ESTIMATORS)}."
             )
+    if not has_given and not (isinstance(options.discrete_Z, str) and options.discrete_Z == "auto"):
+        raise ValueError(f"discrete_Z={options.discrete_Z!r} has no effect without Z.")
     needs_conditional = bound is not None and bound.needs == "conditional"
     if conditional is None and bound is not None and needs_conditional and not bound.learns_conditional:
         raise ValueError(

@@ -23,6 +23,7 @@ from skdim.information.screen import bonferroni_p_value, rank_bins, table_scores
 
 Values = npt.NDArray[Any]
 Draw = npt.NDArray[Any]  # an order of the rows (n,), or a sign for each (n, 1)
+Groups = npt.NDArray[np.intp] | None  # the number of each row's group (n,); None if rows are independent
 Redraw = Callable[[], Draw]
 Statistic = Callable[[Draw], Array]
 
@@ -55,25 +56,35 @@ class IndependenceResult(NamedTuple):
     p_value: float
 
 
-def permutation_p_value(x: Values, y: Values, rng: np.random.Generator, n_permutations: int = 499) -> float:
+def permutation_p_value(
+    x: Values, y: Values, rng: np.random.Generator, n_permutations: int = 499, groups: Groups = None
+) -> float:
     """Return the p-value of independence of two sides, each labels (n,) or numbers (n, d)."""
-    return permutation_test(x, y, rng, n_permutations).p_value
+    return permutation_test(x, y, rng, n_permutations, groups).p_value
 
 
 def permutation_test(
-    x: Values, y: Values, rng: np.random.Generator, n_permutations: int = 499, block_size: int = 1
+    x: Values, y: Values, rng: np.random.Generator, n_permutations: int = 499, groups: Groups = None
 ) -> IndependenceResult:
-    """Test independence; blocks of rows of y, cut from a circle at a random place, are permuted."""
+    """Test independence of rows, or of groups of rows that are numbered in ``groups`` (n,).
+
+    Groups that are blocks of one size are permuted. Products of features of other groups change sign together.
+    """
     n = len(x)
     if (x == x[0]).all() or (y == y[0]).all():
         return IndependenceResult(0.0, 1.0)
+    block_size = _block_size(groups)
 
     def redraw() -> Draw:
         if block_size == 1:
             return rng.permutation(n)
         order = rng.permutation(-(-n // block_size))[np.arange(n) // block_size]
-        return (np.argsort(order, kind="stable") + rng.integers(n)) % n
+        return np.argsort(order, kind="stable")
 
+    if block_size == 0:
+        covariances = _covariances(features(x, rng), features(y, rng))
+        draws = _draws(np.ones((n, 1)), lambda: _signs(groups, 1.0, n, rng), n_permutations)
+        return IndependenceResult(*_combined([covariances], draws, rng))
     if x.ndim == y.ndim == 1:
         return _counted(x, y, np.zeros(n, dtype=np.int64), None if block_size == 1 else redraw, n_permutations, rng)
     statistics, p_screen = [_covariances(features(x, rng), features(y, rng))], None
@@ -89,11 +100,11 @@ def permutation_test(
 
 
 def conditional_test(
-    x: Values, y: Values, z: Values, rng: np.random.Generator, n_permutations: int = 499, block_size: int = 1
+    x: Values, y: Values, z: Values, rng: np.random.Generator, n_permutations: int = 499, groups: Groups = None
 ) -> IndependenceResult:
-    """Test independence given z: rows are permuted within strata if z is labels, else residuals change sign, by blocks."""
+    """Test independence given z: rows are permuted within strata if z is labels, else residuals change sign, by groups."""
     n = len(x)
-    if z.ndim == 1 and block_size == 1:
+    if z.ndim == 1 and groups is None:
         return _stratified(x, y, z, rng, n_permutations)
     residuals = Residuals(indicators(z, rng) if z.ndim == 1 else z, rng)
 
@@ -108,13 +119,9 @@ def conditional_test(
     (a, freedom_a), (b, freedom_b) = prepared(x), prepared(y)
     # Products of residuals of two projections have 1 / (1 - d / n) times the variance that the signs give.
     size = 1 / np.sqrt(1 - max(freedom_a, freedom_b) / n)
-    n_blocks = -(-n // block_size)
-
-    def redraw() -> Draw:
-        return np.repeat(rng.choice([-size, size], n_blocks), block_size)[:n, None]
-
     statistics = [_covariances(_moderated(a, residuals.moderators), b)]
-    return IndependenceResult(*_combined(statistics, _draws(np.ones((n, 1)), redraw, n_permutations), rng))
+    draws = _draws(np.ones((n, 1)), lambda: _signs(groups, size, n, rng), n_permutations)
+    return IndependenceResult(*_combined(statistics, draws, rng))
 
 
 def _stratified(x: Values, y: Values, z: Values, rng: np.random.Generator, n_permutations: int) -> IndependenceResult:
@@ -143,6 +150,23 @@ def _stratified(x: Values, y: Values, z: Values, rng: np.random.Generator, n_per
     moderators = np.eye(n_strata)[z] if n_strata <= MOST_STRATA else rng.normal(size=(n_strata, MOST_STRATA))[z]
     statistics = [_covariances(_moderated(prepared(x), moderators), prepared(y))]
     return IndependenceResult(*_combined(statistics, _draws(np.arange(n), redraw, n_permutations), rng))
+
+
+def _block_size(groups: Groups) -> int:
+    """Return the number of rows of each group if groups are contiguous and of one size, but for the last; else 0."""
+    if groups is None:
+        return 1
+    ends = np.flatnonzero(np.diff(groups)) + 1
+    size = int(ends[0]) if len(ends) else len(groups)
+    same = np.array_equal(ends, np.arange(size, len(groups), size)) and len(np.unique(groups)) == len(ends) + 1
+    return size if same else 0
+
+
+def _signs(groups: Groups, size: float, n: int, rng: np.random.Generator) -> Draw:
+    """Return one of -size and size for each row, (n, 1), the same for all rows of a group."""
+    return rng.choice([-size, size], n if groups is None else int(groups.max()) + 1)[
+        slice(None) if groups is None else groups, None
+    ]
 
 
 def _draws(first: Draw, redraw: Redraw, n_permutations: int) -> Iterator[Draw]:

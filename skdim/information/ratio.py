@@ -190,7 +190,8 @@ class LearnedRatio(Chosen):
         rivals = []
         for norms in (False, True):
             rival = LearnedRatio(self.options, self.device, self.seed)
-            rival.callbacks, rival.selection = self.callbacks, selection._replace(norms=norms)
+            rival.callbacks, rival.groups = self.callbacks, self.groups
+            rival.selection = selection._replace(norms=norms)
             rivals.append(rival)
         return rivals
 

@@ -21,7 +21,7 @@ from skdim.exceptions import (
 )
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
-from skdim.information.intervals import SMALLEST_SD, control_variate, mean_and_error, normal_interval
+from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
@@ -42,9 +42,9 @@ LARGEST_CORRECTION, UNDERFITTED = 0.1, 0.1
 DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MIResult:
-    """An estimate of mutual information.
+    r"""An estimate of mutual information.
 
     Attributes
     ----------
@@ -60,19 +60,69 @@ class MIResult:
         Those of :class:`MIEstimator`.
     lower_bound, lower_bound_interval : float, tuple of float or None
         A lower bound from rows that no critic has learned from, and its interval; None if the estimator gives none.
+    contributions : ndarray of shape (n_rows,) or None
+        What each row that the value is taken from adds to it: their mean is the value, up to its cap, and their variance gives
+        the interval.
+    entropy : float or None
+        The entropy of a side with discrete columns only, the smaller of two, in nats; None if there is no such side.
+
+    Examples
+    --------
+    >>> from skdim import MIResult
+    >>> result = MIResult(0.2231, (0.19, 0.25), "estimate", float("inf"), {"p_value": 0.005})
+    >>> result
+    MIResult(value=0.223, interval=(0.19, 0.25), kind='estimate')
+    >>> round(result.bits, 3), round(result.normalized, 2)  # 0.6^2, if x and y are Gaussian
+    (0.322, 0.36)
     """
 
     value: float
     interval: tuple[float, float]
     kind: str
     cap: float
-    diagnostics: dict[str, float] = field(repr=False)
-    lower_bound: float | None = field(default=None, repr=False)
-    lower_bound_interval: tuple[float, float] | None = field(default=None, repr=False)
+    diagnostics: dict[str, float]
+    lower_bound: float | None = None
+    lower_bound_interval: tuple[float, float] | None = None
+    contributions: Array | None = field(default=None, compare=False)
+    entropy: float | None = None
+
+    def __repr__(self) -> str:
+        low, high = (round(end, 3) for end in self.interval)
+        return f"MIResult(value={self.value:.3g}, interval=({low:g}, {high:g}), kind={self.kind!r})"
+
+    @property
+    def bits(self) -> float:
+        """The value in bits."""
+        return self.value / math.log(2)
+
+    @property
+    def normalized(self) -> float:
+        r"""The value I between 0 and 1: I / H if a side is discrete, with the smaller entropy, else 1 - exp(-2 I).
+
+        The latter is the square of Linfoot's informational correlation ("An informational measure of correlation", Information
+        and Control 1957), and :math:`\rho^2` of a Gaussian pair.
+        """
+        value = max(self.value, 0.0)
+        if self.entropy is None:
+            return -math.expm1(-2 * value)
+        return min(value / self.entropy, 1.0) if self.entropy > 0 else 0.0
+
+    @property
+    def p_value(self) -> float:
+        """The p-value of the permutation test of independence; NaN if none was made."""
+        return self.diagnostics.get("p_value", math.nan)
+
+    def to_frame(self) -> Any:
+        """Return a pandas DataFrame of one row: value, interval, kind, cap, bits, normalized and the diagnostics."""
+        import pandas as pd
+
+        row = {"value": self.value, "lower": self.interval[0], "upper": self.interval[1], "kind": self.kind}
+        row |= {"cap": self.cap, "bits": self.bits, "normalized": self.normalized}
+        return pd.DataFrame([row | self.diagnostics])
 
 
 def measured(
-    models: list[Model], splits: Sequence[Split], x: Any, y: Any, duplicated: float
+    models: list[Model], splits: Sequence[Split], x: Any, y: Any, duplicated: float, tries_neighbours: bool = True
 ) -> tuple[MIResult, list[Model]]:
     """Return the estimate from all rows, or the bound from held-out rows, with diagnostics, and the models that stand for it.
 
@@ -85,29 +135,32 @@ def measured(
     if _estimates(model):
         estimate = estimated([each for each in models if isinstance(each, CrossFitted)], splits, x, y)
         error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
-        value, cap = estimate.value, getattr(model, "cap", math.inf)
+        value, cap, per_row = estimate.value, getattr(model, "cap", math.inf), estimate.per_row
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
-        if is_narrow and len(x) <= MOST_NEIGHBOURED:
+        if tries_neighbours and model.groups is None and is_narrow and len(x) <= MOST_NEIGHBOURED:
             near, bias = extrapolated(*seen)
-            ahead, spread = near.mean() - value, np.nanstd(near - estimate.per_row)
+            ahead, spread = near.mean() - value, float((near - per_row).std())
             if ahead > AHEAD * spread / math.sqrt(len(x)):
-                value, error = float(near.mean()), math.hypot(near.std() / math.sqrt(len(x)), UNCERTAIN_SHARE * bias)
+                value, per_row = float(near.mean()), near
+                error = math.hypot(near.std() / math.sqrt(len(x)), UNCERTAIN_SHARE * bias)
                 neighbours = Neighbours(options, model.device, model.seed)
                 neighbours.selection = model.selection
                 neighbours.fit(x, y, splits[0].train, splits[0].valid)
                 models = [neighbours]
         value = min(value, cap)
-        interval = normal_interval(value, max(error, SMALLEST_SD / math.sqrt(len(x))), options.confidence_level)
-        result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap)
+        least = SMALLEST_SD / math.sqrt(len(x))
+        interval = normal_interval(value, max(error, least), options.confidence_level, model.groups)
+        result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap, contributions=per_row)
         result.diagnostics.update(standard_error=error, train_test_gap=estimate.gap)
     else:
         result = bound
     result.diagnostics["duplicated_rows"] = duplicated
     if not model.is_known:
         rng = np.random.default_rng([model.seed, 3])
-        tested = rng.permutation(len(x))[:MOST_TESTED]
-        result.diagnostics["p_value"] = permutation_p_value(x[tested], y[tested], rng, N_PERMUTATIONS)
+        tested = rng.permutation(len(x))[:MOST_TESTED] if model.groups is None else np.arange(len(x))[:MOST_TESTED]
+        groups = _groups(model, tested)
+        result.diagnostics["p_value"] = permutation_p_value(x[tested], y[tested], rng, N_PERMUTATIONS, groups)
         if x.ndim == y.ndim == 2:
             result.diagnostics["gaussian"] = gaussian_information(canonical_axes(x, y), len(x))
     for each, split in zip(models, splits, strict=False):
@@ -130,11 +183,13 @@ def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: An
         more = [each.evaluate(x[part.test], y[part.test]) for each, part in zip(models[1:], splits[1:], strict=True)]
         caps, values = [one.cap for one in (evaluation, *more)], [one.per_row for one in (evaluation, *more)]
         per_row = np.concatenate(values)
-        return _result(model, Evaluation(float(per_row.mean()), per_row, min(caps)), *mean_and_error(per_row))
-    has_known = model.options.control_variate and len(rows.test) >= FEWEST_TO_SPLIT
+        groups = _groups(model, np.concatenate([part.test for part in splits]))
+        return _result(model, Evaluation(float(per_row.mean()), per_row, min(caps)), *mean_and_error(per_row, groups))
+    groups = _groups(model, rows.test)
+    has_known = groups is None and model.options.control_variate and len(rows.test) >= FEWEST_TO_SPLIT
     known = model.known(x, y) if has_known else None
     if known is None:
-        return _result(model, evaluation, *mean_and_error(evaluation.per_row))
+        return _result(model, evaluation, *mean_and_error(evaluation.per_row, groups))
     per_row = model.evaluate(x[rows.valid], y[rows.valid]).per_row
     corrected = control_variate(evaluation.per_row, known, rows.test, per_row, known[rows.valid])
     return _result(model, evaluation, *corrected)
@@ -142,6 +197,10 @@ def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: An
 
 def _estimates(model: Model) -> bool:
     return isinstance(model, CrossFitted) and model.estimates
+
+
+def _groups(model: Model, rows: Rows) -> Rows | None:
+    return None if model.groups is None else model.groups[rows]
 
 
 def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
@@ -153,13 +212,24 @@ def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:
 
 
 def _result(model: Model, evaluation: Evaluation, value: float, error: float) -> MIResult:
-    if evaluation.interval is not None:  # the value is none of a mean, which rounding may carry out of the interval
-        return MIResult(evaluation.value, evaluation.interval, model.kind, evaluation.cap, {"standard_error": error})
+    if (
+        evaluation.interval is not None and model.groups is None
+    ):  # the value is none of a mean, which rounding may carry away
+        diagnostics = {"standard_error": error}
+        return MIResult(
+            evaluation.value,
+            evaluation.interval,
+            model.kind,
+            evaluation.cap,
+            diagnostics,
+            contributions=evaluation.per_row,
+        )
     value = min(value, evaluation.cap)  # a control variate may exceed it
-    interval = normal_interval(value, error, model.options.confidence_level)
+    interval = normal_interval(value, error, model.options.confidence_level, model.groups)
     is_lower = model.kind == "lower" or _estimates(model)
     lower: dict[str, Any] = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
-    return MIResult(value, interval, model.kind, evaluation.cap, {"standard_error": error}, **lower)
+    diagnostics = {"standard_error": error}
+    return MIResult(value, interval, model.kind, evaluation.cap, diagnostics, **lower, contributions=evaluation.per_row)
 
 
 def diagnose(scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor], float]) -> dict[str, float]:

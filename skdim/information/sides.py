@@ -20,6 +20,7 @@ from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import (
     Codebook,
     Column,
+    entropy,
     factorize,
     refuse_missing,
     table_columns,
@@ -171,7 +172,7 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
         for (_, columns), discrete in zip(given, estimator.discrete_, strict=True):
             for j in np.flatnonzero(discrete[: len(columns)]):
                 warn_of_identifiers(factorize(columns[j])[0], columns[j].label)
-    discrete_X, discrete_y = estimator.discrete_
+    discrete_X, discrete_y = estimator.discrete_[:2]
     if target.shape[1] != len(discrete_y):
         raise ValueError(f"y has {target.shape[1]} column(s), but {name} was fitted on {len(discrete_y)}.")
     labels = [[column.label for column in columns] for _, columns in given]
@@ -204,12 +205,26 @@ def named_columns(array: Columns, name: str, labels: Any = None) -> list[Column]
 
 def side_values(given: Any, discrete: Any, name: str) -> Columns:
     """Return the labels (n,) or the numbers (n, n_numbers) of a side that no estimator learns."""
-    array = check_array(given, dtype=None, ensure_2d=False, input_name=name, ensure_min_samples=2)
+    columns, mask = side_columns(given, discrete, name)
+    return Side.learn(columns, mask, None, name, getattr(given, "columns", None))(columns)
+
+
+def side_columns(
+    given: Any, discrete: Any, name: str, allow_missing: bool = False, min_samples: int = 2
+) -> tuple[Columns, Mask]:
+    """Return a side as a 2-D array, float64 if every column is a number, and which of its columns are discrete."""
+    array = check_array(
+        given,
+        dtype=None,
+        ensure_2d=False,
+        input_name=name,
+        ensure_min_samples=min_samples,
+        ensure_all_finite="allow-nan" if allow_missing else True,
+    )
     array = array.reshape(len(array), -1)
     mask = _discrete(given, array, discrete, name)
     labels = [column.label for column in _given_columns(given, name)]
-    columns = _with_numbers(array, mask, name, labels)
-    return Side.learn(columns, mask, None, name, getattr(given, "columns", None))(columns)
+    return _with_numbers(array, mask, name, labels), mask
 
 
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
@@ -243,6 +258,11 @@ def _with_numbers(array: Columns, discrete: Mask, name: str, labels: Sequence[st
             )
         mixed[:, column] = numbers
     return mixed if discrete.any() else mixed.astype(np.float64)
+
+
+def smaller_entropy(sides: Sequence[Columns], discrete: Sequence[Mask]) -> float | None:
+    """Return the smaller entropy of the sides whose columns are all discrete, in nats; None if there is no such side."""
+    return min((entropy(side) for side, mask in zip(sides, discrete, strict=False) if mask.all()), default=None)
 
 
 def is_constant(columns: Columns) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from skdim._random import local_seed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes, gaussian_information
-from skdim.information.intervals import Array, Rows, cross_fitted
+from skdim.information.intervals import Array, Rows, cross_fitted, error_of_mean
 from skdim.information.model import BLOCK, Evaluation, Learned, is_auto, normalised_by, others, over_blocks
 from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.information.references import Reference, student_reference
@@ -174,12 +174,17 @@ class Chosen(Stacked):
             ]
             for choice in choices
         }
+        rows, groups = (
+            [np.concatenate(model.blocks(part)) for model, part in zip(models, held_out, strict=True)],
+            models[0].groups,
+        )
         for place, model in enumerate(models):
+            of_ratios = None if groups is None else groups[np.concatenate(others(rows, place))]
             best, so_far = "nothing", np.zeros(1)
             for choice in choices:
                 ratios = np.concatenate(others(values[choice], place))
                 gain = ratios - so_far
-                if gain.mean() > AHEAD * gain.std() / math.sqrt(len(gain)):
+                if gain.mean() > AHEAD * error_of_mean(gain, of_ratios):
                     best, so_far = choice, ratios
             model.settle(best)
 

@@ -79,7 +79,7 @@ def test_a_pair_of_few_rows_is_never_far_below_0():
 @pytest.mark.parametrize(
     ("load", "truth"),
     [(load_breast_cancer, 0.582), (load_iris, 1.0), (load_digits, 2.17)],
-    ids=lambda value: str(value),
+    ids=["cancer", "iris", "digits"],
 )
 def test_labels_of_real_data(load, truth):
     data = load()

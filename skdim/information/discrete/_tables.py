@@ -77,6 +77,11 @@ def refuse_missing(
             )
 
 
+def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
+    """Return which cells of a table or a vector are None, NaN, NaT or NA, (n, n_columns)."""
+    return np.column_stack([_missing_values(as_array(column.values)) for column in table_columns(table, name)])
+
+
 def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Return the code of each row, 0 to m - 1, and the m distinct symbols; equal values are one symbol."""
     refuse_missing([column], "Fill them with a category of their own, such as 'missing', or drop their rows.")

@@ -1,0 +1,212 @@
+r"""Mutual information given a third variable, from estimators of mutual information.
+
+.. math:: I(X; Y \mid Z) = I(X', Z; Y') - I(Z; Y'), \qquad I(X; Y \mid Z) = \sum_z p(z) \, I(X; Y \mid Z = z)
+
+X' and Y' are what regressions on Z leave: maps that are invertible for every z change no information given Z, and little is
+left of I(Z; Y'). Both terms rest on the same rows and folds, so that errors cancel. If Z takes few values that many rows have,
+the second formula has fewer errors that could remain.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_consistent_length
+
+from skdim._sklearn import draw_seed
+from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.folds import joined
+from skdim.information.intervals import SMALLEST_SD, Array, Rows, error_of_mean, mean_and_error, normal_interval
+from skdim.information.permutations import conditional_test
+from skdim.information.residuals import Residuals
+from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, UNCERTAIN_SHARE, MIResult
+from skdim.information.sides import Columns, Mask, Side, is_constant, side_columns
+from skdim.training.state import part
+
+if TYPE_CHECKING:
+    from skdim.information.estimator import MIEstimator
+
+#: Estimators whose difference is an estimate.
+ESTIMATORS = ("auto", "gaussian")
+#: Fewest rows of each value of Z, and most values, for each value to have an estimator of its own.
+FEWEST_IN_STRATUM, MOST_STRATA = 200, 10
+
+
+Three = tuple[Columns, Columns, Columns]  # of x, y and z
+
+
+@dataclass
+class Given:
+    """Estimators whose values, weighted, add up to the information of x and y given z."""
+
+    z: Side
+    is_stratified: bool  # whether each label of z has an estimator; else there are two, of (x, z) and of z with y
+    is_exchanged: bool  # whether x takes the place of y
+    residuals: list[Residuals]  # of x and of y, after the exchange
+    estimators: list[MIEstimator]
+    adds_nothing: bool = False  # whether x or y is constant, or critics find less of y in x and z than in z alone
+
+    @classmethod
+    def fit(cls, options: MIEstimator, columns: Three, seed: int, groups: Any) -> Given:
+        """Fit to columns of x, y and z; ``options.discrete_`` says which of them are discrete."""
+        masks = options.discrete_
+        x, y = (Side.learn(part, mask, None) for part, mask in zip(columns[:2], masks[:2], strict=True))
+        z = Side.learn(columns[2], masks[2], "normal_scores")
+        counts = np.bincount(z.labels(columns[2])) if z.has_labels else np.zeros(1)
+        are_labels = x.has_labels and y.has_labels
+        is_stratified = len(counts) <= MOST_STRATA and counts.min() >= FEWEST_IN_STRATUM
+        is_stratified &= not are_labels and groups is None
+        # The classifiers' side is the one with labels; of two sides of numbers, the narrower one stands alone.
+        ranks = [(not side.has_labels, len(side.discrete)) for side in (x, y)]
+        is_still = any(is_constant(part) for part in columns[:2])
+        given = cls(z, bool(is_stratified), ranks[0] < ranks[1], [], [], is_still)
+        order = [1, 0] if given.is_exchanged else [0, 1]
+        rng, numbers = np.random.default_rng([seed, 4]), z.numbers(columns[2])
+        if not is_stratified:
+            given.residuals = [Residuals.learn(columns[k], masks[k], numbers, options.marginals, rng) for k in order]
+        of_x, of_y = (masks[k] for k in order)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConstantInputWarning)  # of a stratum, or of z alone
+            for rows, left, right in given.terms(*columns):
+                of_left = of_x if is_stratified else np.concatenate([of_x, masks[2]])[-left.shape[1] :]
+                own = {"discrete_X": of_left, "discrete_y": of_y, "discrete_Z": "auto"}
+                term = clone(options).set_params(random_state=seed, missing="raise", **own)
+                term._tries_neighbours = is_stratified
+                given.estimators.append(term.fit(left, right, groups=None if groups is None else groups[rows]))
+        return given
+
+    def terms(self, x: Columns, y: Columns, z: Columns) -> list[tuple[Rows, Columns, Columns]]:
+        """Return the rows and the columns of both sides that each estimator takes."""
+        if self.is_exchanged:
+            x, y = y, x
+        if self.is_stratified:
+            labels = self.z.labels(z)
+            rows = [np.flatnonzero(labels == label) for label in range(len(self.z.symbols))]
+            return [(chosen, x[chosen], y[chosen]) for chosen in rows]
+        numbers = self.z.numbers(z)
+        x, y = (residual(side, numbers) for residual, side in zip(self.residuals, (x, y), strict=True))
+        return [(np.arange(len(z)), left, y) for left in (_joined(x, z), z)]
+
+    def combined(self, n: int, rows: list[Rows], parts: list[Any]) -> Array:
+        """Return values (n,) from those of each estimator, numbers or one for each of its rows."""
+        values = np.zeros(n)
+        if self.adds_nothing:
+            return values
+        signs = [1] * len(parts) if self.is_stratified else [1, -1]
+        for sign, chosen, values_of_part in zip(signs, rows, parts, strict=True):
+            values[chosen] += sign * values_of_part
+        return values
+
+    def measured(self, columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> MIResult:
+        """Return the estimate with its interval and the test of independence given z."""
+        n, options = len(columns[0]), self.estimators[0]
+        rows = [term[0] for term in self.terms(*columns)]
+        parts = [estimator._result.contributions for estimator in self.estimators]
+        contributions = self.combined(n, rows, parts)
+        gaps = [estimator.diagnostics_.get("train_test_gap", 0.0) for estimator in self.estimators]
+        gap = float(self.combined(n, rows, gaps).mean())
+        cap = max(estimator.cap_ for estimator in self.estimators)
+        value = min(float(self.combined(n, rows, [estimator.mi_ for estimator in self.estimators]).mean()), cap)
+        error = math.hypot(error_of_mean(contributions, groups), UNCERTAIN_SHARE * gap / 2)
+        least = SMALLEST_SD / math.sqrt(n)
+        if value < 0 and options._models[0].learns and not self.is_stratified:
+            self.adds_nothing, value, contributions = True, 0.0, np.zeros(n)
+        interval = normal_interval(value, max(error, least), options.confidence_level, groups)
+        diagnostics = {"standard_error": error, "train_test_gap": gap}
+        diagnostics["p_value"] = _p_value(columns, masks, seed, groups)
+        return MIResult(value, interval, "estimate", cap, diagnostics, contributions=contributions)
+
+    def of_rows(self, method: str, x: Columns, y: Columns, z: Columns) -> Array:
+        """Return what a method of the estimators says of new rows, (n,)."""
+        terms = self.terms(x, y, z)
+        pairs = list(zip(self.estimators, terms, strict=True))
+        parts = [
+            getattr(estimator, method)(left, right) if len(rows) else 0.0 for estimator, (rows, left, right) in pairs
+        ]
+        return self.combined(len(x), [rows for rows, *_ in terms], parts)
+
+    def measured_anew(self, x: Columns, y: Columns, z: Columns) -> MIResult:
+        """Return the mean log ratio of new rows."""
+        values = self.of_rows("pointwise", x, y, z)
+        value, error = mean_and_error(values)
+        interval = normal_interval(value, error, self.estimators[0].confidence_level)
+        return MIResult(value, interval, "estimate", math.inf, {"standard_error": error}, contributions=values)
+
+    @property
+    def history(self) -> list[dict[str, float]]:
+        return joined([estimator.history_ for estimator in self.estimators])
+
+    def state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {f"z/{name}": array for name, array in self.z.state().items()}
+        for k, residual in enumerate(self.residuals):
+            state |= {f"residuals/{k}/{name}": array for name, array in residual.state().items()}
+        kept = ("is_stratified", "is_exchanged", "estimators", "adds_nothing")
+        return state | {name: getattr(self, name) for name in kept}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Given:
+        parts = [part(state, f"residuals/{k}/") for k in range(2)]
+        residuals = [Residuals.from_state(each) for each in parts if each]
+        z = Side.from_state(part(state, "z/"))
+        return cls(
+            z, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"], state["adds_nothing"]
+        )
+
+
+def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:
+    """Return the columns of Z, for n rows of X, and learn which of them are discrete."""
+    columns, mask = side_columns(Z, options.discrete_Z, "Z")
+    check_consistent_length(range(n), columns)
+    options.discrete_ = (*options.discrete_[:2], mask)
+    return columns
+
+
+def new_columns(fitted: MIEstimator, Z: Any, n: int) -> tuple[Columns, ...]:
+    """Return the columns of Z of n new rows; none if ``fit`` had no Z."""
+    given = fitted._given
+    if (Z is None) != (given is None):
+        was, now = ("without", "with") if given is None else ("with", "without")
+        raise ValueError(f"fit was called {was} Z, and the method is called {now} Z.")
+    if given is None:
+        return ()
+    columns = side_columns(Z, fitted.discrete_[2], "Z", min_samples=1)[0]
+    check_consistent_length(range(n), columns)
+    return (columns,)
+
+
+def fit_given(options: MIEstimator, columns: Three, groups: Any) -> tuple[Given, MIResult]:
+    """Fit estimators to columns of x, y and z, and return them with their estimate."""
+    if options.estimator not in ESTIMATORS:
+        raise ValueError(
+            f"estimator={options.estimator!r} gives no information given Z: the difference of two bounds is none. Allowed are "
+            f"{list(ESTIMATORS)}."
+        )
+    for name, side in zip("Xy", columns, strict=False):
+        if is_constant(side):
+            warn(f"{name} is constant: the mutual information given Z is 0.", ConstantInputWarning)
+    if is_constant(columns[2]):
+        warn("Z is constant: the mutual information given Z is that of X and y.", ConstantInputWarning)
+    seed = draw_seed(options.random_state)
+    given = Given.fit(options, columns, seed, groups)
+    return given, given.measured(columns, options.discrete_, seed, groups)
+
+
+def _joined(x: Columns, z: Columns) -> Columns:
+    both = (x, z) if x.dtype == z.dtype else (x.astype(object), z.astype(object))
+    return np.hstack(both)
+
+
+def _p_value(columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> float:
+    rng = np.random.default_rng([seed, 3])
+    order = rng.permutation(len(columns[0])) if groups is None else np.arange(len(columns[0]))
+    rows = order[:MOST_TESTED]
+    sides = [Side.learn(part[rows], mask, None)(part[rows]) for part, mask in zip(columns, masks, strict=True)]
+    return conditional_test(
+        sides[0], sides[1], sides[2], rng, N_PERMUTATIONS, groups if groups is None else groups[rows]
+    ).p_value

@@ -1,0 +1,37 @@
+"""Which rows take part, and which of them depend on each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+
+from skdim._sklearn import safe_indexing
+from skdim.information.discrete import missing_cells
+
+#: Fewest groups of rows: they are split, and their means give a standard error.
+FEWEST_GROUPS = 8
+
+
+def complete_rows(*sides: Any) -> tuple[list[Any], int]:
+    """Return sides of the rows in which none has a missing value, and the number of rows dropped; None stays None."""
+    given = [side if hasattr(side, "shape") or side is None else np.asarray(side) for side in sides]
+    absent = [missing_cells(side, "X").any(1) for side in given if side is not None]
+    check_consistent_length(*absent)
+    is_dropped = np.stack(absent).any(0)
+    kept = np.flatnonzero(~is_dropped)
+    return [None if side is None else safe_indexing(side, kept) for side in given], int(is_dropped.sum())
+
+
+def numbered_groups(groups: Any, n: int) -> npt.NDArray[np.intp] | None:
+    """Return the number of each row's group, (n,), from 0 on in the order of the labels; None for None."""
+    if groups is None:
+        return None
+    labels = column_or_1d(check_array(groups, dtype=None, ensure_2d=False, input_name="groups"))
+    check_consistent_length(range(n), labels)
+    numbers = np.unique(labels, return_inverse=True)[1]
+    if numbers.max() + 1 < FEWEST_GROUPS:
+        raise ValueError(f"groups has {numbers.max() + 1} label(s), and at least {FEWEST_GROUPS} groups are needed.")
+    return numbers

@@ -281,7 +281,7 @@ class MutualInformationDisplay:
     >>> x, noise, other = np.random.default_rng(0).normal(size=(3, 500))
     >>> display = MutualInformationDisplay.from_data(np.column_stack([x, other, x + noise]))
     >>> display.order_.tolist(), round(float(display.matrix[0, 2]), 1)
-    ([1, 0, 2], 0.3)
+    ([1, 2, 0], 0.3)
     """
 
     def __init__(

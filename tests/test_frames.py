@@ -22,7 +22,8 @@ FITS = {
 
 
 def test_every_estimator_has_a_fit():
-    assert FITS.keys() == {name for name in skdim.__all__ if hasattr(getattr(skdim, name), "fit")}
+    trains_nothing = {"MRMRSelector"}
+    assert FITS.keys() | trains_nothing == {name for name in skdim.__all__ if hasattr(getattr(skdim, name), "fit")}
 
 
 @pytest.mark.parametrize("name", FITS)

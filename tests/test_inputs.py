@@ -194,7 +194,7 @@ def test_other_columns_than_those_fitted_are_refused_by_mi(method):
 
 BAD_Y = {
     "None": (None, "requires y & None"),
-    "NaN": (with_value(np.hstack([Y, Y]), np.nan), "y contains NaN"),
+    "NaN": (with_value(np.hstack([Y, Y]), np.nan), "column 0 of y has 1 missing value"),
     "infinity": (with_value(np.hstack([Y, Y]), np.inf), "y contains infinity"),
     "complex": (Y.astype(complex), "[Cc]omplex"),
     "no columns": (Y[:, :0], "0 feature & minimum of 1"),

@@ -33,11 +33,9 @@ def cpc(**params):
 
 
 def mi(n_columns=6, y=None, **params):
-    X = StandardScaler().fit_transform(table(600, n_columns))
-    noise = np.random.default_rng(1).normal(size=(600, 1))
-    return tiny_mi(**{"test_fraction": 0.05, **params}).fit(
-        X, X[:, :1] ** 2 + noise if y is None else y(X)
-    )  # one split
+    X = StandardScaler().fit_transform(table(1200, n_columns))  # more than are cross-fitted
+    noise = np.random.default_rng(1).normal(size=(1200, 1))
+    return tiny_mi(**params).fit(X, X[:, :1] ** 2 + noise if y is None else y(X))
 
 
 EARLY = {"early_stopping": True}

@@ -239,12 +239,11 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError, DivergenceError
-            If a parameter, X, y, Z or groups is invalid, an option has no effect together with others, or training leaves the
-            range of float32; the estimator is left unchanged.
+            If an argument or parameter is invalid or without effect, or training diverges; the estimator is left unchanged.
         """
         with unchanged_on_error(self):
             check_parameters(self, has_given=Z is not None)
-            dropped = {}
+            dropped: dict[str, float] = {}
             if self.missing == "drop" and y is not None:
                 (X, y, Z, groups), dropped["dropped_rows"] = complete_rows(X, y, Z, groups)
             columns = validated(self, X, y, reset=True)
@@ -258,9 +257,22 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
                 self._models, self._sides, history = [], (), self._given.history
                 self.device_ = self._given.estimators[0].device_
             else:
-                result, history = self._fit(columns, groups, root, (X, y))
-            entropy = smaller_entropy(columns, self.discrete_)
-            result = replace(result, entropy=entropy, diagnostics=result.diagnostics | dropped)
+                model = self._unfitted_model(columns, groups)
+                x, target = self._prepared(columns)
+                splits = splits_of(model, len(x))
+                candidates = candidates_of(model, splits, x, target)
+                for models in candidates:
+                    for model in models:
+                        model.watch(root, self, (X, y))
+                    type(models[0]).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
+                history = joined([model.history for models in candidates for model in models])
+                copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
+                models = best_of(candidates, splits, x, target)
+                result, self._models = measured(models, splits, x, target, copies, self._tries_neighbours)
+                for caveat in caveats(result, len(x), len(splits[0].test), self._models[0]):
+                    warn(*caveat)
+            diagnostics = result.diagnostics | dropped
+            result = replace(result, entropy=smaller_entropy(columns, self.discrete_), diagnostics=diagnostics)
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
             self.diagnostics_, self.history_, self._result, self._groups = result.diagnostics, history, result, groups
@@ -268,25 +280,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    def _fit(self, columns: tuple[Columns, Columns], groups: Any, root: Any, data: Any) -> tuple[MIResult, Any]:
-        self._given = None
-        model = self._unfitted_model(columns)
-        model.groups = groups
-        x, target = self._prepared(columns)
-        splits = splits_of(model, len(columns[0]))
-        model.watch(root, self, data)
-        candidates = candidates_of(model, splits, x, target)
-        for models in candidates:
-            type(model).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
-        history = joined([each.history for models in candidates for each in models])
-        models = best_of(candidates, splits, x, target)
-        copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
-        result, self._models = measured(models, splits, x, target, copies, self._tries_neighbours)
-        for caveat in caveats(result, len(columns[0]), len(splits[0].test), self._models[0]):
-            warn(*caveat)
-        return result, history
-
-    def _unfitted_model(self, columns: tuple[Columns, Columns]) -> Model:
+    def _unfitted_model(self, columns: tuple[Columns, Columns], groups: Any) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
         names = getattr(self, "feature_names_in_", None)
         sides = tuple(
@@ -298,14 +292,14 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
         device = resolve_device(self.device)
         model = model_of(self, sides, bool(constant))(self._built_with, device, draw_seed(self.random_state))
+        model.groups, self._given = groups, None
         self._sides, self.device_ = () if model.is_known else sides, str(device)
         return model
 
-    def _prepared(self, columns: tuple[Columns, Columns]) -> tuple[Any, Any]:
-        x, y = (side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
-        return x, y
+    def _prepared(self, columns: tuple[Columns, Columns]) -> tuple[Any, ...]:
+        return tuple(side(part) for side, part in zip(self._sides, columns, strict=True)) if self._sides else columns
 
-    def _new_rows(self, X: Any, y: Any, Z: Any, min_samples: int = 2) -> tuple[Any, ...]:
+    def _new_rows(self, X: Any, y: Any, Z: Any = None, min_samples: int = 2) -> tuple[Any, ...]:
         """Return what the models take of new rows, or the columns of all three sides if Z was given to ``fit``."""
         check_is_fitted(self)
         columns = validated(self, X, y, reset=False, min_samples=min_samples)
@@ -313,9 +307,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return (*columns, *given) if given else self._prepared(columns)
 
     def score(self, X: Any, y: Any, Z: Any = None) -> float:
-        """Return the InfoNCE lower bound of the fitted critic on these rows, in nats.
-
-        It is the same bound whatever ``estimator`` is, so that a search does not prefer an upper bound.
+        """Return the InfoNCE bound of the fitted critic in nats, whatever ``estimator`` is: no search prefers an upper bound.
 
         Parameters
         ----------
@@ -332,9 +324,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             return float(self._given.of_rows("score", x, y, *given).mean())
         n, k = len(x), min(len(x), N_SCORED)
         blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
-        anchors = self._models[0].anchors
         scores = [torch.stack([model.scores(x[rows], y[rows]) for model in self._models]).mean(0) for rows in blocks]
-        return float(np.mean([anchored_infonce(block, anchors) for block in scores]))
+        return float(np.mean([anchored_infonce(block, self._models[0].anchors) for block in scores]))
 
     def estimate(self, X: Any, y: Any, Z: Any = None) -> MIResult:
         """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
@@ -374,8 +365,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         if self._given is not None:
             return self._given.of_rows("pointwise", x, y, *given)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
-        ratios = [np.mean([model.pointwise(x[rows], y[rows]) for model in self._models], axis=0) for rows in parts]
-        return np.concatenate(ratios)
+        return np.concatenate(
+            [np.mean([m.pointwise(x[rows], y[rows]) for m in self._models], axis=0) for rows in parts]
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: v for name, v in super().__getstate__().items() if name not in ("_result", "_groups")}

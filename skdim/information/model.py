@@ -166,7 +166,7 @@ class CrossFitted(Model):
     def of_fold(self, fold: int) -> Self:
         """Return an unfitted model of another fold, which draws other numbers."""
         other = type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
-        other.callbacks, other.groups = self.callbacks, self.groups
+        other.groups = self.groups
         return other
 
     @property

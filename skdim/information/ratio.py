@@ -190,8 +190,7 @@ class LearnedRatio(Chosen):
         rivals = []
         for norms in (False, True):
             rival = LearnedRatio(self.options, self.device, self.seed)
-            rival.callbacks, rival.groups = self.callbacks, self.groups
-            rival.selection = selection._replace(norms=norms)
+            rival.groups, rival.selection = self.groups, selection._replace(norms=norms)
             rivals.append(rival)
         return rivals
 

@@ -224,7 +224,7 @@ def side_columns(
     array = array.reshape(len(array), -1)
     mask = _discrete(given, array, discrete, name)
     labels = [column.label for column in _given_columns(given, name)]
-    return _with_numbers(array, mask, name, labels), mask
+    return _with_numbers(array, mask, name, labels, allow_missing), mask
 
 
 def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
@@ -233,7 +233,9 @@ def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
     return which_discrete(table, discrete, name, f"discrete_{name}")
 
 
-def _with_numbers(array: Columns, discrete: Mask, name: str, labels: Sequence[str]) -> Columns:
+def _with_numbers(
+    array: Columns, discrete: Mask, name: str, labels: Sequence[str], allow_missing: bool = False
+) -> Columns:
     """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
     if array.dtype.kind in "fiub":
         return array.astype(np.float64, copy=False)
@@ -251,8 +253,9 @@ def _with_numbers(array: Columns, discrete: Mask, name: str, labels: Sequence[st
                 f"{label} is continuous and holds values that are no real numbers (dtype {array.dtype}). Give real numbers, or "
                 f"name the column in discrete_{name}."
             ) from None
-        if not np.isfinite(numbers).all():
-            row = int(np.isfinite(numbers).argmin())
+        is_allowed = np.isfinite(numbers) | (allow_missing & np.isnan(numbers))
+        if not is_allowed.all():
+            row = int(is_allowed.argmin())
             raise ValueError(
                 f"{label} is continuous and holds {mixed[row, column]!r} in row {row}. Infinity and NaN are not allowed."
             )

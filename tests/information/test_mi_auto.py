@@ -233,7 +233,7 @@ def test_ksg_is_an_estimator_of_its_own():
     ("n", "fraction", "n_folds"), [(100, 0.2, 5), (1000, 0.25, 4), (1001, 0.2, 1), (100, 0.01, 1), (9, 0.2, 1)]
 )
 def test_folds_hold_every_row_out_once(n, fraction, n_folds):
-    model = SimpleNamespace(options=MIEstimator(test_fraction=fraction), learns=True, seed=0)
+    model = SimpleNamespace(options=MIEstimator(test_fraction=fraction), learns=True, seed=0, groups=None)
     splits = splits_of(model, n)
     assert len(splits) == n_folds
     for split in splits:

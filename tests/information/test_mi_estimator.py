@@ -694,7 +694,9 @@ def test_the_function_is_the_class():
     X, y = pairs(600)
     params = tiny_mi().get_params()
     result, mi = mutual_information(X, y, **params), tiny_mi().fit(X, y)
-    assert result == MIResult(mi.mi_, mi.mi_interval_, mi.kind_, mi.cap_, mi.diagnostics_)
+    assert result == MIResult(
+        mi.mi_, mi.mi_interval_, mi.kind_, mi.cap_, mi.diagnostics_, mi.lower_bound_, mi.lower_bound_interval_
+    )
     assert mutual_information(X.ravel(), y.ravel(), **params) == result
     assert mutual_information(X.ravel().tolist(), y.ravel().tolist(), **params) == result
 

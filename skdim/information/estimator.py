@@ -365,9 +365,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         if self._given is not None:
             return self._given.of_rows("pointwise", x, y, *given)
         parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
-        return np.concatenate(
-            [np.mean([m.pointwise(x[rows], y[rows]) for m in self._models], axis=0) for rows in parts]
-        )
+        ratios = [np.mean([model.pointwise(x[rows], y[rows]) for model in self._models], axis=0) for rows in parts]
+        return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: v for name, v in super().__getstate__().items() if name not in ("_result", "_groups")}
@@ -397,6 +396,5 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.target_tags.two_d_labels = False
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        tags.input_tags.string = tags.input_tags.categorical = True
         return tags

@@ -52,7 +52,7 @@ def rows_of(size: int) -> Cells:
     """Return (error, CPU seconds) of every run by package and estimator, and task."""
     cells: Cells = defaultdict(lambda: defaultdict(list))
     for row in read("mutual_information"):
-        if row["task"] in BEYOND_NORMAL and row["estimator"] == "auto" and int(row["n"]) == size:
+        if row["task"] in BEYOND_NORMAL and row["estimator"] == "infonce" and int(row["n"]) == size:
             cells[OURS][row["task"]].append((float(row["error"]), float(row["cpu_s"])))
     for row in read("mutual_information_peers"):
         if int(row["n"]) == size:

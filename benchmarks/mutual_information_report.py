@@ -19,8 +19,8 @@ SIZE, OURS = 10_000, "MIEstimator"
 TEXT = """# Forty tasks, side by side
 
 The tasks of Beyond Normal (Czyz et al. 2023): two variables of known mutual information, from one to 25 columns a side,
-Gaussian and not, and the same under invertible maps. Errors in nats, estimate less truth, at {size:,} rows: of `MIEstimator`
-in its default configuration the mean over {n_seeds} data seeds, of the others one. Written by
+Gaussian and not, and the same under invertible maps. Errors in nats, estimate less truth, at {size:,} rows: of
+`MIEstimator(estimator="infonce")` the mean over {n_seeds} data seeds, of the others one. Written by
 `benchmarks/mutual_information_report.py` from the rows of `mutual_information.py` and `mutual_information_peers.py`, which say
 how to repeat them, and with which versions.
 

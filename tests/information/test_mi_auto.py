@@ -104,6 +104,17 @@ def test_labels_among_a_hundred_columns():
     assert MIEstimator(random_state=0).fit(X, labels).mi_ > 0.45  # about 0.53
 
 
+@pytest.mark.parametrize("n_shifted", [1, 140])
+def test_labels_among_more_columns_than_classifiers_see(n_shifted):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 400)
+    X = rng.normal(size=(400, 140))
+    X[:, :n_shifted] += 3 / math.sqrt(n_shifted) * labels[:, None]  # a whole column, or a little in each
+    mi = MIEstimator(random_state=0, max_iter=5).fit(X, labels)
+    assert 0.3 < mi.mi_ <= mi.cap_  # about 0.53
+    assert mi._models[0].projection.shape[1] < 140
+
+
 # ------------------------------------------------------------------------------------------------------------ many columns
 @pytest.mark.parametrize("n_columns", [50, 200])
 def test_dependence_hidden_among_many_columns_is_found(n_columns):
@@ -120,6 +131,17 @@ def test_the_selection_is_saved():
     loaded = pickle.loads(pickle.dumps(mi))
     assert (loaded.pointwise(X, Y) == mi.pointwise(X, Y)).all()
     assert loaded.score(X, Y) == mi.score(X, Y)
+
+
+def test_where_most_columns_depend_principal_directions_are_selected():
+    rng = np.random.default_rng(0)
+    factor = rng.normal(size=(600, 1))
+    X, Y = (factor + rng.normal(size=(600, 20)) for _ in "xy")
+    selection = select(X, Y, 0)
+    assert (np.abs(selection.x) < 0.9).all()  # no single column
+    seen_x, seen_y = selection._replace(norms=True)(X, Y)
+    assert seen_x.shape == (600, selection.x.shape[1] + 2)
+    assert abs(np.corrcoef(seen_x[:, 0], seen_y[:, 0])[0, 1]) > 0.9
 
 
 def test_independent_columns_select_nothing():

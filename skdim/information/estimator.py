@@ -15,12 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from skdim._sklearn import draw_seed, unchanged_on_error
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
+from skdim.information.caveats import caveats
 from skdim.information.conditional import Given, fit_given, given_columns, new_columns
 from skdim.information.copies import duplicated_rows
 from skdim.information.folds import best_of, candidates_of, joined, splits_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult, caveats, measured, measured_anew
+from skdim.information.result import MIResult, measured, measured_anew
 from skdim.information.rows import complete_rows, numbered_groups
 from skdim.information.sides import Columns, Side, is_constant, load_sides, smaller_entropy, state_of_sides, validated
 from skdim.training.device import available_device, resolve_device
@@ -303,8 +304,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         """Return what the models take of new rows, or the columns of all three sides if Z was given to ``fit``."""
         check_is_fitted(self)
         columns = validated(self, X, y, reset=False, min_samples=min_samples)
-        given = new_columns(self, Z, len(columns[0]))
-        return (*columns, *given) if given else self._prepared(columns)
+        return (*columns, *given) if (given := new_columns(self, Z, len(columns[0]))) else self._prepared(columns)
 
     def score(self, X: Any, y: Any, Z: Any = None) -> float:
         """Return the InfoNCE bound of the fitted critic in nats, whatever ``estimator`` is: no search prefers an upper bound.

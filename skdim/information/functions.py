@@ -80,6 +80,10 @@ def conditional_mutual_information(X: Any, y: Any, Z: Any, *, groups: Any = None
     >>> round(conditional_mutual_information(a, a ^ b, b).value, 2)  # I(a; a ^ b) = 0, and log 2 = 0.69 given b
     0.69
     """
+    if Z is None:
+        raise ValueError(
+            "Z is None, and the information given Z needs it. Without a third variable use mutual_information."
+        )
     return MIEstimator(**params).fit(_columns(X), y, Z, groups=groups)._result
 
 
@@ -117,16 +121,15 @@ def interaction_information(X: Any, y: Any, Z: Any, *, groups: Any = None, **par
     >>> round(interaction_information(a, b, a ^ b).value, 2), round(interaction_information(a, a, a).value, 2)
     (0.69, -0.69)
     """
-    estimator = MIEstimator(**params)
-    given = estimator.fit(_columns(X), y, Z, groups=groups)._result
-    plain = estimator.set_params(discrete_Z="auto").fit(_columns(X), y, groups=groups)
+    given = conditional_mutual_information(X, y, Z, groups=groups, **params)
+    plain = MIEstimator(**params).set_params(discrete_Z="auto").fit(_columns(X), y, groups=groups)
     assert given.contributions is not None
     assert plain._result.contributions is not None
     value = given.value - plain.mi_
     differences = given.contributions - plain._result.contributions
     error = error_of_mean(differences, plain._groups)
     least = SMALLEST_SD / math.sqrt(len(differences))
-    interval = normal_interval(value, max(error, least), estimator.confidence_level, plain._groups)
+    interval = normal_interval(value, max(error, least), plain.confidence_level, plain._groups)
     return replace(
         given,
         value=value,

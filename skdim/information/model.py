@@ -226,6 +226,11 @@ def anchored_infonce(scores: Tensor, anchors: Sequence[str] = ("x", "y")) -> flo
     return float(sum(infonce(scores if anchor == "x" else scores.T) for anchor in anchors)) / len(anchors)
 
 
+def estimates(model: Model) -> bool:
+    """Whether the value of a model is an estimate from all rows, rather than a bound from held-out ones."""
+    return isinstance(model, CrossFitted) and model.estimates
+
+
 def is_auto(options: MIEstimator) -> bool:
     """Whether the estimator is left to the data."""
     return not isinstance(options.estimator, Bound) and options.estimator == "auto"

@@ -81,6 +81,10 @@ class Neighbours(Model):
     rows_y: Array
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        if len(x) <= self.options.n_neighbors:
+            raise ValueError(
+                f"n_neighbors={self.options.n_neighbors} needs more rows than neighbours, got {len(x)} rows."
+            )
         rows = np.random.default_rng(self.seed).permutation(len(x))[:MOST_KEPT]
         self.rows_x, self.rows_y = self.seen(x[rows], y[rows])
 

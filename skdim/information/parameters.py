@@ -29,6 +29,8 @@ MODELS: dict[str, type[Model]] = {
 #: Estimators that are no function of a critic's scores, and the kind of dependence that each models.
 OTHER_ESTIMATORS = {"ba": "conditional", "gaussian": "gaussian", "ksg": "neighbours"}
 ESTIMATORS = {"auto", *MI_BOUNDS, *OTHER_ESTIMATORS}
+#: Neighbours of "ksg" by default: few, which keeps the bias small (Kraskov et al. 2004, section II).
+DEFAULT_NEIGHBORS = 3
 #: Parameters of the transformers' training that MIEstimator lacks.
 LACKING = {"early_stopping", "tol", "warm_start", "precision", "compile"}
 CONSTRAINTS: dict[str, Any] = {
@@ -90,6 +92,8 @@ def check_parameters(options: MIEstimator, has_given: bool = False) -> None:
     if conditional is not None and not needs_conditional:
         raise ValueError(f"conditional has no effect on estimator={name!r}; it is for 'tnce', 'l1out' and 'club'.")
     model = model_of(options)
+    if options.n_neighbors != DEFAULT_NEIGHBORS and model is not Neighbours:
+        raise ValueError(f"n_neighbors has no effect on estimator={name!r}; it is for 'ksg'.")
     has_default_critic = isinstance(critic, str) and critic == "auto"
     if model is not LearnedRatio and not has_default_critic:
         raise ValueError(f"critic={critic!r} has no effect on estimator={name!r}, which has no critic.")

@@ -1,9 +1,9 @@
-"""The estimate that a fitted model gives from rows, its diagnostics, and the warnings that they give."""
+"""The estimate that a fitted model gives from rows, and its diagnostics."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,18 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skdim.exceptions import (
-    DuplicateRowsWarning,
-    HighVarianceWarning,
-    MutualInformationWarning,
-    SaturationWarning,
-    SmallSampleWarning,
-    UnderfittingWarning,
-)
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
 from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variate, mean_and_error, normal_interval
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model, estimates
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
 
@@ -34,12 +26,6 @@ N_REFERENCE = 2048
 WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
 #: Share of a bias that is corrected which may remain, as one standard deviation: by the coverage of `small` tasks.
 UNCERTAIN_SHARE = 0.75
-#: Limits of warnings: fewer rows than this, or a bound that loses more nats than this with a quarter of the rows.
-FEW_ROWS, SATURATED = 100, 0.05
-#: Nats that correct an estimate, and by which a value is below that of linear dependence, from which there is a warning.
-LARGEST_CORRECTION, UNDERFITTED = 0.1, 0.1
-#: Further limits: share of duplicated rows; marginal pairs, by row, that the mean of e^f rests on; nats of standard error.
-DUPLICATED, FEW_PAIRS, MEANINGLESS = 0.01, 0.25, 0.5
 
 
 @dataclass(frozen=True, repr=False)
@@ -132,13 +118,15 @@ def measured(
     options = model.options
     scores = model.scores(x[test], y[test]) if model.learns and len(test) <= BLOCK else None
     bound = _on_held_out(models, splits, x, y, scores)
-    if _estimates(model):
-        estimate = estimated([each for each in models if isinstance(each, CrossFitted)], splits, x, y)
+    competing = [each for each in models if isinstance(each, CrossFitted) and each.estimates]
+    if competing:
+        estimate = estimated(competing, splits, x, y)
         error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
-        value, cap, per_row = estimate.value, getattr(model, "cap", math.inf), estimate.per_row
+        value, cap, per_row = estimate.value, competing[0].cap, estimate.per_row
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
-        if tries_neighbours and model.groups is None and is_narrow and len(x) <= MOST_NEIGHBOURED:
+        is_few = FEWEST_TO_SPLIT <= len(x) <= MOST_NEIGHBOURED
+        if tries_neighbours and model.groups is None and is_narrow and is_few:
             near, bias = extrapolated(*seen)
             ahead, spread = near.mean() - value, float((near - per_row).std())
             if ahead > AHEAD * spread / math.sqrt(len(x)):
@@ -195,10 +183,6 @@ def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: An
     return _result(model, evaluation, *corrected)
 
 
-def _estimates(model: Model) -> bool:
-    return isinstance(model, CrossFitted) and model.estimates
-
-
 def _groups(model: Model, rows: Rows) -> Rows | None:
     return None if model.groups is None else model.groups[rows]
 
@@ -226,7 +210,7 @@ def _result(model: Model, evaluation: Evaluation, value: float, error: float) ->
         )
     value = min(value, evaluation.cap)  # a control variate may exceed it
     interval = normal_interval(value, error, model.options.confidence_level, model.groups)
-    is_lower = model.kind == "lower" or _estimates(model)
+    is_lower = model.kind == "lower" or estimates(model)
     lower: dict[str, Any] = {"lower_bound": value, "lower_bound_interval": interval} if is_lower else {}
     diagnostics = {"standard_error": error}
     return MIResult(value, interval, model.kind, evaluation.cap, diagnostics, **lower, contributions=evaluation.per_row)
@@ -248,64 +232,3 @@ def diagnose(scores: Tensor, of_trained: Tensor | None, bound: Callable[[Tensor]
     weights = torch.softmax(off_diagonal.flatten(), 0)
     diagnostics["effective_pairs"] = float(1 / (weights.square().sum() * n * (n - 1)))
     return diagnostics
-
-
-def caveats(
-    result: MIResult, n: int, n_test: int, model: Model
-) -> Iterator[tuple[str, type[MutualInformationWarning]]]:
-    """Yield the message and the class of each warning about an estimate of a model from ``n_test`` of n rows."""
-    diagnostics, bound = result.diagnostics, model.bound if model.by_bound else None
-    if n < FEW_ROWS:
-        yield (
-            f"{n} samples say little: the estimate may be far from the mutual information, and its interval is wide.",
-            SmallSampleWarning,
-        )
-    if diagnostics["duplicated_rows"] > DUPLICATED:
-        yield (
-            f"{diagnostics['duplicated_rows']:.0%} of the rows that the value is taken from copy rows that were trained on: "
-            "more rows are equal in all columns than the ties of single columns explain. The samples are not independent, "
-            "and the estimate is too large. Drop the copies, unless independent samples are equal by nature.",
-            DuplicateRowsWarning,
-        )
-    gap = diagnostics.get("train_test_gap", 0.0)
-    if _estimates(model) and gap / 2 > max(LARGEST_CORRECTION, result.value / 4):
-        yield (
-            f"What was learned says {gap:.2f} nats more of the rows it has learned from than of others: {n} rows are few for "
-            "so many columns or such a dependence. The estimate lies in the middle, and may be wrong by a good part of it.",
-            SmallSampleWarning,
-        )
-    linear = diagnostics.get("gaussian", -math.inf)
-    if n >= FEW_ROWS and not _estimates(model) and result.interval[1] < linear - UNDERFITTED:
-        name = model.options.estimator if bound is None else bound.name
-        yield (
-            f"estimator={name!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is worth about "
-            f"{linear:.2f}: it has learned too little of it, or has too low a cap. Use estimator='auto'.",
-            UnderfittingWarning,
-        )
-    # The own pair takes a share of about (e^I - 1) / K of the mean over K candidates, and e^cap is K.
-    own_share = math.expm1(result.value) * math.exp(-result.cap) if n >= FEW_ROWS else 0.0
-    saturation = max(diagnostics.get("saturation", 0.0), own_share)
-    if bound is not None and result.kind != "estimate" and saturation > SATURATED and math.isfinite(result.cap):
-        yield (
-            f"The bound loses {saturation:.2f} nats with a quarter of the test rows, so more rows would raise it: the mutual "
-            f"information is larger. Its cap here is {result.cap:.2f} nats. Give more samples, or use estimator='dime', an "
-            "estimate without a cap.",
-            SaturationWarning,
-        )
-    if bound is not None and bound.averages_exponentials:
-        m = min(n_test, N_REFERENCE)
-        n_pairs = diagnostics.get("effective_pairs", 1.0) * m * (m - 1)
-        rests_on_few = n_pairs < FEW_PAIRS * m and not bound.auxiliary  # with one, another function is averaged
-        if rests_on_few or diagnostics["standard_error"] > MEANINGLESS:
-            yield (
-                f"The mean of exponentials rests on few pairs (e^f on {n_pairs:.0f} of {m * (m - 1)}); the standard error is "
-                f"{diagnostics['standard_error']:.2g} nats: estimator={bound.name!r} has too much variance here. Use "
-                "'infonce', 'alpha' or 'dime'.",
-                HighVarianceWarning,
-            )
-    if n >= FEW_ROWS and result.kind != "upper" and result.value > math.log(n_test) + 1:
-        yield (
-            f"{result.value:.1f} nats are more than {n_test} test rows can support: no lower bound from them is above about "
-            f"log n = {math.log(n_test):.1f} with confidence.",
-            SmallSampleWarning,
-        )

@@ -334,3 +334,9 @@ def test_blocks_are_as_long_as_the_memory_asks():
         time_blocks(np.zeros(100), block_size=30)
     with pytest.raises(ValueError, match="lag=5 and history=4 need"):
         transfer_entropy(np.zeros(10), np.zeros(10), lag=5, history=4)
+
+
+@pytest.mark.parametrize("function", [conditional_mutual_information, interaction_information])
+def test_a_third_variable_must_be_given(function):
+    with pytest.raises(ValueError, match="Z is None"):
+        function([0, 1] * 50, [0, 1] * 50, None)

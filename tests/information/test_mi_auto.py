@@ -246,8 +246,9 @@ def test_ksg_is_an_estimator_of_its_own():
     np.testing.assert_allclose(scores.diagonal(), mi.pointwise(X[:40], y[:40]))
     loaded = pickle.loads(pickle.dumps(mi))
     assert loaded.score(X, y) == mi.score(X, y)
-    with pytest.raises(ValueError, match="n_neighbors"):
-        MIEstimator(estimator="ksg", n_neighbors=0).fit(X, y)
+    for wrong in ({"n_neighbors": 0}, {"n_neighbors": 600}, {"n_neighbors": 5, "estimator": "infonce"}):
+        with pytest.raises(ValueError, match="n_neighbors"):
+            MIEstimator(**{"estimator": "ksg", **wrong}).fit(X, y)
 
 
 # ------------------------------------------------------------------------------------------------------------------- folds

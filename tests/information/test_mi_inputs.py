@@ -191,6 +191,14 @@ def test_few_rows_give_no_other_warning():
             assert set(warned) == {SmallSampleWarning}
 
 
+def test_a_bound_near_its_cap_says_why_it_is_too_small():
+    x, y = pairs(1000, rho=0.995, n_dims=1)  # 2.3 nats, of at most log 200
+    with pytest.warns(
+        SaturationWarning, match=r"loses 0\.\d\d nats with a quarter|near its cap, and about 0\.\d\d nats too small"
+    ):
+        tiny_mi().fit(x, y)
+
+
 def test_more_nats_than_rows_can_support_warn():
     x, y = pairs(300, rho=0.99999, n_dims=5)
     with pytest.warns(SmallSampleWarning, match="60 test rows can support"):

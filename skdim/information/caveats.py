@@ -1,0 +1,112 @@
+"""What a user must know of an estimate: the warnings that its diagnostics give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from skdim.bounds import Bound
+from skdim.exceptions import (
+    DuplicateRowsWarning,
+    HighVarianceWarning,
+    MutualInformationWarning,
+    SaturationWarning,
+    SmallSampleWarning,
+    UnderfittingWarning,
+)
+from skdim.information.model import Model, estimates, is_auto
+from skdim.information.result import N_REFERENCE, MIResult
+
+Caveats: TypeAlias = Iterator[tuple[str, type[MutualInformationWarning]]]
+
+#: Fewer rows than these are few, and a larger share of copies than this is worth a word.
+FEW_ROWS, DUPLICATED = 100, 0.01
+#: Nats that correct an estimate, and by which a value is below that of linear dependence.
+LARGEST_CORRECTION, UNDERFITTED = 0.1, 0.1
+#: Nats that a bound loses with a quarter of the rows, or to the own pair among its candidates.
+SATURATED = 0.05
+#: Marginal pairs, by row, that the mean of e^f rests on, and nats of standard error.
+FEW_PAIRS, MEANINGLESS = 0.25, 0.5
+
+
+def caveats(result: MIResult, n: int, n_test: int, model: Model) -> Caveats:
+    """Yield the message and the class of each warning about an estimate of a model from ``n_test`` of n rows."""
+    yield from _of_rows(result, n, n_test)
+    yield from _of_learning(result, n, model)
+    if model.by_bound and model.bound is not None:
+        yield from _of_bound(result, n, n_test, model.bound)
+
+
+def _of_rows(result: MIResult, n: int, n_test: int) -> Caveats:
+    if n < FEW_ROWS:
+        yield (
+            f"{n} samples say little: the estimate may be far from the mutual information, and its interval is wide.",
+            SmallSampleWarning,
+        )
+    copies = result.diagnostics["duplicated_rows"]
+    if copies > DUPLICATED:
+        yield (
+            f"{copies:.0%} of the rows that the value is taken from copy rows that were trained on: more rows are equal in all "
+            "columns than the ties of single columns explain. The samples are not independent, and the estimate is too large. "
+            "Drop the copies, unless independent samples are equal by nature.",
+            DuplicateRowsWarning,
+        )
+    if n >= FEW_ROWS and result.kind != "upper" and result.value > math.log(n_test) + 1:
+        yield (
+            f"{result.value:.1f} nats are more than {n_test} test rows can support: no lower bound from them is above about "
+            f"log n = {math.log(n_test):.1f} with confidence.",
+            SmallSampleWarning,
+        )
+
+
+def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
+    gap = result.diagnostics.get("train_test_gap", 0.0)
+    if estimates(model) and gap / 2 > max(LARGEST_CORRECTION, result.value / 4):
+        yield (
+            f"The model finds {gap:.2f} nats more in rows that it has learned from than in others. {n} rows are few for so "
+            "many columns, or for such a dependence. The estimate lies in the middle, and may be wrong by a good part of the "
+            "difference. Give more rows, or fewer columns.",
+            SmallSampleWarning,
+        )
+    linear = result.diagnostics.get("gaussian", -math.inf)
+    if n >= FEW_ROWS and not is_auto(model.options) and result.interval[1] < linear - UNDERFITTED:
+        yield (
+            f"estimator={_name(model)!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is "
+            f"worth about {linear:.2f}: it has learned too little of it, or has too low a cap. Use estimator='auto'.",
+            UnderfittingWarning,
+        )
+
+
+def _of_bound(result: MIResult, n: int, n_test: int, bound: Bound) -> Caveats:
+    diagnostics = result.diagnostics
+    if result.kind != "estimate" and math.isfinite(result.cap):
+        loss = diagnostics.get("saturation", 0.0)
+        # The own pair takes a share of about (e^I - 1) / K of the mean over K candidates, and e^cap is K.
+        own_share = math.expm1(result.value) * math.exp(-result.cap) if n >= FEW_ROWS else 0.0
+        if max(loss, own_share) > SATURATED:
+            reason = (
+                f"loses {loss:.2f} nats with a quarter of the test rows, so more rows would raise it"
+                if loss > SATURATED
+                else f"is near its cap, and about {own_share:.2f} nats too small for it"
+            )
+            yield (
+                f"The bound {reason}: the mutual information is larger. Its cap here is {result.cap:.2f} nats. Give more "
+                "samples, or use estimator='auto' or 'dime', estimates without a cap.",
+                SaturationWarning,
+            )
+    if bound.averages_exponentials:
+        m = min(n_test, N_REFERENCE)
+        n_pairs = diagnostics.get("effective_pairs", 1.0) * m * (m - 1)
+        rests_on_few = n_pairs < FEW_PAIRS * m and not bound.auxiliary  # with one, another function is averaged
+        if rests_on_few or diagnostics["standard_error"] > MEANINGLESS:
+            yield (
+                f"The mean of exponentials rests on few pairs (e^f on {n_pairs:.0f} of {m * (m - 1)}); the standard error is "
+                f"{diagnostics['standard_error']:.2g} nats: estimator={bound.name!r} has too much variance here. Use "
+                "'auto', 'infonce', 'alpha' or 'dime'.",
+                HighVarianceWarning,
+            )
+
+
+def _name(model: Model) -> str:
+    return str(model.options.estimator) if model.bound is None else model.bound.name

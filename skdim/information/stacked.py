@@ -174,10 +174,8 @@ class Chosen(Stacked):
             ]
             for choice in choices
         }
-        rows, groups = (
-            [np.concatenate(model.blocks(part)) for model, part in zip(models, held_out, strict=True)],
-            models[0].groups,
-        )
+        rows = [np.concatenate(model.blocks(part)) for model, part in zip(models, held_out, strict=True)]
+        groups = models[0].groups
         for place, model in enumerate(models):
             of_ratios = None if groups is None else groups[np.concatenate(others(rows, place))]
             best, so_far = "nothing", np.zeros(1)

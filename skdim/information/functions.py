@@ -60,7 +60,8 @@ def conditional_mutual_information(X: Any, y: Any, Z: Any, *, groups: Any = None
     Returns
     -------
     MIResult
-        Of kind "estimate". ``diagnostics["p_value"]`` is that of :func:`~skdim.independence_test` given Z.
+        Of kind "estimate". ``diagnostics["p_value"]`` is that of :func:`~skdim.independence_test` given Z. A negative
+        difference of critics is reported as 0.
 
     Raises
     ------

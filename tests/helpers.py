@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from skdim import DeepInfoMaxTransformer, MIEstimator
 from skdim.bounds import Bound
@@ -80,6 +82,17 @@ def held_out(fitted, X, **extras):
 
 def relative_difference(a, b):
     return np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(a).max()
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the number of values of the largest tensor that an operation makes."""
+
+    size = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        self.size = max([self.size, *(part.numel() for part in tree_flatten(output)[0] if isinstance(part, Tensor))])
+        return output
 
 
 # ------------------------------------------------------------------------------------------------- encoders and critics

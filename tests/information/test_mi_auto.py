@@ -69,9 +69,9 @@ def test_few_rows_give_nearly_the_truth(name, n, tolerance):
 
 def test_a_pair_of_few_rows_is_never_far_below_0():
     values = []
-    for seed in range(8):
+    for seed in range(20):
         X, y = GaussianPairs(0.6).sample(100, seed)
-        values.append(MIEstimator(random_state=seed).fit(X, y).mi_)
+        values.append(MIEstimator(max_iter=5, n_refits=0, random_state=seed).fit(X, y).mi_)
     assert min(values) > -0.05
     assert np.mean(values) == pytest.approx(0.223, abs=0.05)
 
@@ -101,7 +101,7 @@ def test_labels_among_a_hundred_columns():
     labels = rng.integers(0, 2, 1000)
     X = rng.normal(size=(1000, 100))
     X[:, 7] += 3 * labels
-    assert MIEstimator(random_state=0).fit(X, labels).mi_ > 0.45  # about 0.53
+    assert MIEstimator(random_state=0).fit(X, labels).mi_ == pytest.approx(0.526, abs=0.08)
 
 
 @pytest.mark.parametrize("n_shifted", [1, 140])

@@ -5,25 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten
+from helpers import Largest
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.inputs import ImageAugmentation, SequenceAugmentation
 
 N = 4
-
-
-class Largest(TorchDispatchMode):
-    """Remembers the number of values of the largest tensor that an operation makes."""
-
-    size = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        output = func(*args, **(kwargs or {}))
-        self.size = max([self.size, *(part.numel() for part in tree_flatten(output)[0] if isinstance(part, Tensor))])
-        return output
 
 
 def fitted(make, *shape):

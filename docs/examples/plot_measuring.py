@@ -84,8 +84,8 @@ plt.show()
 # --------------------------------------------------
 #
 # At the level 0.05, from ``benchmarks/independence.py``; "| z" is independence given z, and "block" is permuted by
-# ``independence_test`` alone. The band is 3 to 7 %. Over 200 data sets the share of a test with its level has a standard deviation
-# of 1.5 %, and over 100, as of the other tests, of 2.2 %.
+# ``independence_test`` alone. The band is 3 to 7 %. Over 200 data sets the share of a test with its level has a standard
+# deviation of 1.5 %, and over 100, as of the other tests, of 2.2 %.
 
 tests = pd.read_csv(results / "independence.csv").drop_duplicates(["task", "n"], keep="last")
 tests = tests[tests["truth"] == "independent"].iloc[::-1]

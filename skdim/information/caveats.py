@@ -38,20 +38,24 @@ def caveats(result: MIResult, n: int, n_test: int, model: Model) -> Caveats:
         yield from _of_bound(result, n, n_test, model.bound)
 
 
+def of_copies(share: float) -> Caveats:
+    """Yield the warning about a share of held-out rows that copy training rows."""
+    if share > DUPLICATED:
+        yield (
+            f"{share:.0%} of the rows that the value is taken from copy rows that were trained on: more rows are equal in all "
+            "columns than the ties of single columns explain. The samples are not independent, and the estimate is too large. "
+            "Drop the copies, unless independent samples are equal by nature.",
+            DuplicateRowsWarning,
+        )
+
+
 def _of_rows(result: MIResult, n: int, n_test: int) -> Caveats:
     if n < FEW_ROWS:
         yield (
             f"{n} samples say little: the estimate may be far from the mutual information, and its interval is wide.",
             SmallSampleWarning,
         )
-    copies = result.diagnostics["duplicated_rows"]
-    if copies > DUPLICATED:
-        yield (
-            f"{copies:.0%} of the rows that the value is taken from copy rows that were trained on: more rows are equal in all "
-            "columns than the ties of single columns explain. The samples are not independent, and the estimate is too large. "
-            "Drop the copies, unless independent samples are equal by nature.",
-            DuplicateRowsWarning,
-        )
+    yield from of_copies(result.diagnostics["duplicated_rows"])
     if n >= FEW_ROWS and result.kind != "upper" and result.value > math.log(n_test) + 1:
         yield (
             f"{result.value:.1f} nats are more than {n_test} test rows can support: no lower bound from them is above about "

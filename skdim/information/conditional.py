@@ -20,12 +20,14 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
 from skdim._sklearn import draw_seed
-from skdim.exceptions import ConstantInputWarning, warn
+from skdim.exceptions import ConstantInputWarning, DuplicateRowsWarning, warn
+from skdim.information.caveats import of_copies
+from skdim.information.copies import duplicated_rows
 from skdim.information.folds import joined
 from skdim.information.intervals import SMALLEST_SD, Array, Rows, error_of_mean, mean_and_error, normal_interval
 from skdim.information.permutations import conditional_test
 from skdim.information.residuals import Residuals
-from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, UNCERTAIN_SHARE, MIResult
+from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, MIResult
 from skdim.information.sides import Columns, Mask, Side, is_constant, side_columns
 from skdim.training.state import part
 
@@ -73,6 +75,7 @@ class Given:
         of_x, of_y = (masks[k] for k in order)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConstantInputWarning)  # of a stratum, or of z alone
+            warnings.simplefilter("ignore", DuplicateRowsWarning)  # residuals do not tie alone where the columns do
             for rows, left, right in given.terms(*columns):
                 of_left = of_x if is_stratified else np.concatenate([of_x, masks[2]])[-left.shape[1] :]
                 own = {"discrete_X": of_left, "discrete_y": of_y, "discrete_Z": "auto"}
@@ -113,11 +116,10 @@ class Given:
         gap = float(self.combined(n, rows, gaps).mean())
         cap = max(estimator.cap_ for estimator in self.estimators)
         value = min(float(self.combined(n, rows, [estimator.mi_ for estimator in self.estimators]).mean()), cap)
-        error = math.hypot(error_of_mean(contributions, groups), UNCERTAIN_SHARE * gap / 2)
-        least = SMALLEST_SD / math.sqrt(n)
+        error = math.hypot(max(error_of_mean(contributions, groups), SMALLEST_SD / math.sqrt(n)), gap / 2)
         if value < 0 and options._models[0].learns and not self.is_stratified:
             self.adds_nothing, value, contributions = True, 0.0, np.zeros(n)
-        interval = normal_interval(value, max(error, least), options.confidence_level, groups)
+        interval = normal_interval(value, error, options.confidence_level, groups)
         diagnostics = {"standard_error": error, "train_test_gap": gap}
         diagnostics["p_value"] = _p_value(columns, masks, seed, groups)
         return MIResult(value, interval, "estimate", cap, diagnostics, contributions=contributions)
@@ -194,7 +196,12 @@ def fit_given(options: MIEstimator, columns: Three, groups: Any) -> tuple[Given,
         warn("Z is constant: the mutual information given Z is that of X and y.", ConstantInputWarning)
     seed = draw_seed(options.random_state)
     given = Given.fit(options, columns, seed, groups)
-    return given, given.measured(columns, options.discrete_, seed, groups)
+    result = given.measured(columns, options.discrete_, seed, groups)
+    test, train = np.split(np.random.default_rng(seed).permutation(len(columns[0])), [len(columns[0]) // 5])
+    result.diagnostics["duplicated_rows"] = duplicated_rows(columns, options.discrete_, train, test)
+    for caveat in of_copies(result.diagnostics["duplicated_rows"]):
+        warn(*caveat)
+    return given, result
 
 
 def _joined(x: Columns, z: Columns) -> Columns:

@@ -21,7 +21,7 @@ from skdim.information.discrete import entropy
 from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Learned, hidden_layers, others
 from skdim.information.screen import screen_pairs
-from skdim.information.selection import CHANCE
+from skdim.information.selection import CHANCE, MOST_COLUMNS
 from skdim.nn.conditional import CategoricalConditional, LinearClassifier, MixedConditional, NearestNeighbours
 from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
@@ -45,6 +45,7 @@ class Labels(Learned):
     dependence = "labels"
     by_bound = False
     saved = ("exchanged", "entropy", "mean", "scale", "projection")
+    sees_few: bool = False  # whether it sees only the columns that depend on the labels one by one
     kind = "estimate"
     estimates = True
     critic: MixedConditional
@@ -82,6 +83,16 @@ class Labels(Learned):
         self.critic.eval().requires_grad_(False)
         self.choose([self], [valid], x, y)
 
+    def rivals(self, x: Any, y: Any, train: Rows) -> list[Labels]:
+        """Return an unfitted model of the columns that depend on the labels, if they are few."""
+        numbers, codes = (y, x) if x.ndim == 1 else (x, y)
+        related = _related(numbers[train], codes[train])
+        if numbers.shape[1] <= MOST_COLUMNS or not 0 < len(related) <= MOST_COLUMNS:
+            return []
+        rival = Labels(self.options, self.device, self.seed)
+        rival.groups, rival.sees_few = self.groups, True
+        return [rival]
+
     def in_training(self, critic: nn.Module) -> Labels:
         now = copy.copy(self)
         now.critic = MixedConditional([copy.deepcopy(critic)], critic.log_frequencies.exp())  # type: ignore[operator]
@@ -94,16 +105,17 @@ class Labels(Learned):
         self.mean, self.scale = standard.mean, standard.scale
         d = numbers.shape[1]
         self.projection = np.eye(d)
-        if d > MOST_DIRECTIONS:
+        if self.sees_few:
+            self.projection = self.projection[:, _related(numbers, labels)]
+        elif d > MOST_DIRECTIONS:
             # Principal directions of columns as they are: one that hardly varies says little, standardised or not.
             rows = numbers - self.mean
             variances, directions = np.linalg.eigh(rows.T @ rows / len(rows))
             k = MOST_DIRECTIONS // 2
             principal = directions[:, ::-1][:, :k] * self.scale[:, None] / np.sqrt(variances[::-1][:k].mean())
-            scores = screen_pairs(numbers, labels)[:, 0]
-            related = np.flatnonzero(scores > ndtri(1 - CHANCE / d))
+            related = _related(numbers, labels)
             # Where most columns depend on the labels, as in images, the principal directions hold it.
-            few = self.projection[:, related[np.argsort(-scores[related])]] if len(related) <= k else np.zeros((d, 0))
+            few = self.projection[:, related if len(related) <= k else []]
             self.projection = np.hstack([principal, few])
 
     def _project(self, numbers: Array) -> Array:
@@ -165,6 +177,13 @@ class Labels(Learned):
             labels = torch.zeros(len(rows), dtype=torch.int64)
             members = [*linear, NearestNeighbours(torch.zeros(rows.shape), labels, frequencies, N_NEIGHBOURS)]
         return MixedConditional([*members, self._network(x, frequencies)], frequencies)
+
+
+def _related(numbers: Array, labels: Any) -> Rows:
+    """Return the columns that depend on the labels, from the most to the least."""
+    scores = screen_pairs(numbers, labels)[:, 0]
+    order = np.argsort(-scores)
+    return order[scores[order] > ndtri(1 - CHANCE / len(scores))]
 
 
 def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Module]:

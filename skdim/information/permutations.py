@@ -19,7 +19,7 @@ from scipy.special import gammaincc, log_ndtr, xlogy
 from scipy.stats import random_table
 
 from skdim.information.features import MOST_LABELS, Array, Features, Residuals, features, indicators, normal_scores
-from skdim.information.screen import bonferroni_p_value, rank_bins, table_scores
+from skdim.information.screen import bonferroni_p_value, rank_bins, screened_rows, table_scores
 
 Values = npt.NDArray[Any]
 Draw = npt.NDArray[Any]  # an order of the rows (n,), or a sign for each (n, 1)
@@ -90,7 +90,9 @@ def permutation_test(
     statistics, p_screen = [_covariances(features(x, rng), features(y, rng))], None
     is_screened = all(side.ndim == 2 or side.max() < MOST_LABELS for side in (x, y))
     if is_screened and x[0].size * y[0].size > 1:
-        bins = rank_bins(x), rank_bins(y)
+        most = screened_rows(x[0].size, y[0].size)
+        seen = np.arange(n) if n <= most else rng.permutation(n)[:most]
+        bins = rank_bins(x[seen]), rank_bins(y[seen])
         if float(n) * bins[0].one_hot.shape[1] * bins[1].one_hot.shape[1] * n_permutations <= MOST_PRODUCTS:
             statistics.append(lambda rows: -log_ndtr(-table_scores(*bins, rows)[0].max())[None])
         elif block_size == 1:

@@ -187,12 +187,9 @@ class LearnedRatio(Chosen):
         if selection is None:
             return []
         self.trains_networks = x.shape[1] + y.shape[1] <= WIDEST_LEARNED
-        rivals = []
-        for norms in (False, True):
-            rival = LearnedRatio(self.options, self.device, self.seed)
-            rival.groups, rival.selection = self.groups, selection._replace(norms=norms)
-            rivals.append(rival)
-        return rivals
+        rival = LearnedRatio(self.options, self.device, self.seed)
+        rival.groups, rival.selection = self.groups, selection
+        return [rival]
 
     def _closed_forms(self, x: Array, y: Array) -> dict[str, Reference]:
         """Return the log ratios of a Gaussian and of a t copula, as far as the parameters allow them."""

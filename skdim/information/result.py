@@ -24,8 +24,6 @@ N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 N_REFERENCE = 2048
 #: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
 WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
-#: Share of a bias that is corrected which may remain, as one standard deviation: by the coverage of `small` tasks.
-UNCERTAIN_SHARE = 0.75
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,7 +119,8 @@ def measured(
     competing = [each for each in models if isinstance(each, CrossFitted) and each.estimates]
     if competing:
         estimate = estimated(competing, splits, x, y)
-        error = math.hypot(estimate.standard_error, UNCERTAIN_SHARE * estimate.gap / 2)
+        least, correction = SMALLEST_SD / math.sqrt(len(x)), abs(estimate.gap) / 2
+        error = math.hypot(max(estimate.standard_error, least), correction)
         value, cap, per_row = estimate.value, competing[0].cap, estimate.per_row
         seen = model.seen(x, y)
         is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
@@ -131,14 +130,13 @@ def measured(
             ahead, spread = near.mean() - value, float((near - per_row).std())
             if ahead > AHEAD * spread / math.sqrt(len(x)):
                 value, per_row = float(near.mean()), near
-                error = math.hypot(near.std() / math.sqrt(len(x)), UNCERTAIN_SHARE * bias)
+                error = math.hypot(max(near.std() / math.sqrt(len(x)), least), max(bias, correction))
                 neighbours = Neighbours(options, model.device, model.seed)
                 neighbours.selection = model.selection
                 neighbours.fit(x, y, splits[0].train, splits[0].valid)
                 models = [neighbours]
         value = min(value, cap)
-        least = SMALLEST_SD / math.sqrt(len(x))
-        interval = normal_interval(value, max(error, least), options.confidence_level, model.groups)
+        interval = normal_interval(value, error, options.confidence_level, model.groups)
         result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap, contributions=per_row)
         result.diagnostics.update(standard_error=error, train_test_gap=estimate.gap)
     else:

@@ -23,6 +23,8 @@ OneHot = npt.NDArray[np.float32]
 MOST_BINS, ROWS_PER_CELL = 6, 12
 #: Smallest expected count of a pair's cells for its tail to be taken as that of chi-square: Cochran's rule.
 FEWEST_EXPECTED = 5
+#: Multiplications that a screen may take; beyond them fewer rows are looked at, but never fewer than these.
+MOST_PRODUCTS, FEWEST_ROWS = 5e10, 1000
 #: Rows, and numbers of indicators, that are multiplied at a time.
 N_ROWS, N_INDICATORS = 8192, 3072
 
@@ -45,6 +47,11 @@ def rank_bins(x: npt.NDArray[Any]) -> Bins:
     one_hot = np.zeros((n, codes.shape[1], n_bins), dtype=np.float32)
     np.put_along_axis(one_hot, codes[:, :, None], 1, axis=2)
     return Bins(one_hot.reshape(n, -1), n_bins)
+
+
+def screened_rows(d_x: int, d_y: int) -> int:
+    """Return the most rows that a screen of so many columns looks at."""
+    return int(max(FEWEST_ROWS, MOST_PRODUCTS / (MOST_BINS**2 * d_x * d_y)))
 
 
 def screen_pairs(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Array:

@@ -10,7 +10,7 @@ from scipy.special import ndtr, ndtri
 from sklearn.decomposition import PCA
 
 from skdim.information.intervals import Array
-from skdim.information.screen import screen_pairs
+from skdim.information.screen import screen_pairs, screened_rows
 
 #: Columns of both sides together beyond which a selection is tried.
 WIDE = 16
@@ -18,8 +18,8 @@ WIDE = 16
 MOST_COLUMNS, MOST_DIRECTIONS = 8, 20
 #: Probability that any pair of independent columns passes.
 CHANCE = 1e-3
-#: Multiplications that a screen may take; beyond them fewer rows are looked at, but never fewer than these.
-MOST_PRODUCTS, FEWEST_ROWS = 1e11, 1000
+#: Fewest rows for each column for which what a linear regression leaves is looked at.
+ROWS_PER_COLUMN = 10
 
 
 class Selection(NamedTuple):
@@ -40,23 +40,49 @@ def select(x: Array, y: Array, seed: int) -> Selection | None:
     """Return the columns or principal directions that depend on the other side; None if nothing passes the screen.
 
     The screen looks at every column and at the leading principal directions of both sides. If few columns pass, they are
-    selected, and else the directions that pass.
+    selected, and else the directions that pass. None as well if linear regressions leave nothing that depends on the other
+    side: the closed forms of all columns then say it all.
     """
     rng = np.random.default_rng(seed)
     bases = [np.hstack([np.eye(side.shape[1]), _principal(side, seed)]) for side in (x, y)]
-    n = int(min(len(x), max(FEWEST_ROWS, MOST_PRODUCTS / (36 * bases[0].shape[1] * bases[1].shape[1]))))
-    rows = rng.permutation(len(x))[:n]
+    rows = rng.permutation(len(x))[: screened_rows(bases[0].shape[1], bases[1].shape[1])]
     scores = screen_pairs(x[rows] @ bases[0], y[rows] @ bases[1])
     threshold = float(ndtri(1 - CHANCE / scores.size))
     if not scores.max(initial=-math.inf) > threshold:
+        return None
+    tells, turns = _left_by_lines(x[rows], y[rows], bases)
+    if not tells:
         return None
     selected = []
     for side, basis, best in ((x, bases[0], scores.max(1)), (y, bases[1], scores.max(0))):
         d = side.shape[1]
         columns, directions = (np.argsort(-part)[: int((part > threshold).sum())] for part in (best[:d], best[d:]))
         few = len(columns) <= MOST_COLUMNS or not len(directions)
+        turns |= not few  # the norms tell something of what the directions leave out
         selected.append(basis[:, columns[:MOST_COLUMNS] if few else d + directions])
-    return Selection(selected[0], selected[1])
+    return Selection(selected[0], selected[1], norms=turns)
+
+
+def _left_by_lines(x: Array, y: Array, bases: list[Array]) -> tuple[bool, bool]:
+    """Return whether the other side still tells of what linear regressions leave of each, and whether its norms take part.
+
+    Of sides that turn with their norms, such as spirals, products with the norms tell. Few rows leave too much to tell.
+    """
+    if len(x) < ROWS_PER_COLUMN * max(x.shape[1], y.shape[1]):
+        return True, False
+    tells, turns = False, False
+    for own, other, own_basis, other_basis in ((x, y, *bases), (y, x, *bases[::-1])):
+        left, norms = other - own @ np.linalg.lstsq(own, other, rcond=None)[0], _norms(own)
+        scores = screen_pairs(np.hstack([own @ own_basis, norms]), np.hstack([left @ other_basis, _norms(left)]))
+        tells |= bool(scores.max() > ndtri(1 - CHANCE / scores.size))
+        products = np.hstack([own * norm[:, None] for norm in norms.T])
+        correlations = np.abs(_standardized(products).T @ _standardized(left)) / len(x)
+        turns |= bool(math.sqrt(len(x)) * correlations.max() > ndtri(1 - CHANCE / (2 * correlations.size)))
+    return tells or turns, turns
+
+
+def _standardized(rows: Array) -> Array:
+    return (rows - rows.mean(0)) / np.maximum(rows.std(0), np.finfo(float).tiny)
 
 
 def _norms(side: Array) -> Array:

@@ -15,7 +15,7 @@ from skdim._random import local_seed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.intervals import Array, Rows, cross_fitted, error_of_mean
-from skdim.information.model import BLOCK, Evaluation, Learned, is_auto, normalised_by, others, over_blocks
+from skdim.information.model import BLOCK, TOGETHER, Evaluation, Learned, is_auto, normalised_by, others, over_blocks
 from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.information.references import Reference, student_reference
 from skdim.nn.ratio import StackedRatio
@@ -27,6 +27,8 @@ MOST_WHOLE = 4 * BLOCK
 N_FOLDS = 5
 #: Standard errors by which the held-out rows must prefer what was learned to something simpler.
 AHEAD = 1.0
+#: Nats below the logarithm of the rows that are normalised together from which a value saturates.
+NEAR = 2.0
 
 
 class Stacked(Learned):
@@ -178,13 +180,23 @@ class Chosen(Stacked):
         groups = models[0].groups
         for place, model in enumerate(models):
             of_ratios = None if groups is None else groups[np.concatenate(others(rows, place))]
-            best, so_far = "nothing", np.zeros(1)
+            best, so_far, hidden = "nothing", np.zeros(1), 0.0
             for choice in choices:
                 ratios = np.concatenate(others(values[choice], place))
                 gain = ratios - so_far
-                if gain.mean() > AHEAD * error_of_mean(gain, of_ratios):
+                if gain.mean() > AHEAD * error_of_mean(gain, of_ratios) + hidden:
                     best, so_far = choice, ratios
+                    hidden = model.saturation(x[rows[place]], y[rows[place]], choice)
             model.settle(best)
+
+    def saturation(self, x: Any, y: Any, choice: str) -> float:
+        """Return what normalising among so few rows hides of a closed form, in nats; 0 unless it is near their logarithm."""
+        if (place := self._place(choice)) is None or choice == "stack":
+            return 0.0
+        joint, n = self._joint(x, y, place).mean(), min(len(x), TOGETHER)
+        if joint < math.log(n) - NEAR:
+            return 0.0
+        return max(float(joint - self.log_ratios(x[:n], y[:n], choice).mean()), 0.0)
 
     def settle(self, choice: str) -> None:
         """Use one of the choices alone."""
@@ -209,11 +221,15 @@ class Chosen(Stacked):
 
     @torch.no_grad()
     def log_ratios(self, x: Any, y: Any, choice: str | None = None) -> Array:
-        x, y = self._variates(x, y)
         if choice is None and len(self.used) == 1 and self.used[0].startswith("reference:") and self.critic.offset == 0:
-            network = self.critic.members[self.members.index(self.used[0])]
-            return network.joint(x, y).double().cpu().numpy()  # type: ignore[operator]
-        return normalised_within(self._scores_of(x, y, choice))
+            return self._joint(x, y, self.members.index(self.used[0]))
+        return normalised_within(self._scores_of(*self._variates(x, y), choice))
+
+    @torch.no_grad()
+    def _joint(self, x: Any, y: Any, place: int) -> Array:
+        """Return the log ratio of a closed form at each joint sample, (n,), as it is."""
+        joint: Tensor = self.critic.members[place].joint(*self._variates(x, y))  # type: ignore[operator]
+        return joint.double().cpu().numpy()
 
     def _scores_of(self, x: Tensor, y: Tensor, choice: str | None) -> Tensor:
         if choice is None or choice == "stack":

@@ -17,7 +17,7 @@ from skdim import (
     time_blocks,
     transfer_entropy,
 )
-from skdim.exceptions import ConstantInputWarning, SmallSampleWarning
+from skdim.exceptions import ConstantInputWarning, DuplicateRowsWarning, SmallSampleWarning
 from skdim.information.discrete import entropy
 from skdim.information.intervals import error_of_mean, normal_interval
 from skdim.information.permutations import permutation_p_value
@@ -81,6 +81,19 @@ def test_values_are_those_of_closed_forms(name):
     assert result.kind == "estimate"
     assert result.interval[0] < result.value < result.interval[1]
     assert (result.p_value < 0.05) == (truth > 0)
+
+
+def test_rounded_columns_are_no_copies():
+    """Residuals on z tie only where the rounded columns and z do: copies are judged by the columns."""
+    r = rng()
+    z, x = r.integers(0, 12, 800), r.normal(size=800).round(1)
+    y = (z + r.normal(size=800)).round(1)
+    result = conditional_mutual_information(x, y, z, **SHORT)
+    assert result.diagnostics["duplicated_rows"] == 0
+    rows = r.integers(0, 400, 800)
+    x, y, z = (r.normal(size=400)[rows] for _ in "xyz")
+    with pytest.warns(DuplicateRowsWarning):
+        conditional_mutual_information(x, y, z, **SHORT)
 
 
 def test_counts_are_exact():

@@ -104,6 +104,17 @@ def test_labels_among_a_hundred_columns():
     assert MIEstimator(random_state=0).fit(X, labels).mi_ == pytest.approx(0.526, abs=0.08)
 
 
+@pytest.mark.parametrize("exchanged", [False, True])
+@pytest.mark.parametrize("n_columns", [10, 100])
+def test_labels_that_change_the_scale_of_one_of_many_columns(n_columns, exchanged):
+    rng = np.random.default_rng(0)
+    labels, X = rng.integers(0, 2, 1000), rng.normal(size=(1000, n_columns))
+    X[:, 3] *= np.where(labels == 1, 4, 1)
+    mi = MIEstimator(random_state=0, max_iter=20).fit(*((labels[:, None].astype(str), X) if exchanged else (X, labels)))
+    assert mi.mi_ == pytest.approx(0.253, abs=0.06)
+    assert mi._models[0].projection.shape == (n_columns, 1)
+
+
 @pytest.mark.parametrize("n_shifted", [1, 140])
 def test_labels_among_more_columns_than_classifiers_see(n_shifted):
     rng = np.random.default_rng(0)
@@ -135,13 +146,35 @@ def test_the_selection_is_saved():
 
 def test_where_most_columns_depend_principal_directions_are_selected():
     rng = np.random.default_rng(0)
-    factor = rng.normal(size=(600, 1))
-    X, Y = (factor + rng.normal(size=(600, 20)) for _ in "xy")
+    factor = rng.uniform(-1, 1, size=(600, 1))
+    X, Y = (3 * part + rng.normal(size=(600, 20)) for part in (factor, np.cos(3 * factor)))
     selection = select(X, Y, 0)
     assert (np.abs(selection.x) < 0.9).all()  # no single column
-    seen_x, seen_y = selection._replace(norms=True)(X, Y)
+    assert selection.norms
+    seen_x, seen_y = selection(X, Y)
     assert seen_x.shape == (600, selection.x.shape[1] + 2)
-    assert abs(np.corrcoef(seen_x[:, 0], seen_y[:, 0])[0, 1]) > 0.9
+    assert abs(np.corrcoef(np.cos(seen_x[:, 0] / 20**0.5), seen_y[:, 0])[0, 1]) > 0.9
+
+
+def test_linear_dependence_selects_nothing_but_that_of_turning_columns_does():
+    """The closed form of all columns says what lines say; x turned by its own norm is no line."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 20))
+    Y = X * np.linspace(0, 0.9, 20) + rng.normal(size=(3000, 20))
+    assert select(X, Y, 0) is None
+    angle = np.linalg.norm(X, axis=1, keepdims=True)
+    turned = np.hstack([X[:, :-1], X[:, -1:] * np.cos(angle) - X[:, -2:-1] * np.sin(angle)])
+    assert select(turned, Y, 0).norms
+
+
+@pytest.mark.parametrize("nats", [5, 6])
+def test_closed_forms_do_not_saturate(nats):
+    """Normalised among 400 rows, no network reads more than log 400 = 6: a closed form must not lose to one that does."""
+    rng, rho = np.random.default_rng(0), math.sqrt(-math.expm1(-2 * nats / 10))
+    X, noise = rng.normal(size=(2, 2000, 10))
+    mi = MIEstimator(random_state=0, max_iter=5).fit(X, rho * X + math.sqrt(1 - rho**2) * noise)
+    assert mi.mi_ == pytest.approx(nats, abs=0.15)
+    assert mi.mi_interval_[0] < nats < mi.mi_interval_[1]
 
 
 def test_independent_columns_select_nothing():

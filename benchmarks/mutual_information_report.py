@@ -20,7 +20,7 @@ TEXT = """# Forty tasks, side by side
 
 The tasks of Beyond Normal (Czyz et al. 2023): two variables of known mutual information, from one to 25 columns a side,
 Gaussian and not, and the same under invertible maps. Errors in nats, estimate less truth, at {size:,} rows: of
-`MIEstimator(estimator="infonce")` the mean over {n_seeds} data seeds, of the others one. Written by
+`MIEstimator()` the mean over {n_seeds} data seeds, of the others one. Written by
 `benchmarks/mutual_information_report.py` from the rows of `mutual_information.py` and `mutual_information_peers.py`, which say
 how to repeat them, and with which versions.
 
@@ -52,7 +52,7 @@ def rows_of(size: int) -> Cells:
     """Return (error, CPU seconds) of every run by package and estimator, and task."""
     cells: Cells = defaultdict(lambda: defaultdict(list))
     for row in read("mutual_information"):
-        if row["task"] in BEYOND_NORMAL and row["estimator"] == "infonce" and int(row["n"]) == size:
+        if row["task"] in BEYOND_NORMAL and row["estimator"] == "auto" and int(row["n"]) == size:
             cells[OURS][row["task"]].append((float(row["error"]), float(row["cpu_s"])))
     for row in read("mutual_information_peers"):
         if int(row["n"]) == size:

@@ -64,7 +64,7 @@ class UnderfittingWarning(MutualInformationWarning):
 
 
 class NotABoundWarning(MutualInformationWarning):
-    """The choice of negatives makes the reported value no bound."""
+    """The choice of negatives, or a learned conditional, makes the reported value no bound."""
 
 
 class ConstantInputWarning(MutualInformationWarning):

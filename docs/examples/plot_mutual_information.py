@@ -62,7 +62,7 @@ from pathlib import Path
 results = Path("../../benchmarks/results")
 errors = defaultdict(lambda: defaultdict(list))
 for row in csv.DictReader((results / "mutual_information.csv").open()):
-    if row["task"] in BEYOND_NORMAL and row["n"] == "10000" and row["estimator"] == "infonce":
+    if row["task"] in BEYOND_NORMAL and row["n"] == "10000" and row["estimator"] == "auto":
         errors["MIEstimator"][row["task"]].append(float(row["error"]))
 for row in csv.DictReader((results / "mutual_information_peers.csv").open()):
     if row["n"] == "10000":

@@ -11,6 +11,7 @@ from skdim.exceptions import (
     DuplicateRowsWarning,
     HighVarianceWarning,
     MutualInformationWarning,
+    NotABoundWarning,
     SaturationWarning,
     SmallSampleWarning,
     UnderfittingWarning,
@@ -74,6 +75,15 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
             SmallSampleWarning,
         )
     linear = result.diagnostics.get("gaussian", -math.inf)
+    learns_conditional = (
+        model.bound is not None and model.bound.needs == "conditional" and model.options.conditional is None
+    )
+    if learns_conditional and result.interval[0] > linear + UNDERFITTED:
+        yield (
+            f"estimator={_name(model)!r} finds {result.value:.2f} nats, more than the {linear:.2f} of linear dependence. It "
+            "overstates strong dependence, and with a learned conditional it is no upper bound either. Use estimator='auto'.",
+            NotABoundWarning,
+        )
     if n >= FEW_ROWS and not is_auto(model.options) and result.interval[1] < linear - UNDERFITTED:
         yield (
             f"estimator={_name(model)!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is "

@@ -18,7 +18,13 @@ from sklearn.datasets import load_iris, load_wine
 from tasks import FURTHER, NoisySine
 
 from skdim import MIEstimator, independence_test, mutual_info_features, mutual_information, time_blocks
-from skdim.exceptions import DuplicateRowsWarning, SaturationWarning, SmallSampleWarning, UnderfittingWarning
+from skdim.exceptions import (
+    DuplicateRowsWarning,
+    NotABoundWarning,
+    SaturationWarning,
+    SmallSampleWarning,
+    UnderfittingWarning,
+)
 from skdim.information.discrete import discrete_mutual_information, entropy
 from skdim.synthetic import BEYOND_NORMAL, GaussianPairs, correlation_for, independent_blocks
 
@@ -432,3 +438,11 @@ def test_an_estimator_that_trained_to_its_end_says_so_too():
     X, y = GaussianPairs(correlation_for(3, 10), 10).sample(2000, 0)
     with pytest.warns(UnderfittingWarning, match=r"estimator='ba' finds .* linear dependence .* about [23]\.\d"):
         assert mutual_information(X, y, estimator="ba", random_state=0).value < 2.7
+
+
+def test_an_upper_estimate_that_overstates_says_so():
+    X, y = GaussianPairs(correlation_for(3, 10), 10).sample(2000, 0)
+    with pytest.warns(
+        NotABoundWarning, match=r"estimator='club' finds .* more than the [23]\.\d+ of linear dependence"
+    ):
+        assert mutual_information(X, y, estimator="club", random_state=0).value > 4

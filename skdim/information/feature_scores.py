@@ -16,6 +16,7 @@ from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning, warn
 from skdim.information.discrete import (
     Column,
+    as_array,
     entropy,
     factorize,
     information_gain,
@@ -124,7 +125,7 @@ def mutual_info_features(
             f"X must have shape (n_samples, n_features), got {np.shape(X)}. Reshape one feature to (-1, 1)."
         )
     check_consistent_length(X, y)
-    y = column_or_1d(y, warn=True) if np.ndim(y) != 1 else y
+    y = column_or_1d(as_array(y), warn=True) if np.ndim(y) != 1 else y
     n_bins = 2 ** (min(int(max_bins), len(y)).bit_length() - 1)
     y_discrete = bool(which_discrete(y, discrete_y, "y", "discrete_y")[0])
     given, given_y = table_columns(X, "X"), table_columns(y, "y")

@@ -31,7 +31,7 @@ def numbered_groups(groups: Any, n: int) -> npt.NDArray[np.intp] | None:
     if groups is None:
         return None
     refuse_unusable(groups, "groups", OR_BY_PARAMETER)
-    labels = column_or_1d(groups if hasattr(groups, "shape") else as_array(groups))
+    labels = column_or_1d(as_array(groups))
     check_consistent_length(range(n), labels)
     numbers = np.unique(labels, return_inverse=True)[1]
     if numbers.max() + 1 < FEWEST_GROUPS:

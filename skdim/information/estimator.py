@@ -368,7 +368,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: v for name, v in super().__getstate__().items() if name not in ("_result", "_groups")}
+        of_fit = ("_result", "_groups", "_labels", "_called")
+        state = {name: v for name, v in super().__getstate__().items() if name not in of_fit}
         if state.get("_given") is not None:
             state["_given"] = state["_given"].state()
         elif "_models" in state:

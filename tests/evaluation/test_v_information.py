@@ -213,7 +213,7 @@ def test_what_a_classifier_gives_must_be_probabilities(factor):
         ({"y": np.array(["a", None] * 25, dtype=object)}, r"^y has 25 missing value\(s\), the first in row 1"),
         ({"y": [0.0] * 49 + [np.nan]}, r"^y has 1 missing value\(s\), the first in row 49"),
         ({"y": [0, 1]}, "inconsistent"),
-        ({"X": np.full((50, 2), np.inf)}, "infinity"),
+        ({"X": np.full((50, 2), np.inf)}, "^column 0 of X holds inf in row 0"),
         ({"cv": [(np.arange(25), np.arange(25, 50))]}, "hold out every row exactly once"),
         ({"y": [0] * 25 + [1] * 25, "cv": KFold(2)}, "A fold holds labels that the others do not"),
         ({"classifier": object()}, "classifier"),

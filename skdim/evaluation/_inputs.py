@@ -14,7 +14,9 @@ from sklearn.utils import check_array, check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdim._sklearn import Interval, RealNotInt, validate_params
+from skdim.information.discrete import as_array
 from skdim.information.intervals import normal_interval
+from skdim.information.sides import refuse_unusable
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -47,12 +49,13 @@ class Parts(NamedTuple):
 
 def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray[Any]:
     """Return features as a finite array (n, d) of float64, or float32 if they are float32."""
+    refuse_unusable(Z, name)
     return check_array(Z, dtype=[np.float64, np.float32], input_name=name, ensure_min_samples=min_samples)
 
 
 def check_labels(y: Any, X: Any) -> npt.NDArray[Any]:
     """Return labels as an array (n,) with one entry for each row of ``X`` and at least two different ones."""
-    labels: npt.NDArray[Any] = column_or_1d(y)
+    labels: npt.NDArray[Any] = column_or_1d(as_array(y))
     check_consistent_length(X, labels)
     distinct = _distinct(labels, "y")
     check_classification_targets(labels)
@@ -62,13 +65,12 @@ def check_labels(y: Any, X: Any) -> npt.NDArray[Any]:
 
 
 def _distinct(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    message = f"{name} must hold labels of one kind and no missing values; it holds"
+    refuse_unusable(labels, name)
     try:
         distinct: npt.NDArray[Any] = np.unique(labels)
     except TypeError as error:
-        raise ValueError(f"{message} {', '.join(sorted({type(label).__name__ for label in labels}))}.") from error
-    if distinct.dtype.kind == "f" and np.isnan(distinct[-1:]).any():
-        raise ValueError(f"{message} NaN.")
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise ValueError(f"{name} must hold labels of one kind; it holds {kinds}.") from error
     return distinct
 
 
@@ -86,7 +88,7 @@ def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[A
     if Z_test is None:
         return Z, y, None
     Z_test = check_features(Z_test, "Z_test")
-    y_test = column_or_1d(y_test)
+    y_test = column_or_1d(as_array(y_test))
     check_consistent_length(Z_test, y_test)
     if Z_test.shape[1] != Z.shape[1]:
         raise ValueError(f"Z_test has {Z_test.shape[1]} features, but Z has {Z.shape[1]}.")

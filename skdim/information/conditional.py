@@ -20,7 +20,7 @@ from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
 from skdim._sklearn import draw_seed
-from skdim.exceptions import ConstantInputWarning, DuplicateRowsWarning, warn
+from skdim.exceptions import ConstantInputWarning, DuplicateRowsWarning, SmallSampleWarning, warn
 from skdim.information.caveats import of_copies
 from skdim.information.copies import duplicated_rows
 from skdim.information.folds import joined
@@ -28,7 +28,16 @@ from skdim.information.intervals import SMALLEST_SD, Array, Rows, error_of_mean,
 from skdim.information.permutations import conditional_test
 from skdim.information.residuals import Residuals
 from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, MIResult
-from skdim.information.sides import Columns, Mask, Side, is_constant, side_columns
+from skdim.information.sides import (
+    OR_BY_PARAMETER,
+    Columns,
+    Mask,
+    Side,
+    column_labels,
+    is_constant,
+    side_columns,
+    warn_of_identifying,
+)
 from skdim.training.state import part
 
 if TYPE_CHECKING:
@@ -47,7 +56,7 @@ Three = tuple[Columns, Columns, Columns]  # of x, y and z
 class Given:
     """Estimators whose values, weighted, add up to the information of x and y given z."""
 
-    z: Side
+    sides: list[Side]  # x, y and z, as messages call them
     is_stratified: bool  # whether each label of z has an estimator; else there are two, of (x, z) and of z with y
     is_exchanged: bool  # whether x takes the place of y
     residuals: list[Residuals]  # of x and of y, after the exchange
@@ -57,9 +66,10 @@ class Given:
     @classmethod
     def fit(cls, options: MIEstimator, columns: Three, seed: int, groups: Any) -> Given:
         """Fit to columns of x, y and z; ``options.discrete_`` says which of them are discrete."""
-        masks = options.discrete_
-        x, y = (Side.learn(part, mask, None) for part, mask in zip(columns[:2], masks[:2], strict=True))
-        z = Side.learn(columns[2], masks[2], "normal_scores")
+        masks, marginals = options.discrete_, (None, None, "normal_scores")
+        called = list(zip("XyZ", options._labels, strict=True))
+        parts = zip(columns, masks, marginals, called, strict=True)
+        x, y, z = sides = [Side.learn(X, mask, kind, *names) for X, mask, kind, names in parts]
         counts = np.bincount(z.labels(columns[2])) if z.has_labels else np.zeros(1)
         are_labels = x.has_labels and y.has_labels
         is_stratified = len(counts) <= MOST_STRATA and counts.min() >= FEWEST_IN_STRATUM
@@ -67,20 +77,23 @@ class Given:
         # The classifiers' side is the one with labels; of two sides of numbers, the narrower one stands alone.
         ranks = [(not side.has_labels, len(side.discrete)) for side in (x, y)]
         is_still = any(is_constant(part) for part in columns[:2])
-        given = cls(z, bool(is_stratified), ranks[0] < ranks[1], [], [], is_still)
+        given = cls(sides, bool(is_stratified), ranks[0] < ranks[1], [], [], is_still)
         order = [1, 0] if given.is_exchanged else [0, 1]
         rng, numbers = np.random.default_rng([seed, 4]), z.numbers(columns[2])
         if not is_stratified:
             given.residuals = [Residuals.learn(columns[k], masks[k], numbers, options.marginals, rng) for k in order]
         of_x, of_y = (masks[k] for k in order)
+        (name, labels), right_called, of_z = (called[k] for k in [*order, 2])
+        lefts = [(name, labels)] * len(counts) if is_stratified else [(f"{name} and Z", [*labels, *of_z[1]]), of_z]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConstantInputWarning)  # of a stratum, or of z alone
             warnings.simplefilter("ignore", DuplicateRowsWarning)  # residuals do not tie alone where the columns do
-            for rows, left, right in given.terms(*columns):
+            warnings.filterwarnings("ignore", ".* Such identifiers", SmallSampleWarning)  # the whole sides have warned
+            for names, (rows, left, right) in zip(lefts, given.terms(*columns), strict=True):
                 of_left = of_x if is_stratified else np.concatenate([of_x, masks[2]])[-left.shape[1] :]
                 own = {"discrete_X": of_left, "discrete_y": of_y, "discrete_Z": "auto"}
                 term = clone(options).set_params(random_state=seed, missing="raise", **own)
-                term._tries_neighbours = is_stratified
+                term._tries_neighbours, term._called = is_stratified, (names, right_called)
                 given.estimators.append(term.fit(left, right, groups=None if groups is None else groups[rows]))
         return given
 
@@ -89,10 +102,10 @@ class Given:
         if self.is_exchanged:
             x, y = y, x
         if self.is_stratified:
-            labels = self.z.labels(z)
-            rows = [np.flatnonzero(labels == label) for label in range(len(self.z.symbols))]
+            labels = self.sides[2].labels(z)
+            rows = [np.flatnonzero(labels == label) for label in range(len(self.sides[2].symbols))]
             return [(chosen, x[chosen], y[chosen]) for chosen in rows]
-        numbers = self.z.numbers(z)
+        numbers = self.sides[2].numbers(z)
         x, y = (residual(side, numbers) for residual, side in zip(self.residuals, (x, y), strict=True))
         return [(np.arange(len(z)), left, y) for left in (_joined(x, z), z)]
 
@@ -126,11 +139,15 @@ class Given:
 
     def of_rows(self, method: str, x: Columns, y: Columns, z: Columns) -> Array:
         """Return what a method of the estimators says of new rows, (n,)."""
-        terms = self.terms(x, y, z)
-        pairs = list(zip(self.estimators, terms, strict=True))
-        parts = [
-            getattr(estimator, method)(left, right) if len(rows) else 0.0 for estimator, (rows, left, right) in pairs
-        ]
+        for side, columns in zip(self.sides, (x, y, z), strict=True):
+            side.refuse_unknown(columns)
+        terms, parts = self.terms(x, y, z), []
+        for estimator, (rows, left, right) in zip(self.estimators, terms, strict=True):
+            try:
+                parts.append(getattr(estimator, method)(left, right) if len(rows) else 0.0)
+            except ValueError as error:
+                where = f"Of the {len(rows)} rows whose Z is that of row {rows[0]}: " if self.is_stratified else ""
+                raise ValueError(f"{where}{error}") from None
         return self.combined(len(x), [rows for rows, *_ in terms], parts)
 
     def measured_anew(self, x: Columns, y: Columns, z: Columns) -> MIResult:
@@ -145,7 +162,8 @@ class Given:
         return joined([estimator.history_ for estimator in self.estimators])
 
     def state(self) -> dict[str, Any]:
-        state: dict[str, Any] = {f"z/{name}": array for name, array in self.z.state().items()}
+        parts = zip("xyz", self.sides, strict=True)
+        state: dict[str, Any] = {f"{name}/{key}": v for name, side in parts for key, v in side.state().items()}
         for k, residual in enumerate(self.residuals):
             state |= {f"residuals/{k}/{name}": array for name, array in residual.state().items()}
         kept = ("is_stratified", "is_exchanged", "estimators", "adds_nothing")
@@ -155,17 +173,19 @@ class Given:
     def from_state(cls, state: Mapping[str, Any]) -> Given:
         parts = [part(state, f"residuals/{k}/") for k in range(2)]
         residuals = [Residuals.from_state(each) for each in parts if each]
-        z = Side.from_state(part(state, "z/"))
+        sides = [Side.from_state(part(state, f"{name}/")) for name in "xyz"]
         return cls(
-            z, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"], state["adds_nothing"]
+            sides, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"], state["adds_nothing"]
         )
 
 
 def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:
     """Return the columns of Z, for n rows of X, and learn which of them are discrete."""
-    columns, mask = side_columns(Z, options.discrete_Z, "Z")
+    columns, mask = side_columns(Z, options.discrete_Z, "Z", "discrete_Z", OR_BY_PARAMETER)
     check_consistent_length(range(n), columns)
-    options.discrete_ = (*options.discrete_[:2], mask)
+    labels = column_labels(Z, "Z")
+    warn_of_identifying(columns, mask, labels)
+    options.discrete_, options._labels = (*options.discrete_[:2], mask), (*options._labels[:2], labels)
     return columns
 
 
@@ -177,7 +197,7 @@ def new_columns(fitted: MIEstimator, Z: Any, n: int) -> tuple[Columns, ...]:
         raise ValueError(f"fit was called {was} Z, and the method is called {now} Z.")
     if given is None:
         return ()
-    columns = side_columns(Z, fitted.discrete_[2], "Z", min_samples=1)[0]
+    columns = side_columns(Z, fitted.discrete_[2], "Z", "discrete_Z", min_samples=1)[0]
     check_consistent_length(range(n), columns)
     return (columns,)
 

@@ -158,6 +158,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
     device_: str
     _models: list[Model]  # one for each fold
     _given: Given | None  # in their place if Z is given
+    _labels: tuple[list[str], ...]  # what messages call the columns of X, y and Z
+    _called: tuple[tuple[str, list[str]], ...] = ()  # and of sides that are made of those of another estimator
     _tries_neighbours = True  # whether nearest neighbours compete with critics: not in a difference of two estimates
 
     def __init__(
@@ -246,7 +248,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             check_parameters(self, has_given=Z is not None)
             dropped: dict[str, float] = {}
             if self.missing == "drop" and y is not None:
-                (X, y, Z, groups), dropped["dropped_rows"] = complete_rows(X, y, Z, groups)
+                (X, y, Z, groups), dropped["dropped_rows"] = complete_rows(X=X, y=y, Z=Z, groups=groups)
             columns = validated(self, X, y, reset=True)
             root = self._init_callback_context(max_subtasks=None)
             root.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -283,11 +285,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     def _unfitted_model(self, columns: tuple[Columns, Columns], groups: Any) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
-        names = getattr(self, "feature_names_in_", None)
-        sides = tuple(
-            Side.learn(part, discrete, self.marginals, name, names if name == "X" else None)
-            for name, part, discrete in zip("Xy", columns, self.discrete_, strict=True)
-        )
+        parts = zip(columns, self.discrete_, self._called or zip("Xy", self._labels, strict=True), strict=True)
+        sides = tuple(Side.learn(part, discrete, self.marginals, *called) for part, discrete, called in parts)
         constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
         for name in constant:
             warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
@@ -369,7 +368,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         return np.concatenate(ratios)
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {name: v for name, v in super().__getstate__().items() if name not in ("_result", "_groups")}
+        of_fit = ("_result", "_groups", "_labels", "_called")
+        state = {name: v for name, v in super().__getstate__().items() if name not in of_fit}
         if state.get("_given") is not None:
             state["_given"] = state["_given"].state()
         elif "_models" in state:

@@ -10,20 +10,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, gammaln, xlogy
 from scipy.stats import rankdata
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 
 from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning, warn
 from skdim.information.discrete import (
     Column,
+    as_array,
     entropy,
     factorize,
     information_gain,
-    refuse_missing,
+    real_numbers,
     table_columns,
     warn_of_identifiers,
     which_discrete,
 )
+from skdim.information.sides import refuse_unusable
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -123,13 +125,14 @@ def mutual_info_features(
             f"X must have shape (n_samples, n_features), got {np.shape(X)}. Reshape one feature to (-1, 1)."
         )
     check_consistent_length(X, y)
-    y = column_or_1d(y, warn=True) if np.ndim(y) != 1 else y
+    y = column_or_1d(as_array(y), warn=True) if np.ndim(y) != 1 else y
     n_bins = 2 ** (min(int(max_bins), len(y)).bit_length() - 1)
     y_discrete = bool(which_discrete(y, discrete_y, "y", "discrete_y")[0])
     given, given_y = table_columns(X, "X"), table_columns(y, "y")
-    refuse_missing([*given, *given_y])
-    target = _codes(given_y[0], y_discrete, n_bins)
-    columns = np.stack([_codes(*column, n_bins) for column in zip(given, discrete, strict=True)], axis=1)
+    refuse_unusable(X, "X")
+    refuse_unusable(y, "y")
+    target = _codes(given_y[0], y_discrete, n_bins, "discrete_y")
+    columns = np.stack([_codes(*column, n_bins, "discrete_X") for column in zip(given, discrete, strict=True)], axis=1)
     varies = (columns != columns[0]).any(0) & (target != target[0]).any()
     if not varies.any() and (target == target[0]).all():
         warn("y is constant: every score is 0.", ConstantInputWarning)
@@ -160,14 +163,13 @@ def mutual_info_features(
     return scores
 
 
-def _codes(column: Column, is_discrete: bool, n_bins: int) -> Ints:
+def _codes(column: Column, is_discrete: bool, n_bins: int, option: str) -> Ints:
     """Return the number of each row's category or bin."""
     if is_discrete:
         codes = factorize(column)[0]
         warn_of_identifiers(codes, column.label)
         return codes.astype(np.int64)
-    values = check_array(column.values, ensure_2d=False, dtype=np.float64, input_name=column.label)
-    return _bins(values, n_bins)
+    return _bins(real_numbers(column, option), n_bins)
 
 
 def _can_grow(score: float, columns: list[Column]) -> bool:

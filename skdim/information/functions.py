@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skdim.information.discrete import as_array
 from skdim.information.estimator import MIEstimator
 from skdim.information.intervals import SMALLEST_SD, error_of_mean, normal_interval
 from skdim.information.result import MIResult
@@ -146,4 +147,4 @@ def _columns(X: Any) -> Any:
     """Return X in two dimensions; one column may be given in one."""
     if np.ndim(X) != 1:
         return X
-    return X.to_frame() if hasattr(X, "to_frame") else np.asarray(X).reshape(-1, 1)
+    return X.to_frame() if hasattr(X, "to_frame") else as_array(X).reshape(-1, 1)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skdim._sklearn import Interval, RealNotInt, StrOptions, unchanged_on_error
 from skdim.exceptions import MutualInformationWarning
+from skdim.information.discrete import as_array
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import validated
 
@@ -113,7 +114,7 @@ class MRMRSelector(SelectorMixin, BaseEstimator):
         """
         with unchanged_on_error(self):
             self._validate_params()
-            y = None if y is None else column_or_1d(y, warn=True)
+            y = None if y is None else column_or_1d(as_array(y), warn=True)
             columns, target = validated(self, X, y, reset=True)
             (of_X, of_y), d = self.discrete_, columns.shape[1]
             share = 0.5 if self.n_features_to_select is None else self.n_features_to_select

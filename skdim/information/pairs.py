@@ -15,7 +15,7 @@ from skdim.exceptions import warn
 from skdim.information.discrete import entropy, missing_cells
 from skdim.information.estimator import MIEstimator
 from skdim.information.feature_scores import mutual_info_features
-from skdim.information.sides import Columns, Mask, side_columns
+from skdim.information.sides import FILL, OR_BY_PARAMETER, Columns, Mask, side_columns
 
 #: Most bins of a column in fast scores.
 MOST_BINS = 128
@@ -94,7 +94,7 @@ def mutual_information_matrix(
         raise ValueError(f"{sorted(params)} have no effect on method='fast'. Use method='full'.")
     if np.ndim(X) != 2:
         raise ValueError(f"X must have shape (n_samples, n_columns), got {np.shape(X)}.")
-    columns, mask = side_columns(X, discrete, "X", allow_missing=missing == "drop")
+    columns, mask = side_columns(X, discrete, "X", "discrete", OR_BY_PARAMETER, allow_missing=missing == "drop")
     d, seed = len(mask), draw_seed(random_state)
     absent = missing_cells(columns, "X")
     if method == "fast":
@@ -187,7 +187,9 @@ def lagged_mutual_information(x: Any, y: Any, lags: Any) -> npt.NDArray[np.float
     >>> lagged_mutual_information(x, y, [0, 1, 2, 3]).round(2).tolist()
     [0.0, 0.0, 0.5, 0.0]
     """
-    (of_x, mask_x), (of_y, mask_y) = side_columns(x, "auto", "x"), side_columns(y, "auto", "y")
+    (of_x, mask_x), (of_y, mask_y) = (
+        side_columns(series, "auto", name, advice=FILL) for name, series in (("x", x), ("y", y))
+    )
     if of_x.shape[1] != 1 or of_y.shape != of_x.shape:
         raise ValueError(f"x and y must be series of one shape (n,), got {np.shape(x)} and {np.shape(y)}.")
     n, values = len(of_x), []

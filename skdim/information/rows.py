@@ -6,30 +6,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length, column_or_1d
 
 from skdim._sklearn import safe_indexing
-from skdim.information.discrete import missing_cells
+from skdim.information.discrete import as_array, missing_cells
+from skdim.information.sides import OR_BY_PARAMETER, refuse_unusable
 
 #: Fewest groups of rows: they are split, and their means give a standard error.
 FEWEST_GROUPS = 8
 
 
-def complete_rows(*sides: Any) -> tuple[list[Any], int]:
+def complete_rows(**sides: Any) -> tuple[list[Any], int]:
     """Return sides of the rows in which none has a missing value, and the number of rows dropped; None stays None."""
-    given = [side if hasattr(side, "shape") or side is None else np.asarray(side) for side in sides]
-    absent = [missing_cells(side, "X").any(1) for side in given if side is not None]
+    given = {name: side if hasattr(side, "shape") or side is None else as_array(side) for name, side in sides.items()}
+    absent = [missing_cells(side, name).any(1) for name, side in given.items() if side is not None]
     check_consistent_length(*absent)
     is_dropped = np.stack(absent).any(0)
     kept = np.flatnonzero(~is_dropped)
-    return [None if side is None else safe_indexing(side, kept) for side in given], int(is_dropped.sum())
+    return [None if side is None else safe_indexing(side, kept) for side in given.values()], int(is_dropped.sum())
 
 
 def numbered_groups(groups: Any, n: int) -> npt.NDArray[np.intp] | None:
     """Return the number of each row's group, (n,), from 0 on in the order of the labels; None for None."""
     if groups is None:
         return None
-    labels = column_or_1d(check_array(groups, dtype=None, ensure_2d=False, input_name="groups"))
+    refuse_unusable(groups, "groups", OR_BY_PARAMETER)
+    labels = column_or_1d(as_array(groups))
     check_consistent_length(range(n), labels)
     numbers = np.unique(labels, return_inverse=True)[1]
     if numbers.max() + 1 < FEWEST_GROUPS:

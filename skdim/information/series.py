@@ -17,7 +17,7 @@ from skdim.information.features import normal_scores
 from skdim.information.functions import conditional_mutual_information
 from skdim.information.result import MIResult
 from skdim.information.rows import FEWEST_GROUPS
-from skdim.information.sides import Columns, Side, side_columns
+from skdim.information.sides import FILL, Columns, Side, side_columns
 
 #: Length of a block, in times that series remember: with four, the test of independence has its level on AR(1) series.
 TIMES_OF_MEMORY = 4
@@ -74,7 +74,7 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
     >>> time_blocks(np.arange(100.0), block_size=10)[[0, 9, 10, 99]].tolist()
     [0, 0, 1, 9]
     """
-    columns, mask = side_columns(series, "auto", "series")
+    columns, mask = side_columns(series, "auto", "series", advice=FILL)
     n, size = len(columns), block_size
     if isinstance(size, str):
         memory = max(_memory(column) for column in _numbers(columns, mask).T)
@@ -165,7 +165,7 @@ def transfer_entropy(
     (0.3, 0.0)
     """
     (of_source, source_mask), (of_target, target_mask) = (
-        side_columns(series, discrete, name)
+        side_columns(series, discrete, name, f"discrete_{name}", FILL)
         for series, discrete, name in ((source, discrete_source, "source"), (target, discrete_target, "target"))
     )
     check_consistent_length(of_source, of_target)

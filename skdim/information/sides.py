@@ -18,10 +18,14 @@ from sklearn.utils.validation import validate_data
 from skdim._sklearn import check_feature_names
 from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import (
+    DROP_OR_FILL,
     Codebook,
     Column,
+    as_array,
     entropy,
     factorize,
+    real_numbers,
+    refuse_infinite,
     refuse_missing,
     table_columns,
     warn_of_identifiers,
@@ -37,6 +41,10 @@ Marginals = NormalScores | Standardize
 ROWS_PER_LABEL = 5
 #: Most categories of a side whose rows have no labels: each becomes an indicator, a column of numbers.
 MOST_INDICATORS = 4096
+#: What to do about missing values where ``missing="drop"`` is a parameter.
+OR_BY_PARAMETER = "Drop rows with NaN or None, or fill the values; missing='drop' drops the rows."
+#: What to do about missing values of a series: without their rows, later ones would be earlier.
+FILL = "Fill NaN and None: in a series every row is a time."
 #: What becomes of continuous columns, by name.
 MARGINALS: dict[str | None, type[Marginals] | None] = {
     "normal_scores": NormalScores,
@@ -57,11 +65,17 @@ class Side:
 
     @classmethod
     def learn(
-        cls, X: npt.NDArray[Any], discrete: Mask, marginals: str | None, name: str = "X", labels: Any = None
+        cls,
+        X: npt.NDArray[Any],
+        discrete: Mask,
+        marginals: str | None,
+        name: str = "X",
+        labels: Sequence[str] | None = None,
     ) -> Side:
-        """Return the side of rows; messages call it ``name``, and its columns by ``labels``, if they have any."""
-        columns = named_columns(X, name, labels)
-        book = Codebook.of_columns([columns[j] for j in np.flatnonzero(discrete)]) if discrete.any() else None
+        """Return the side of rows; messages call it ``name``, and its columns by ``labels``, as :func:`column_labels` does."""
+        called = column_labels(X, name) if labels is None else labels
+        columns = [Column(called[j], X[:, j]) for j in np.flatnonzero(discrete)]
+        book = Codebook.of_columns(columns) if columns else None
         codes = book.encode(X[:, discrete]) if book is not None and discrete.all() else np.zeros((0, 0), dtype=np.int64)
         kind = MARGINALS[marginals]
         learned = None if kind is None or discrete.all() else kind.learn(X[:, ~discrete].astype(np.float64))
@@ -81,6 +95,11 @@ class Side:
     def has_labels(self) -> bool:
         """Whether every row has a label: a combination of values that other rows have too."""
         return len(self.symbols) > 0
+
+    def refuse_unknown(self, X: npt.NDArray[Any]) -> None:
+        """Raise a ``ValueError`` that names the column of a category that was not met in fit."""
+        if self.book is not None:
+            self.book.encode(X[:, self.discrete])
 
     def __call__(self, X: npt.NDArray[Any]) -> Any:
         """Return the labels of rows, (n,), or their numbers, (n, n_numbers), if the side has no labels."""
@@ -107,7 +126,7 @@ class Side:
         labels = np.array([number.get(tuple(row), -1) for row in codes.tolist()], dtype=np.int64)
         if (labels < 0).any():
             raise ValueError(
-                f"Row {labels.argmin()} of {self.name} holds a combination of discrete values not met in fit."
+                f"Row {labels.argmin()} of {self.name} holds a combination of discrete values not met in fit. Drop the row."
             )
         return labels
 
@@ -155,87 +174,101 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     name = type(estimator).__name__
     if y is None:
         raise ValueError(f"{name} requires y to be passed, but the target y is None.")
-    given = [(side, _given_columns(table, side)) for side, table in (("X", X), ("y", y))]
     if not reset:
         check_feature_names(estimator, X, reset=False)  # before missing values: they may be of columns in another order
-    for _, columns in given:
-        refuse_missing(columns)
-    checked = validate_data(estimator, _of_objects(X), reset=reset, dtype=None, ensure_min_samples=min_samples)
-    target = check_array(
-        _of_objects(y), dtype=None, ensure_2d=False, input_name="y", ensure_min_samples=min_samples, estimator=estimator
-    )
+    advice = OR_BY_PARAMETER if reset and hasattr(estimator, "missing") else DROP_OR_FILL
+    refuse_unusable(X, "X", advice)
+    refuse_unusable(y, "y", advice)
+    checks = {"dtype": None, "ensure_min_samples": min_samples, "ensure_all_finite": False}
+    checked = validate_data(estimator, _of_objects(X), reset=reset, **checks)
+    target = check_array(_of_objects(y), ensure_2d=False, input_name="y", estimator=estimator, **checks)
     check_consistent_length(checked, target)
     target = target.reshape(len(target), -1)
+    labels = column_labels(X, "X"), column_labels(y, "y")
     if reset:
-        discrete_X = _discrete(X, checked, estimator.discrete_X, "X")
-        estimator.discrete_ = discrete_X, _discrete(y, target, estimator.discrete_y, "y")
-        for (_, columns), discrete in zip(given, estimator.discrete_, strict=True):
-            for j in np.flatnonzero(discrete[: len(columns)]):
-                warn_of_identifiers(factorize(columns[j])[0], columns[j].label)
+        discrete_X = _discrete(X, checked, estimator.discrete_X, "X", "discrete_X")
+        estimator.discrete_ = discrete_X, _discrete(y, target, estimator.discrete_y, "y", "discrete_y")
+        estimator._labels = labels
     discrete_X, discrete_y = estimator.discrete_[:2]
     if target.shape[1] != len(discrete_y):
         raise ValueError(f"y has {target.shape[1]} column(s), but {name} was fitted on {len(discrete_y)}.")
-    labels = [[column.label for column in columns] for _, columns in given]
-    return _with_numbers(checked, discrete_X, "X", labels[0]), _with_numbers(target, discrete_y, "y", labels[1])
+    sides = (
+        _with_numbers(checked, discrete_X, labels[0], "discrete_X"),
+        _with_numbers(target, discrete_y, labels[1], "discrete_y"),
+    )
+    if reset:
+        for side, discrete, called in zip(sides, estimator.discrete_, labels, strict=True):
+            warn_of_identifying(side, discrete, called)
+    return sides
 
 
-def _given_columns(table: Any, name: str) -> list[Column]:
-    """Return the columns of a table as it was given; none if scikit-learn will refuse it."""
+def refuse_unusable(table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False) -> None:
+    """Raise a ``ValueError`` that names the side, the column and the first row of a missing or infinite value.
+
+    What is no table passes: the check of its shape will refuse it.
+    """
     try:
-        return table_columns(table, name)
+        columns = table_columns(table, name)
     except (TypeError, ValueError):
-        return []
+        return
+    if not allow_missing:
+        refuse_missing(columns, advice)
+    refuse_infinite(columns)
+
+
+def column_labels(table: Any, name: str) -> list[str]:
+    """Return what messages call the columns of a side: by their names if it is a frame, else by their positions."""
+    return [column.label for column in table_columns(table, name)]
+
+
+def warn_of_identifying(side: Columns, discrete: Mask, labels: Sequence[str]) -> None:
+    """Warn of each discrete column in which most rows have a value of their own."""
+    for j in np.flatnonzero(discrete):
+        warn_of_identifiers(factorize(Column(labels[j], side[:, j]))[0], labels[j])
 
 
 def _of_objects(table: Any) -> Any:
-    """Return a pandas frame whose moments and durations are objects, as no array holds them beside numbers."""
+    """Return a table of which an array keeps the type of each value: moments beside numbers, and NaN in a list of strings."""
     if not hasattr(table, "iloc") or np.ndim(table) != 2:
-        return table
+        return as_array(table) if isinstance(table, list | tuple) else table
     moments = [label for label, dtype in table.dtypes.items() if getattr(dtype, "kind", "") in "mM"]
     return table.astype(dict.fromkeys(moments, object)) if moments and len(moments) < table.shape[1] else table
 
 
-def named_columns(array: Columns, name: str, labels: Any = None) -> list[Column]:
-    """Return the columns of an array (n, n_columns); a single column of y is called y."""
-    if labels is None and array.shape[1] == 1 and name == "y":
-        return [Column(name, array[:, 0])]
-    names = range(array.shape[1]) if labels is None else labels
-    return [Column(f"column {label!r} of {name}", column) for label, column in zip(names, array.T, strict=True)]
-
-
 def side_values(given: Any, discrete: Any, name: str) -> Columns:
     """Return the labels (n,) or the numbers (n, n_numbers) of a side that no estimator learns."""
-    columns, mask = side_columns(given, discrete, name)
-    return Side.learn(columns, mask, None, name, getattr(given, "columns", None))(columns)
+    columns, mask = side_columns(given, discrete, name, f"discrete_{name}")
+    return Side.learn(columns, mask, None, name, column_labels(given, name))(columns)
 
 
 def side_columns(
-    given: Any, discrete: Any, name: str, allow_missing: bool = False, min_samples: int = 2
+    given: Any,
+    discrete: Any,
+    name: str,
+    option: str | None = None,
+    advice: str = DROP_OR_FILL,
+    allow_missing: bool = False,
+    min_samples: int = 2,
 ) -> tuple[Columns, Mask]:
-    """Return a side as a 2-D array, float64 if every column is a number, and which of its columns are discrete."""
-    array = check_array(
-        given,
-        dtype=None,
-        ensure_2d=False,
-        input_name=name,
-        ensure_min_samples=min_samples,
-        ensure_all_finite="allow-nan" if allow_missing else True,
-    )
+    """Return a side as a 2-D array, float64 if every column is a number, and which of its columns are discrete.
+
+    ``option`` is the parameter that ``discrete`` comes from, and ``advice`` says what to do about missing values.
+    """
+    refuse_unusable(given, name, advice, allow_missing)
+    checks = {"ensure_min_samples": min_samples, "ensure_all_finite": False}
+    array = check_array(_of_objects(given), dtype=None, ensure_2d=False, input_name=name, **checks)
     array = array.reshape(len(array), -1)
-    mask = _discrete(given, array, discrete, name)
-    labels = [column.label for column in _given_columns(given, name)]
-    return _with_numbers(array, mask, name, labels, allow_missing), mask
+    mask = _discrete(given, array, discrete, name, option)
+    return _with_numbers(array, mask, column_labels(given, name), option), mask
 
 
-def _discrete(given: Any, array: Columns, discrete: Any, name: str) -> Mask:
+def _discrete(given: Any, array: Columns, discrete: Any, name: str, option: str | None) -> Mask:
     """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes."""
     table = given if any(hasattr(given, kind) for kind in ("dtypes", "dtype", "schema")) else array
-    return which_discrete(table, discrete, name, f"discrete_{name}")
+    return which_discrete(table, discrete, name, option)
 
 
-def _with_numbers(
-    array: Columns, discrete: Mask, name: str, labels: Sequence[str], allow_missing: bool = False
-) -> Columns:
+def _with_numbers(array: Columns, discrete: Mask, labels: Sequence[str], option: str | None) -> Columns:
     """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
     if array.dtype.kind in "fiub":
         return array.astype(np.float64, copy=False)
@@ -243,23 +276,7 @@ def _with_numbers(
         return array if array.dtype.kind in "mM" else array.astype(object)  # as objects nanoseconds are integers
     mixed = array.astype(object)
     for column in np.flatnonzero(~discrete):
-        label = labels[column] if len(labels) == len(discrete) else f"column {column} of {name}"
-        try:
-            if array.dtype.kind in "mM":
-                raise TypeError
-            numbers = mixed[:, column].astype(np.float64)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(
-                f"{label} is continuous and holds values that are no real numbers (dtype {array.dtype}). Give real numbers, or "
-                f"name the column in discrete_{name}."
-            ) from None
-        is_allowed = np.isfinite(numbers) | (allow_missing & np.isnan(numbers))
-        if not is_allowed.all():
-            row = int(is_allowed.argmin())
-            raise ValueError(
-                f"{label} is continuous and holds {mixed[row, column]!r} in row {row}. Infinity and NaN are not allowed."
-            )
-        mixed[:, column] = numbers
+        mixed[:, column] = real_numbers(Column(labels[column], array[:, column]), option)
     return mixed if discrete.any() else mixed.astype(np.float64)
 
 

@@ -19,8 +19,27 @@ from sklearn.model_selection import cross_val_score
 from test_inputs import refuses
 from test_mi_estimator import KINDS, KNOWN, RHO, TRUTH, pairs
 
-from skdim import MIEstimator, mutual_information
+from skdim import (
+    MIEstimator,
+    MRMRSelector,
+    conditional_mutual_information,
+    independence_test,
+    interaction_information,
+    lagged_mutual_information,
+    mutual_info_features,
+    mutual_information,
+    mutual_information_matrix,
+    time_blocks,
+    transfer_entropy,
+)
 from skdim.bounds import Alpha
+from skdim.evaluation import (
+    effective_rank,
+    linear_probe,
+    neural_dependency,
+    pointwise_v_information,
+    v_information,
+)
 from skdim.exceptions import (
     ConstantInputWarning,
     DivergenceError,
@@ -453,8 +472,13 @@ def test_other_columns_than_the_fitted_are_refused(continuous, method):
 
 @pytest.mark.parametrize("method", ["score", "estimate", "pointwise"])
 def test_strings_in_a_column_that_was_of_numbers_are_refused(continuous, labelled, method):
-    refuses(lambda: getattr(continuous, method)(SIGNS[:, None], Y), ValueError, "X", "<U4|'up'", NUMBER)
-    refuses(lambda: getattr(continuous, method)(X, SIGNS), ValueError, "y", "<U4|'up'", NUMBER)
+    refuses(
+        lambda: getattr(continuous, method)(SIGNS[:, None], Y),
+        ValueError,
+        "^column 0 of X holds 'down' in row 0",
+        NUMBER,
+    )
+    refuses(lambda: getattr(continuous, method)(X, SIGNS), ValueError, "^y holds 'down' in row 0", NUMBER)
     refuses(
         lambda: getattr(labelled, method)(X, np.full(400, "left")), ValueError, "'left'", "not met in fit", "'down'"
     )
@@ -494,15 +518,15 @@ def test_infinity_among_objects_names_its_column():
     refuses(
         lambda: tiny_mi().fit(table, Y),
         ValueError,
-        "^column 1 of X is continuous and holds inf in row 7",
-        "not allowed",
+        "^column 1 of X holds inf in row 7",
+        "finite",
     )
-    refuses(lambda: tiny_mi().fit(X, table), ValueError, "^column 1 of y is continuous and holds inf in row 7")
+    refuses(lambda: tiny_mi().fit(X, table), ValueError, "^column 1 of y holds inf in row 7")
     table[7, 1] = 10**400
     refuses(
         lambda: tiny_mi().fit(table, Y),
         ValueError,
-        "^column 1 of X is continuous and holds values that are no real numbers",
+        "^column 1 of X holds 10+.* in row 7",
     )
 
 
@@ -515,11 +539,185 @@ def test_a_new_category_names_its_column_by_what_the_user_gave():
         label = "'d'" if hasattr(given(frame), "columns") else "3"
         refuses(lambda: mi.score(given(new), Y), ValueError, f"^column {label} of X holds 1 value", "'left'", "not met")  # noqa: B023
         mi = tiny_mi(max_iter=1).fit(X, frame[["b", "d"]])
-        refuses(lambda: mi.score(X, new[["b", "d"]]), ValueError, "^column 1 of y holds 1 value", "'left'")  # noqa: B023
+        refuses(lambda: mi.score(X, new[["b", "d"]]), ValueError, "^column 'd' of y holds 1 value", "row 4", "'left'")  # noqa: B023
     both = pd.DataFrame({"b": SIGNS, "d": SIGNS})
     both.loc[4, "d"] = "up" if SIGNS[4] == "down" else "down"
     mi = tiny_mi(max_iter=1).fit(X, frame[["b", "d"]])
     refuses(lambda: mi.score(X, both), ValueError, "^Row 4 of y holds a combination of discrete values not met in fit")
+
+
+#: Values that no side may hold, and the dtype of the column that holds one.
+UNUSABLE = {
+    "None": (None, object),
+    "NaN": (np.nan, object),
+    "NA": (pd.NA, object),
+    "NaT": (pd.NaT, object),
+    "Decimal NaN": (decimal.Decimal("NaN"), object),
+    "signaling NaN": (decimal.Decimal("sNaN"), object),
+    "NaN of floats": (np.nan, float),
+    "NA of Float64": (pd.NA, "Float64"),
+    "NA of Int64": (pd.NA, "Int64"),
+    "NA of strings": (pd.NA, "string"),
+    "NA of categories": (pd.NA, "category"),
+    "infinity": (np.inf, object),
+    "infinity of floats": (-np.inf, float),
+    "Decimal infinity": (decimal.Decimal("-Infinity"), object),
+    "too large an integer": (10**400, object),
+}
+#: One column, and the same with one such value in row 7, as a vector, a list, or a frame whose column has a name.
+FORMS = {"vector": lambda column: column, "list": list, "frame": lambda column: column.to_frame("size")}
+V, W = np.random.default_rng(0).normal(size=(2, 64))
+GIVEN = {"estimator": "gaussian", "random_state": 0}
+FITTED = {}  # by whether Z is given
+
+
+def holed(kind):
+    value, dtype = UNUSABLE[kind]
+    texts = dtype in ("string", "category")
+    column = pd.Series(np.where(V > 0, "up", "down") if texts else np.round(9 * V), dtype=dtype)
+    column[7] = value
+    return column
+
+
+def fitted(has_given):
+    if has_given not in FITTED:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SmallSampleWarning)
+            frame = pd.DataFrame({"size": V})
+            FITTED[has_given] = MIEstimator(**GIVEN).fit(frame, W, W**2 if has_given else None)
+    return FITTED[has_given]
+
+
+def table(side):
+    return side if hasattr(side, "columns") else np.array([*side, None], dtype=object)[:-1, None]
+
+
+def one_column(side):
+    return side["size"] if hasattr(side, "columns") else side
+
+
+def as_frame(side):
+    return (
+        side
+        if hasattr(side, "columns")
+        else pd.DataFrame({"size": pd.Series(side, dtype=getattr(side, "dtype", object))})
+    )
+
+
+def asked_of_fitted():
+    """Return calls of the methods of a fitted estimator, each with one bad side."""
+    for method in ("score", "estimate", "pointwise"):
+
+        def call(*sides, method=method):
+            return getattr(fitted(has_given=len(sides) == 3), method)(as_frame(sides[0]), *sides[1:])
+
+        yield f"{method} X", "X", lambda bad, call=call: call(bad, W)
+        yield f"{method} y", "y", lambda bad, call=call: call(V, bad)
+        yield f"{method} Z", "Z", lambda bad, call=call: call(V, W, bad)
+
+
+#: Every function that measures dependence, for each of its sides: what messages call the side, and the call.
+CALLS = {
+    "mutual_information X": ("X", lambda bad: mutual_information(bad, W)),
+    "mutual_information y": ("y", lambda bad: mutual_information(V, bad)),
+    "mutual_information groups": ("groups", lambda bad: mutual_information(V, W, groups=bad)),
+    "conditional_mutual_information X": ("X", lambda bad: conditional_mutual_information(bad, V, W)),
+    "conditional_mutual_information y": ("y", lambda bad: conditional_mutual_information(V, bad, W)),
+    "conditional_mutual_information Z": ("Z", lambda bad: conditional_mutual_information(V, W, bad)),
+    "interaction_information X": ("X", lambda bad: interaction_information(bad, V, W)),
+    "interaction_information y": ("y", lambda bad: interaction_information(V, bad, W)),
+    "interaction_information Z": ("Z", lambda bad: interaction_information(V, W, bad)),
+    "independence_test X": ("X", lambda bad: independence_test(bad, W)),
+    "independence_test y": ("y", lambda bad: independence_test(V, bad)),
+    "independence_test Z": ("Z", lambda bad: independence_test(V, W, bad)),
+    "transfer_entropy source": ("source", lambda bad: transfer_entropy(bad, W)),
+    "transfer_entropy target": ("target", lambda bad: transfer_entropy(V, bad)),
+    "time_blocks": ("series", lambda bad: time_blocks(bad)),
+    "lagged_mutual_information x": ("x", lambda bad: lagged_mutual_information(bad, W, [1])),
+    "lagged_mutual_information y": ("y", lambda bad: lagged_mutual_information(V, bad, [1])),
+    "mutual_information_matrix": ("X", lambda bad: mutual_information_matrix(table(bad))),
+    "mutual_info_features X": ("X", lambda bad: mutual_info_features(table(bad), W)),
+    "mutual_info_features y": ("y", lambda bad: mutual_info_features(V[:, None], one_column(bad))),
+    "MRMRSelector X": ("X", lambda bad: MRMRSelector().fit(table(bad), W)),
+    "MRMRSelector y": ("y", lambda bad: MRMRSelector().fit(V[:, None], one_column(bad))),
+    **{name: (side, call) for name, side, call in asked_of_fitted()},
+    "v_information X": ("X", lambda bad: v_information(table(bad), V > 0)),
+    "v_information y": ("y", lambda bad: v_information(V[:, None], one_column(bad))),
+    "pointwise_v_information X": ("X", lambda bad: pointwise_v_information(table(bad), V > 0)),
+    "linear_probe Z": ("Z", lambda bad: linear_probe(table(bad), V > 0)),
+    "neural_dependency": ("Z", lambda bad: neural_dependency(table(bad))),
+    "effective_rank": ("Z", lambda bad: effective_rank(table(bad))),
+}
+#: Labels may be integers of any size, and scikit-learn converts features to judge.
+TAKE_LARGE = {
+    (call, "too") for call in ("mutual_information groups", *list(CALLS)[list(CALLS).index("v_information X") :])
+}
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y was passed:sklearn.exceptions.DataConversionWarning")
+@pytest.mark.parametrize(
+    ("call", "kind"), [(call, kind) for call in CALLS for kind in UNUSABLE if (call, kind[:3]) not in TAKE_LARGE]
+)
+def test_a_value_that_cannot_be_used_is_named_by_side_column_and_row(call, kind):
+    side, function = CALLS[call]
+    for form in FORMS:
+        what = r"(has 1 missing value\(s\), the first|holds \S*(inf|Inf|0{9})\S*) in row 7\. (Drop|Fill|Give)"
+        words = rf"^(column ('size'|0) of )?{side} {what}"
+        refuses(lambda: function(FORMS[form](holed(kind))), ValueError, words)  # noqa: B023
+
+
+@pytest.mark.parametrize("names", ["XyZ", "Xy"], ids=["with Z", "without Z"])
+@pytest.mark.parametrize("numbers", [True, False], ids=["numbers too", "labels alone"])
+@pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+def test_a_category_not_met_in_fit_is_named_by_side_column_and_row(names, numbers):
+    rng = np.random.default_rng(0)
+    sides = {name: pd.DataFrame({"size": rng.normal(size=600), "group": rng.choice(["a", "b"], 600)}) for name in names}
+    if not numbers:
+        sides = {name: side[["group"]] for name, side in sides.items()}
+    mi = pickle.loads(pickle.dumps(MIEstimator(**GIVEN).fit(*sides.values())))
+    for name in sides:
+        new = {of: side.copy() for of, side in sides.items()}
+        new[name].loc[[5, 9], "group"] = "c"
+        for method in (mi.score, mi.estimate, mi.pointwise):
+            words = rf"^column 'group' of {name} holds 1 value\(s\) not met in fit, the first in row 5: 'c'\. Drop"
+            refuses(lambda: method(*new.values()), ValueError, words)  # noqa: B023
+
+
+def test_a_category_not_met_at_this_value_of_z_says_so():
+    z = np.repeat(["u", "v"], 300)
+    frame = pd.DataFrame({"size": np.random.default_rng(0).normal(size=600), "group": np.where(z == "u", "a", "b")})
+    frame.loc[::3, "group"] = "a"
+    mi = MIEstimator(**GIVEN).fit(frame, frame["size"] ** 2, z)
+    frame.loc[4, "group"] = "b"
+    words = "^Of the 300 rows whose Z is that of row 0: column 'group' of X holds .* row 4: 'b'"
+    refuses(lambda: mi.pointwise(frame, frame["size"] ** 2, z), ValueError, words)
+
+
+def test_identifiers_among_z_are_told_of_z_and_once():
+    ids = pd.DataFrame({"id": np.arange(64).astype(str)})
+    with pytest.warns(SmallSampleWarning) as record:
+        MIEstimator(**GIVEN).fit(V[:, None], W, ids)
+    told = [str(warning.message) for warning in record if "identifiers" in str(warning.message)]
+    assert [text.partition(" has ")[0] for text in told] == ["column 'id' of Z"]
+
+
+@pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+def test_lists_keep_the_type_of_each_value():
+    rows = [[v, "up" if v > 0 else "down"] for v in V]
+    assert tiny_mi(max_iter=1).fit(rows, W).discrete_[0].tolist() == [False, True]
+    rows[7][1] = np.nan
+    refuses(lambda: tiny_mi().fit(rows, W), ValueError, r"^column 1 of X has 1 missing value\(s\), the first in row 7")
+    assert tiny_mi(max_iter=1, missing="drop").fit(rows, W).diagnostics_["dropped_rows"] == 1
+
+
+def test_missing_values_of_every_kind_are_left_out_of_pairs():
+    columns = {kind: holed(kind) for kind in UNUSABLE if "infinity" not in kind and kind != "too large an integer"}
+    frame = pd.DataFrame(columns)
+    refuses(lambda: mutual_information_matrix(frame), ValueError, "^column 'None' of X has 1 missing", "missing='drop'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallSampleWarning)
+        matrix = mutual_information_matrix(frame, missing="drop").to_numpy()
+    assert np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).all()
 
 
 def test_strings_in_a_column_said_to_be_continuous_are_refused():

@@ -332,7 +332,7 @@ def test_a_new_category_of_a_single_column_names_its_side():
     new = words.copy()
     new[7] = "d"
     fitted = MIEstimator(**SHORT).fit(numbers[:, None], words)
-    with pytest.raises(ValueError, match=r"^y holds 1 value\(s\) not met in fit, such as 'd'"):
+    with pytest.raises(ValueError, match=r"^y holds 1 value\(s\) not met in fit, the first in row 7: 'd'"):
         fitted.score(numbers[:, None], new)
     new[7] = None
     with pytest.raises(ValueError, match=r"^y has 1 missing value\(s\), the first in row 7"):

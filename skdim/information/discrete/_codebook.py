@@ -90,11 +90,12 @@ class Codebook:
             codes, symbols = factorize(Column(label, column.values))
             known = {category: code for code, category in enumerate(categories.tolist())}
             keys = [typed_text(symbol) for symbol in symbols] if typed else symbols
-            new = [symbol for symbol, key in zip(symbols, keys, strict=True) if key not in known]
-            if new and unknown == "error":
+            is_new = np.array([key not in known for key in keys])
+            if is_new.any() and unknown == "error":
+                row = int(is_new[codes].argmax())
                 raise ValueError(
-                    f"{label} holds {len(new)} value(s) not met in fit, such as {new[0]!r}. "
-                    f"The {len(known)} known are {abridged(list(known))}."
+                    f"{label} holds {is_new.sum()} value(s) not met in fit, the first in row {row}: {symbols[codes[row]]!r}. "
+                    f"Drop the row, or give one of the {len(known)} known values: {abridged(list(known))}."
                 )
             encoded.append(np.array([known.get(key, unknown) for key in keys], dtype=np.int64)[codes])
         return np.stack(encoded, axis=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Number, Real
@@ -16,6 +17,8 @@ from skdim.exceptions import SmallSampleWarning, warn
 
 #: Fewest rows in which values that are met once may be called identifiers.
 FEW_TO_JUDGE = 20
+#: What to do about missing values.
+DROP_OR_FILL = "Drop rows with NaN or None, or fill the values."
 
 
 class Column(NamedTuple):
@@ -60,14 +63,18 @@ def _missing_values(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     if array.dtype.kind not in "OT":
         return cast("npt.NDArray[np.bool_]", array != array)
     # NaN and NaT differ from themselves; the NA of pandas answers no comparison, so its type tells it.
-    unequal = [isinstance(value, Number | np.generic) and bool(value != value) for value in array]
+    unequal = [isinstance(value, Number | np.generic) and _is_nan(value) for value in array]
     names = [type(value).__name__ in {"NoneType", "NAType", "NaTType"} for value in array]
     return np.array(unequal, dtype=bool) | np.array(names, dtype=bool)
 
 
-def refuse_missing(
-    columns: Sequence[Column], advice: str = "NaN and None are not allowed: fill them, or drop their rows."
-) -> None:
+def _is_nan(value: Any) -> bool:
+    return (
+        value.is_nan() if isinstance(value, Decimal) else bool(value != value)
+    )  # a signaling NaN answers no comparison
+
+
+def refuse_missing(columns: Sequence[Column], advice: str = DROP_OR_FILL) -> None:
     """Raise a ``ValueError`` that names the first column with a missing value."""
     for column in columns:
         missing = _missing_values(as_array(column.values))
@@ -75,6 +82,31 @@ def refuse_missing(
             raise ValueError(
                 f"{column.label} has {missing.sum()} missing value(s), the first in row {missing.argmax()}. {advice}"
             )
+
+
+def refuse_infinite(columns: Sequence[Column]) -> None:
+    """Raise a ``ValueError`` that names the first column with an infinite value."""
+    for column in columns:
+        array = as_array(column.values)
+        if array.dtype.kind in "fc":
+            _refuse_rows(column, np.isinf(array))
+        elif array.dtype.kind == "O":
+            ends = math.inf, -math.inf
+            numbers = [isinstance(value, Real | Decimal) and not _is_nan(value) and value in ends for value in array]
+            _refuse_rows(column, np.array(numbers, dtype=bool))
+
+
+def _refuse_rows(column: Column, is_infinite: npt.NDArray[np.bool_]) -> None:
+    if is_infinite.any():
+        row = int(is_infinite.argmax())
+        raise ValueError(
+            f"{column.label} holds {_shown(as_array(column.values)[row])} in row {row}. Give a finite number below 1.8e308."
+        )
+
+
+def _shown(value: Any) -> str:
+    """Return a value for messages."""
+    return reprlib.repr(value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value)
 
 
 def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
@@ -147,10 +179,37 @@ def _present(values: Any) -> npt.NDArray[Any]:
     if array.dtype.kind != "O" or not all(isinstance(value, Real | Decimal | np.bool_) for value in array):
         return array
     numbers = np.array(array.tolist())
+    return numbers if numbers.dtype.kind != "O" else np.array([_as_float(number) for number in numbers])
+
+
+def _as_float(number: Any) -> float:
+    """Return a Decimal, a Fraction or a huge integer as a float."""
     try:
-        return numbers.astype(np.float64) if numbers.dtype.kind == "O" else numbers  # Decimal, Fraction, huge integers
+        return float(number)
     except OverflowError:
-        return np.full(len(array), math.inf)
+        return math.inf if number > 0 else -math.inf
+
+
+def _real_values(column: Column, option: str | None) -> npt.NDArray[Any]:
+    """Return the values that are not missing, as real numbers; if some are none, ``option`` may make the column discrete."""
+    values = _present(column.values)
+    if values.dtype.kind in "biuf":
+        return values
+    array = as_array(column.values)
+    given = np.flatnonzero(~_missing_values(array))
+    row = next((row for row in given if not isinstance(array[row], Real | Decimal | np.bool_)), given[0])
+    raise ValueError(
+        f"{column.label} holds {_shown(array[row])} in row {row}, which is no real number. Convert the column to numbers"
+        + ("." if option is None else f", or mark it as discrete by the parameter {option}.")
+    )
+
+
+def real_numbers(column: Column, option: str | None) -> npt.NDArray[np.float64]:
+    """Return a continuous column as finite numbers, and NaN for what is missing."""
+    numbers = np.full(len(column.values), np.nan)
+    numbers[~_missing_values(as_array(column.values))] = _real_values(column, option)
+    _refuse_rows(column, np.isinf(numbers))
+    return numbers
 
 
 def is_discrete(column: Any) -> bool:
@@ -219,7 +278,7 @@ def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:
     return which_discrete(X, discrete, "X", "discrete")
 
 
-def which_discrete(table: Any, discrete: Any, name: str, option: str) -> npt.NDArray[np.bool_]:
+def which_discrete(table: Any, discrete: Any, name: str, option: str | None) -> npt.NDArray[np.bool_]:
     """Return :func:`discrete_columns`; errors use the names of the table and of the option."""
     columns = table_columns(table, name)
     if isinstance(discrete, str) and discrete == "auto":
@@ -228,13 +287,9 @@ def which_discrete(table: Any, discrete: Any, name: str, option: str) -> npt.NDA
         mask = np.full(len(columns), bool(discrete))
     else:
         labels = [str(label) for label in getattr(table, "columns", [])]
-        mask = _named_columns(discrete, len(columns), labels, name, option)
-    for column, is_chosen in zip(columns, mask, strict=True):
-        if not is_chosen and _present(column.values).dtype.kind not in "biuf":
-            raise ValueError(
-                f"{column.label} holds no real numbers (dtype {as_array(column.values).dtype}), so it cannot be continuous. "
-                f"Include it in {option}={discrete!r}, or convert it to numbers."
-            )
+        mask = _named_columns(discrete, len(columns), labels, name, str(option))
+    for j in np.flatnonzero(~mask):
+        _real_values(columns[j], option)
     return mask
 
 

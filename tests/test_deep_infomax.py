@@ -133,7 +133,8 @@ def test_combinations_of_estimators_critics_and_priors_train(estimator, critic, 
 
 
 def test_names_and_their_default_objects_are_the_same():
-    for name, value in [("estimator", Alpha()), ("estimator", DV()), ("critic", Concat()), ("critic", Inner())]:
+    estimators = [("estimator", bound()) for bound in BOUNDS.values()]
+    for name, value in [*estimators, ("critic", Concat()), ("critic", Inner())]:
         configured = tiny(**{name: value}).fit(TRAIN[:64])
         text = value.name if name == "estimator" else type(value).__name__.lower()
         assert same_state(configured, tiny(**{name: text}).fit(TRAIN[:64]))

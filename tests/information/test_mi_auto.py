@@ -116,7 +116,7 @@ def test_labels_among_more_columns_than_classifiers_see(n_shifted):
 # ------------------------------------------------------------------------------------------------------------ many columns
 @pytest.mark.parametrize("n_columns", [50, 200])
 def test_dependence_hidden_among_many_columns_is_found(n_columns):
-    mi = MIEstimator(random_state=0).fit(*sine_among(1500, n_columns))
+    mi = MIEstimator(random_state=0).fit(*sine_among(1100, n_columns))
     assert mi.mi_ == pytest.approx(0.862, abs=0.1)
     assert mi.diagnostics_["p_value"] < 0.01
     assert mi._models[0].selection.x.shape == (n_columns, 1)

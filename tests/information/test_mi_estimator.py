@@ -117,7 +117,8 @@ def test_every_estimator_goes_with_every_critic(estimator, critic):
     assert np.isfinite(mi.mi_interval_).all()
     assert mi.kind_ == KINDS[estimator]
     assert 1 <= mi.n_iter_ == len(mi.history_)
-    assert np.isfinite([*mi.pointwise(X, y), mi.score(X, y), mi.estimate(X, y).value]).all()
+    few = X[:200], y[:200]
+    assert np.isfinite([*mi.pointwise(*few), mi.score(*few), mi.estimate(*few).value]).all()
 
 
 CONFIGURED = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +84,9 @@ class SideBySide(Objective):
             )
         for place, value in enumerate(buffers.values()):
             self.register_buffer(f"buffer_{place}", value)
-        self._one = [copy.deepcopy(objectives[0])]  # in a list, so that its weights are none of this module's
+        self._one: list[Any] = [
+            copy.deepcopy(objectives[0])
+        ]  # in a list, so that its weights are none of this module's
 
     def is_decayed(self, parameter: nn.Parameter) -> bool:
         return parameter.ndim > 2

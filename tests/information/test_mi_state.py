@@ -148,7 +148,7 @@ def test_a_loaded_estimator_gives_the_same_bits(case, tmp_path):
     for way in ways if case in ("default", "labels", "mixed") else ("pickle", "joblib mapped"):
         loaded = WAYS[way](mi, tmp_path)
         assert repr(loaded) == repr(mi)
-        assert same(mi, loaded, x, y), way
+        assert same(mi, loaded, x[:150], y[:150]), way
     assert vars(mi) == before
 
 

@@ -1,5 +1,6 @@
 """What every test shares: reproducible examples, no window, one thread, and no accelerator where there is none."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,11 @@ settings.load_profile("reproducible")
 
 # On networks this small a second thread only waits for the first, and for whatever else the machine runs.
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish():
+    """Leave what lives to the end, as thousands of tests do, out of every search for garbage."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

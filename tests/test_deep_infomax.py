@@ -29,7 +29,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from skdim import PAPER, DeepInfoMaxTransformer
-from skdim.bounds import BOUNDS, DV, JSD, NWJ, Alpha, InfoNCE
+from skdim.bounds import BOUNDS, DV, Alpha, InfoNCE
 from skdim.inputs.augmentation import ImageAugmentation
 from skdim.nn.critics import CRITICS, Bilinear, Concat, Inner, Separable
 from skdim.nn.encoders import ENCODERS, MLP, Conv, Conv1d, ResNet
@@ -39,10 +39,9 @@ TRAIN, HELD_OUT = images(192), images(128, start=1000)
 
 
 # ------------------------------------------------------------------------------------------------------ options are real
-ESTIMATORS = [*BOUNDS, InfoNCE(), JSD(), DV(momentum=0.5), NWJ(), Alpha(alpha=0.5)]
+ESTIMATORS = [*BOUNDS, InfoNCE(), DV(momentum=0.5), Alpha(alpha=0.5)]
 CRITIC_VALUES = [
     *CRITICS,
-    Inner(),
     Bilinear(affine=False),
     Separable(width=32, hidden_layer_sizes=(16,)),
     Concat(hidden_layer_sizes=(32,)),
@@ -111,10 +110,16 @@ def test_every_option_trains_and_makes_a_difference(option, default_features):
         assert features.shape != default_features.shape or np.abs(features - default_features).max() > 1e-3
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("critic", CRITICS)
-@pytest.mark.parametrize("estimator", BOUNDS)
-def test_the_product_of_estimators_critics_and_priors_trains(estimator, critic, prior):
+#: Every estimator with every critic, and each of both with every prior.
+COMBINATIONS = [
+    (estimator, critic, list(PRIORS)[(i + k) % len(PRIORS)])
+    for i, estimator in enumerate(BOUNDS)
+    for k, critic in enumerate(CRITICS)
+]
+
+
+@pytest.mark.parametrize(("estimator", "critic", "prior"), COMBINATIONS)
+def test_combinations_of_estimators_critics_and_priors_train(estimator, critic, prior):
     weights = {"global_weight": 0.5, "local_weight": 1.0, "prior_weight": 0.1}
     options = {"estimator": estimator, "critic": critic, "prior": prior, **weights}
     trained = tiny(**options, max_iter=2, n_locations=2).fit(TRAIN[:64])
@@ -128,7 +133,8 @@ def test_the_product_of_estimators_critics_and_priors_trains(estimator, critic, 
 
 
 def test_names_and_their_default_objects_are_the_same():
-    for name, value in [("estimator", Alpha()), ("estimator", DV()), ("critic", Concat()), ("critic", Inner())]:
+    estimators = [("estimator", bound()) for bound in BOUNDS.values()]
+    for name, value in [*estimators, ("critic", Concat()), ("critic", Inner())]:
         configured = tiny(**{name: value}).fit(TRAIN[:64])
         text = value.name if name == "estimator" else type(value).__name__.lower()
         assert same_state(configured, tiny(**{name: text}).fit(TRAIN[:64]))
@@ -344,6 +350,7 @@ def test_prior_matching_makes_codes_uniform():
         "hidden_layer_sizes": (64,),
         "augment": None,
         "local_weight": 0.1,
+        "prior": UniformPrior(hidden_layer_sizes=(200, 50)),
         "prior_weight": 1.0,
         "batch_size": 64,
         "random_state": 0,

@@ -91,26 +91,39 @@ def test_a_loaded_model_gives_the_same_bits(model, way, tmp_path):
     assert same_state(loaded, fitted)
 
 
+@functools.cache
+def after_epochs(n, optimizer):
+    """Return an estimator after n calls of partial_fit, which tests share."""
+    estimator = tiny(optimizer=optimizer, prior_weight=0.5, estimator="dv")
+    for _ in range(n):
+        estimator.partial_fit(X)
+    return estimator
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_continuing_after_a_load_equals_never_having_saved(way, optimizer, tmp_path):
-    settings = {"optimizer": optimizer, "prior_weight": 0.5, "estimator": "dv"}
-    never, saved = tiny(**settings).partial_fit(X), tiny(**settings).partial_fit(X)
-    saved = WAYS[way](saved, tmp_path)
-    for estimator in (never, saved):
-        estimator.partial_fit(X).partial_fit(X)
+    never, saved = after_epochs(3, optimizer), WAYS[way](after_epochs(1, optimizer), tmp_path)
+    saved.partial_fit(X).partial_fit(X)
     assert same_state(never, saved)
     assert (never.transform(X) == saved.transform(X)).all()
     assert never.history_ == saved.history_
     assert never.n_iter_ == saved.n_iter_ == 3
 
 
+@functools.cache
+def after_fits(n):
+    """Return an estimator after n calls of fit, each of which goes on from the one before, which tests share."""
+    estimator = tiny(warm_start=True, prior_weight=0.5, early_stopping=True)
+    for _ in range(n):
+        estimator.fit(X)
+    return estimator
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_warm_start_after_a_load_equals_never_having_saved(way, tmp_path):
-    settings = {"warm_start": True, "prior_weight": 0.5, "early_stopping": True}
-    never, saved = tiny(**settings).fit(X), tiny(**settings).fit(X)
-    saved = WAYS[way](saved, tmp_path)
-    assert same_state(never.fit(X), saved.fit(X))
+    never, saved = after_fits(2), WAYS[way](after_fits(1), tmp_path)
+    assert same_state(never, saved.fit(X))
     assert never.history_ == saved.history_
 
 

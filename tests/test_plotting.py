@@ -35,7 +35,7 @@ def cpc(**params):
 def mi(n_columns=6, y=None, **params):
     X = StandardScaler().fit_transform(table(1200, n_columns))  # more than are cross-fitted
     noise = np.random.default_rng(1).normal(size=(1200, 1))
-    return tiny_mi(**params).fit(X, X[:, :1] ** 2 + noise if y is None else y(X))
+    return tiny_mi(test_fraction=0.2, **params).fit(X, X[:, :1] ** 2 + noise if y is None else y(X))
 
 
 EARLY = {"early_stopping": True}

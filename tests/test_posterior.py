@@ -99,8 +99,13 @@ def fitted():
     return {name: tiny(**QUICK, **option).fit(TRAIN) for name, (option, _) in OPTIONS.items()}
 
 
+@pytest.fixture(scope="module")
+def features_of(fitted):
+    return {name: dim.transform(HELD_OUT) for name, dim in fitted.items()}
+
+
 @pytest.mark.parametrize("name", OPTIONS)
-def test_every_option_trains_makes_a_difference_and_reports_its_parts(fitted, name):
+def test_every_option_trains_makes_a_difference_and_reports_its_parts(fitted, features_of, name):
     option, parts = OPTIONS[name]
     dim, untrained = fitted[name], tiny(**{**QUICK, "max_iter": 0}, **option).fit(TRAIN)
     assert np.isfinite([list(row.values()) for row in dim.history_]).all()
@@ -112,11 +117,11 @@ def test_every_option_trains_makes_a_difference_and_reports_its_parts(fitted, na
     assert dim.lower_bound_ == pytest.approx(sum(best[held_out + part] for part in summands))
     assert dim.upper_bound_ == (best[held_out + "l1out"] if BOTH in parts else math.inf)
     assert dim.score(HELD_OUT) > untrained.score(HELD_OUT)
-    features = dim.transform(HELD_OUT)
+    features = features_of[name]
     assert features.shape == (128, 8)
     for other in fitted:
         if other != name:
-            assert np.abs(features - fitted[other].transform(HELD_OUT)).max() > 1e-3
+            assert np.abs(features - features_of[other]).max() > 1e-3
     if name == "early stopping":
         expected = -best["valid_tnce"] + 0.1 * best["valid_total_correlation"]
         assert best["valid_loss"] == pytest.approx(expected, abs=1e-5)

@@ -240,7 +240,7 @@ PATCH_OPTIONS = [
     {"patch_overlap": (0, 2), "n_steps": 1},
     {"features": "sequence"},
 ]
-QUICK = {"max_iter": 8, "batch_size": 32, "learning_rate": 2e-2}
+QUICK = {"max_iter": 4, "batch_size": 32, "learning_rate": 2e-2}
 
 
 def identify(option):

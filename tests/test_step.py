@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
-from skdim.bounds import BOUNDS, METRIC_LOSSES, MI_BOUNDS
+from skdim.bounds import METRIC_LOSSES, MI_BOUNDS
 from skdim.evaluation import neural_dependency, reconstruction_similarity
 from skdim.inputs.partitions import PARTITIONS
 from skdim.nn.causal import CONTEXTS, PATCH_ENCODERS
@@ -97,10 +97,7 @@ CASES |= {
     "dim posterior one view": dim(posterior="gaussian", augment=None),
     "dim all terms": dim(COLOURS, encoder=CONV, global_weight=1.0, code_weight=1.0, n_locations=2),
 }
-CASES |= {
-    f"views {name} {critic}": views(estimator=name, critic=critic)
-    for name, critic in paired([*BOUNDS, *METRIC_LOSSES], CRITICS)
-}
+CASES |= {f"views {name}": views(estimator=name) for name in ("infonce", *METRIC_LOSSES)}
 CASES |= {f"views {name}": views(X, views=name, encoder=CONV) for name, X in PARTITIONED.items()}
 CASES |= {
     "views shift": views(SEQUENCES, views="shift", encoder=CONV1D),
@@ -112,9 +109,8 @@ CASES |= {
     "views groups": views(groups=GROUPS, negatives="same_group"),
     "views semi hard": views(negatives="semi_hard"),
 }
-for (negatives, context, lengths), bound in zip(
-    itertools.product(NEGATIVES, CONTEXTS, (None, LENGTHS)), itertools.cycle(CODE_BOUNDS), strict=False
-):
+for i, (negatives, context) in enumerate(itertools.product(NEGATIVES, CONTEXTS)):  # with each, lengths in turn
+    bound, lengths = CODE_BOUNDS[i % len(CODE_BOUNDS)], (None, LENGTHS)[(i + i // len(CONTEXTS)) % 2]
     kind = f"cpc {negatives} {context} {'alike' if lengths is None else 'lengths'}"
     CASES[kind] = cpc(estimator=bound, negatives=negatives, context=context, lengths=lengths)
 CASES |= {f"cpc patches {name}": cpc(IMAGES, patch_size=8, encoder=name) for name in PATCH_ENCODERS}
@@ -285,12 +281,12 @@ def test_a_step_is_one_graph_of_tensors_that_stays_on_the_device(name, monkeypat
             assert_same(run(step, traced, *first), run_refusing(eager, *other, monkeypatch))
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("bound", CODE_BOUNDS, ids=lambda bound: bound.name)
-def test_a_step_of_deep_infomax_stays_on_the_device(bound, encoder, monkeypatch):
-    X, network = ENCODERS[encoder]
-    options = {} if network is None else {"encoder": network}
-    for critic in CRITICS:
+@pytest.mark.parametrize("place", range(len(CODE_BOUNDS)), ids=lambda place: CODE_BOUNDS[place].name)
+def test_a_step_of_deep_infomax_stays_on_the_device(place, monkeypatch):
+    bound, encoders = CODE_BOUNDS[place], list(ENCODERS.values())
+    for k, critic in enumerate(CRITICS):  # every bound with every critic, and both with all encoders in turn
+        X, network = encoders[(place + k) % len(encoders)]
+        options = {} if network is None else {"encoder": network}
         for objective, *batches in caught(dim(X, estimator=bound, critic=critic, **options), monkeypatch):
             for batch in batches[:2]:
                 run_refusing(objective, *batch, monkeypatch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from dataclasses import dataclass
@@ -97,6 +98,7 @@ def fit_mixture(rows: Array, size: int, smallest_variance: float, seed: int) -> 
         return GaussianMixture(size, reg_covar=smallest_variance, random_state=seed).fit(rows)
 
 
+@functools.cache
 def t_table(df: float) -> Array:
     """Return the inverse hyperbolic sines of t quantiles at evenly spaced normal scores: they are nearly straight."""
     lower = np.arcsinh(t_distribution.ppf(ndtr(np.linspace(-LARGEST_SCORE, 0, N_QUANTILES // 2 + 1)), df))

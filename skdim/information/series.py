@@ -159,7 +159,7 @@ def transfer_entropy(
     --------
     >>> import numpy as np
     >>> from skdim import transfer_entropy
-    >>> x, noise = np.random.default_rng(0).normal(size=(2, 3000))
+    >>> x, noise = np.random.default_rng(0).normal(size=(2, 1200))
     >>> y = np.roll(x, 1) + noise  # T = log(2) / 2 = 0.35
     >>> round(transfer_entropy(x, y, random_state=0).value, 1), round(transfer_entropy(y, x, random_state=0).value, 1)
     (0.3, 0.0)

@@ -23,7 +23,7 @@ from skdim.information.intervals import error_of_mean, normal_interval
 from skdim.information.permutations import permutation_p_value
 from skdim.information.residuals import Regression, Residuals
 
-SHORT = {"max_iter": 2, "n_refits": 0, "random_state": 0}
+SHORT = {"max_iter": 2, "n_refits": 0, "test_fraction": 0.5, "random_state": 0}
 GAUSSIAN = {"estimator": "gaussian", "random_state": 0}
 LOG_2 = np.log(2)
 

@@ -43,22 +43,22 @@ def sine_among(n, n_columns, seed=0):
 
 # ------------------------------------------------------------------------------------------------------------------- truth
 @pytest.mark.parametrize(
-    ("name", "n", "tolerance"),
+    ("name", "n", "n_seeds", "tolerance"),
     [
-        ("1v1-normal-0.75", 300, 0.08),
-        ("student-identity-2-2-1", 500, 0.1),
-        ("student-identity-5-5-2", 1500, 0.06),
-        ("sine-1-0.2", 300, 0.1),
-        ("checkerboard-2", 400, 0.1),
-        ("waves", 300, 0.2),
-        ("square", 300, 0.1),
-        ("independent-5-5", 300, 0.04),
-        ("multinormal-sparse-5-5-2-2.0", 300, 0.1),
+        ("1v1-normal-0.75", 300, 1, 0.08),
+        ("student-identity-2-2-1", 500, 1, 0.1),
+        ("student-identity-5-5-2", 1500, 1, 0.06),
+        ("sine-1-0.2", 300, 1, 0.1),
+        ("checkerboard-2", 400, 1, 0.1),
+        ("waves", 300, 2, 0.2),
+        ("square", 300, 1, 0.1),
+        ("independent-5-5", 300, 1, 0.04),
+        ("multinormal-sparse-5-5-2-2.0", 300, 1, 0.1),
     ],
 )
-def test_few_rows_give_nearly_the_truth(name, n, tolerance):
+def test_few_rows_give_nearly_the_truth(name, n, n_seeds, tolerance):
     errors = []
-    for seed in range(2):
+    for seed in range(n_seeds):
         mi = MIEstimator(random_state=seed).fit(*TASKS[name].sample(n, seed))
         errors.append(mi.mi_ - TASKS[name].mutual_information)
         assert mi.kind_ == "estimate"
@@ -129,7 +129,7 @@ def test_labels_among_more_columns_than_classifiers_see(n_shifted):
 # ------------------------------------------------------------------------------------------------------------ many columns
 @pytest.mark.parametrize("n_columns", [50, 200])
 def test_dependence_hidden_among_many_columns_is_found(n_columns):
-    mi = MIEstimator(random_state=0).fit(*sine_among(1500, n_columns))
+    mi = MIEstimator(random_state=0).fit(*sine_among(1100, n_columns))
     assert mi.mi_ == pytest.approx(0.862, abs=0.1)
     assert mi.diagnostics_["p_value"] < 0.01
     assert mi._models[0].selection.x.shape == (n_columns, 1)
@@ -327,7 +327,9 @@ def test_networks_side_by_side_learn_what_each_learns_alone():
         optimizers[3].zero_grad()
         together(stacked, {})[0].backward()
         optimizers[3].step()
-    for one, other in zip(alone, together.separated(), strict=True):
+    returned = objectives()
+    together.return_weights(returned)
+    for one, other in zip(alone, returned, strict=True):
         for (name, value), again in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
             # InfoNCE does not depend on constants: their gradient is rounding, which Adam blows up.
             if not name.endswith(("offset", "top.bias")):

@@ -69,10 +69,10 @@ def fitted(estimator="infonce", n=1000, seed=0, **params):
 
 @functools.cache
 def trained(estimator):
-    """Return a fit on 1,000 rows that went on until it no longer improved: without a reference that takes its time."""
+    """Return a fit that went on until it no longer improved: without a reference that takes its time."""
     network = {} if estimator == "gaussian" else {"hidden_layer_sizes": (32, 32)}
     epochs = 25 if estimator in WITH_REFERENCE else 120
-    return tiny_mi(estimator=estimator, max_iter=epochs, **network).fit(*pairs())
+    return tiny_mi(estimator=estimator, max_iter=epochs, **network).fit(*pairs(1200))
 
 
 def held_out(estimator, n):
@@ -110,14 +110,15 @@ def test_with_the_gaussian_reference_little_training_is_needed(estimator):
 @pytest.mark.parametrize("critic", ["auto", "inner", "bilinear", "separable", "concat"])
 @pytest.mark.parametrize("estimator", OF_CRITICS)
 def test_every_estimator_goes_with_every_critic(estimator, critic):
-    X, y = pairs(600)
+    X, y = pairs(1200)
     mi = tiny_mi(estimator=estimator, critic=critic, max_iter=6).fit(X, y)
     slack = 3 * mi.diagnostics_["standard_error"]
     assert -0.4 - slack < mi.mi_ < TRUTH + slack + 0.1
     assert np.isfinite(mi.mi_interval_).all()
     assert mi.kind_ == KINDS[estimator]
     assert 1 <= mi.n_iter_ == len(mi.history_)
-    assert np.isfinite([*mi.pointwise(X, y), mi.score(X, y), mi.estimate(X, y).value]).all()
+    few = X[:200], y[:200]
+    assert np.isfinite([*mi.pointwise(*few), mi.score(*few), mi.estimate(*few).value]).all()
 
 
 CONFIGURED = [
@@ -141,16 +142,13 @@ CONFIGURED = [
 
 @pytest.mark.parametrize("params", CONFIGURED, ids=str)
 def test_configured_estimators_critics_and_training(params):
-    X, y = pairs(600)
-    mi = tiny_mi(**params).fit(X, y)
-    assert 0 < mi.mi_ < TRUTH + 0.15
-    assert mi.mi_ == tiny_mi(**params).fit(X, y).mi_
+    assert 0 < tiny_mi(**params).fit(*pairs(600)).mi_ < TRUTH + 0.15
 
 
 @pytest.mark.parametrize("reference", ["auto", "gaussian", None])
 @pytest.mark.parametrize("marginals", ["normal_scores", "standardize", None])
 def test_marginals_and_reference(marginals, reference):
-    mi = tiny_mi(marginals=marginals, reference=reference, max_iter=25).fit(*pairs())
+    mi = tiny_mi(marginals=marginals, reference=reference, max_iter=25).fit(*pairs(1200))
     assert 0.35 < mi.mi_ < TRUTH + 0.15
 
 
@@ -402,8 +400,8 @@ def test_estimate_holds_on_fresh_rows(estimator):
 
 def test_estimate_takes_rows_beyond_those_of_fit():
     # New rows are scored by the fitted distribution; further out than any fitted row they must not explode.
-    for seed in range(5):
-        X, y = pairs(3000, seed=seed)
+    for seed in range(3):
+        X, y = pairs(2000, seed=seed)
         mi = tiny_mi(max_iter=1).fit(X[:200], y[:200])
         assert mi.estimate(X[200:], y[200:]).value == pytest.approx(TRUTH, abs=0.15)
         assert mi.score(X[200:], y[200:]) == pytest.approx(TRUTH, abs=0.15)
@@ -448,7 +446,7 @@ def test_pointwise_is_the_exact_log_ratio_of_student_variables():
 @pytest.mark.parametrize("n", [1200, 9000])
 def test_the_held_out_mean_of_pointwise_is_the_raw_estimate(n):
     X, y = pairs(n)
-    mi = tiny_mi(max_iter=1, control_variate=False).fit(X, y)
+    mi = tiny_mi(max_iter=1, control_variate=False, test_fraction=0.2).fit(X, y)
     rows = held_out(mi, n)
     assert len(rows) <= 2048
     assert mi.pointwise(X[rows], y[rows]).mean() == pytest.approx(mi.mi_, abs=1e-5)
@@ -480,13 +478,14 @@ def test_more_confidence_takes_a_wider_interval():
 
 
 def test_the_control_variate_takes_noise_away():
-    errors = {True: [], False: []}
+    errors, stated = {True: [], False: []}, {}
     for seed, use in itertools.product(range(10), errors):
-        mi = tiny_mi(max_iter=1, control_variate=use).fit(*pairs(1200, seed=seed))
+        mi = tiny_mi(max_iter=1, control_variate=use, test_fraction=0.2).fit(*pairs(1200, seed=seed))
         errors[use].append(mi.mi_ - TRUTH)
+        if seed == 0:
+            stated[use] = mi.diagnostics_["standard_error"]
     assert np.std(errors[True]) < 0.7 * np.std(errors[False])
-    stated = [fitted(n=1200, control_variate=use, max_iter=1).diagnostics_["standard_error"] for use in (True, False)]
-    assert stated[0] < 0.8 * stated[1]
+    assert stated[True] < 0.8 * stated[False]
 
 
 @pytest.mark.parametrize("n_dims", [1, 4])
@@ -533,22 +532,31 @@ def test_the_order_of_rows_and_columns_does_not_matter_beyond_noise():
         assert again.mi_ == pytest.approx(mi.mi_, abs=2 * mi.diagnostics_["standard_error"])
 
 
-MAPS = {
-    "exponential": lambda column: np.exp(column),
-    "falling": lambda column: -column,
-    "falling cube": lambda column: -(column**3),
-    "arc tangent": lambda column: np.arctan(column),
-    "units": lambda column: 1e-6 * column + 1000,
-}
+def falling(column):
+    return -column
+
+
+def falling_cube(column):
+    return -(column**3)
+
+
+def units(column):
+    return 1e-6 * column + 1000
+
+
+#: Maps of the columns of X and of those of y.
+MAPS = [((np.exp, falling), (falling_cube, np.arctan)), ((np.arctan, units), (np.exp, falling_cube))]
 
 
 @pytest.mark.parametrize("estimator", ["infonce", "dime", "nwj", "flo", "ba", "gaussian", "club"])
 def test_monotone_maps_of_columns_change_nothing(estimator):
     X, y = pairs(500, rho=0.6, n_dims=2)
     mi = tiny_mi(estimator=estimator, max_iter=2).fit(X, y)
-    for first, second in itertools.pairwise(MAPS.values()):
-        mapped_x = np.column_stack([first(X[:, 0]), second(X[:, 1])])
-        mapped_y = np.column_stack([second(y[:, 0]), first(y[:, 1])])
+    for of_x, of_y in MAPS:
+        mapped_x, mapped_y = (
+            np.column_stack([of(column) for of, column in zip(maps, side.T, strict=True)])
+            for maps, side in ((of_x, X), (of_y, y))
+        )
         again = tiny_mi(estimator=estimator, max_iter=2).fit(mapped_x, mapped_y)
         assert again.mi_ == pytest.approx(mi.mi_, abs=1e-6)
         np.testing.assert_allclose(again.mi_interval_, mi.mi_interval_, atol=1e-6)
@@ -600,7 +608,7 @@ def test_no_value_passes_its_cap(estimator):
         X, y = pairs(n, rho=rho, n_dims=4)
         mi = tiny_mi(estimator=estimator).fit(X, y)
         result = mi.estimate(X[: n // 2], y[: n // 2])
-        assert mi.mi_ <= mi.cap_ == pytest.approx(MI_BOUNDS[estimator]().cap(n // 5))
+        assert mi.mi_ <= mi.cap_ == pytest.approx(MI_BOUNDS[estimator]().cap(n // 2))  # there are two folds
         assert result.value <= result.cap == pytest.approx(MI_BOUNDS[estimator]().cap(n // 2))
         assert mi.mi_interval_[0] <= mi.mi_ <= mi.mi_interval_[1]
 

@@ -84,7 +84,9 @@ class SideBySide(Objective):
             )
         for place, value in enumerate(buffers.values()):
             self.register_buffer(f"buffer_{place}", value)
-        self._one = [copy.deepcopy(objectives[0])]  # in a list, so that its weights are none of this module's
+        self._one: list[Any] = [
+            copy.deepcopy(objectives[0])
+        ]  # in a list, so that its weights are none of this module's
 
     def is_decayed(self, parameter: nn.Parameter) -> bool:
         return parameter.ndim > 2
@@ -106,25 +108,26 @@ class SideBySide(Objective):
 
     def evaluate(self, X: Sequence[Tensor], draws: Draws) -> dict[str, Tensor]:
         """Return the means over the objectives, which are evaluated one by one: held-out rows are many."""
-        parts = [one.evaluate([part[:, k] for part in X], draws) for k, one in enumerate(self.separated())]
+        one, parts = self._one[0], []
+        for k, weights in enumerate(self._weights()):
+            one.load_state_dict(weights)
+            parts.append(one.evaluate([part[:, k] for part in X], draws))
         return {name: torch.stack([part[name] for part in parts]).mean() for name in parts[0]}
 
-    def separated(self) -> list[Any]:
-        """Return the objectives with their present weights."""
+    def _weights(self) -> list[dict[str, Tensor]]:
         state = {name: value.detach() for part in self._state() for name, value in part.items()}
         n = len(next(iter(state.values())))
-        objectives = [copy.deepcopy(self._one[0]) for _ in range(n)]
-        for k, objective in enumerate(objectives):
-            objective.load_state_dict({name: value[k] for name, value in state.items()})
-        return objectives
+        return [{name: value[k] for name, value in state.items()} for k in range(n)]
 
     def return_weights(self, objectives: Sequence[Objective]) -> None:
         """Copy the present weights into the objectives."""
-        for objective, one in zip(objectives, self.separated(), strict=True):
-            objective.load_state_dict(one.state_dict())
+        for objective, weights in zip(objectives, self._weights(), strict=True):
+            objective.load_state_dict(weights)
 
     @property
     def critic(self) -> nn.Module:
         """The critic of the first objective with its present weights."""
-        critic: nn.Module = self.separated()[0].critic
+        one = copy.deepcopy(self._one[0])
+        one.load_state_dict(self._weights()[0])
+        critic: nn.Module = one.critic
         return critic

@@ -17,7 +17,7 @@ from sklearn.covariance import ledoit_wolf
 from torch import Tensor, nn
 
 from skdim._params import check_sizes
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim._sklearn import Interval, StrOptions, draw_seed
 from skdim.evaluation._inputs import Array, Result, Rows, check_features, random_parts, validated
 from skdim.evaluation._networks import Training, outputs
@@ -200,7 +200,7 @@ def _train(training: Training, u: Array, w: Array, rest: Rows, valid: Rows, judg
     """Train a discriminator on the rows ``rest``, and return its log ratio as a function of arrays."""
     device = resolve_device(training.device)
     scores, whitened, independent = (torch.from_numpy(part).float().to(device) for part in (u, w, judges))
-    with local_seed(training.seed):
+    with LocalSeed(training.seed):
         discriminator = _Discriminator(whitened[rest], training.hidden).to(device)
     if training.steps:
         training.train(

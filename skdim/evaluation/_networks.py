@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.evaluation._inputs import Array, Rows, random_parts
 from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.layers import mlp
@@ -60,7 +60,7 @@ class Training:
         """Return a network with outputs ``start`` at first, trained from X to targets, stopped by held-out rows of X."""
         device = resolve_device(self.device)
         x, targets = torch.from_numpy(X).float().to(device), targets.to(device)
-        with local_seed(self.seed):
+        with LocalSeed(self.seed):
             network = mlp(x.shape[1], self.hidden, len(start), start=start)
         valid, rest = random_parts(len(x), [VALIDATION_FRACTION], np.random.default_rng(self.seed))
         objective = Supervised(network, loss).to(device)

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.discrete import Table, information_of_codes
 from skdim.information.intervals import Array, Rows
@@ -43,7 +43,7 @@ class LearnedConditional(Learned):
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.axes = canonical_axes(x[train], y[train])
         x, y = self._variates(x, y)
-        with local_seed(self.seed):
+        with LocalSeed(self.seed):
             self.critic = self._network(x[train], y.shape[1]).to(self.device)
         if self._is_learnable(train, x, y):
             self._train(ConditionalObjective(self.critic), [x, y], train, valid)

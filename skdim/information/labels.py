@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.information.canonical import Standardize, canonical_axes
 from skdim.information.discrete import entropy
 from skdim.information.intervals import Array, Rows
@@ -69,7 +69,7 @@ class Labels(Learned):
         self.axes = canonical_axes(projected[train], indicators[train])
         variates, labels = self._tensor(self.axes.x(projected)), torch.from_numpy(codes).to(self.device)
         frequencies = torch.bincount(labels).float() / len(labels)
-        with local_seed(self.seed):
+        with LocalSeed(self.seed):
             network = self._network(variates[train], frequencies).to(self.device)
         members: list[nn.Module] = []
         if len(np.unique(codes[train])) > 1 and projected.shape[1]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.bounds import MI_BOUNDS, Bound, InfoNCE, infonce
 from skdim.information.canonical import CanonicalAxes
 from skdim.information.intervals import Array, Rows
@@ -369,7 +369,7 @@ class Learned(CrossFitted):
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
         x, y = (torch.zeros(2, weights.shape[1]) for weights in (self.axes.weights_x, self.axes.weights_y))
-        with local_seed(0):  # the saved weights replace those drawn here
+        with LocalSeed(0):  # the saved weights replace those drawn here
             self.critic = self._build(state, x, y).to(self.device)
         load_module(self.critic, part(state, "critic/"))
         self.critic.eval().requires_grad_(False)

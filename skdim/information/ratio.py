@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.bounds import Bound
 from skdim.information.canonical import canonical_axes
 from skdim.information.intervals import Array, Rows
@@ -208,7 +208,7 @@ class LearnedRatio(Chosen):
         return worth(reference.network(self.axes), self.bound, self.reference)
 
     def _objective(self, kind: str, x: Tensor, y: Tensor, stage: int, relevance: Pair | None) -> RatioObjective:
-        with local_seed(self.seed + stage):
+        with LocalSeed(self.seed + stage):
             network = self.networks.build(kind, x, y, relevance)
             self.criterion = self.bound.criterion(x.shape[1], y.shape[1])
         self.members.append(kind)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.intervals import Array, Rows, cross_fitted, error_of_mean
@@ -140,7 +140,7 @@ class Stacked(Learned):
         x, y = (torch.from_numpy(np.array(state[f"reference/{name}"])).to(self.device) for name in "xy")
         self.reference = x, y
         if criterion := part(state, "criterion/"):
-            with local_seed(0):
+            with LocalSeed(0):
                 self.criterion = self.bound.criterion(x.shape[1], y.shape[1]).to(self.device).eval()
             load_module(self.criterion, criterion)
 

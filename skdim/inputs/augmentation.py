@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from skdim._params import Configured
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 
 __all__ = [
     "EVALUATION_SEED",
@@ -268,11 +268,11 @@ class TwoViews:
 
 
 def _call(augment: Callable[..., Tensor], X: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Return the view of a user's function of (X, generator), or of X alone, for which the global generator is seeded."""
+    """Return the view of a user's function of (X, generator), or of X alone, whose draws are seeded."""
     try:
         inspect.signature(augment).bind(X, generator)
     except TypeError:
         seed = int(torch.randint(2**31, (), generator=generator))
-        with local_seed(seed, X.device):
+        with LocalSeed(seed):
             return augment(X)
     return augment(X, generator)

@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import Callback, PrintLog
 from torch import Tensor
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.exceptions import DivergenceError
 from skdim.inputs.augmentation import EVALUATION_SEED
 
@@ -112,8 +112,7 @@ class BestEpoch(Callback):
         if self.decay is not None:  # buffers, such as running means, are no weights to average
             for kept, present in zip(self.judged_module_.buffers(), net.module_.buffers(), strict=True):
                 kept.copy_(present)
-        device = next((parameter.device for parameter in net.module_.parameters()), None)
-        with local_seed(EVALUATION_SEED, device):  # a network may draw in eval mode as well
+        with LocalSeed(EVALUATION_SEED):  # a network may draw in eval mode as well
             return self.judge(self.judged_module_)
 
     def _keep(self, loss: float, epoch: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.inputs.layout import Layout
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.nn.objectives.objective import Objective
@@ -45,7 +45,7 @@ class Learner:
     @classmethod
     def new(cls, build: Build, make_optimizer: MakeOptimizer, samples: Samples, seed: int) -> Learner:
         """Return a learner with the first weights of a seed."""
-        with local_seed(seed):
+        with LocalSeed(seed):
             objective = place(build(samples.standardize, True), samples.device)
         generator = torch.Generator().manual_seed(seed)
         return cls(objective, samples.standardize, samples.device, seed, 0, make_optimizer(objective), generator)
@@ -55,7 +55,7 @@ class Learner:
         learner = self.from_state(self.state(), build, make_optimizer)
         if learner.generator is None:
             seed = learner.seed + learner.epoch
-            with local_seed(seed):
+            with LocalSeed(seed):
                 learner.objective.adversary = place(build(learner.standardize, True), learner.device).adversary
             learner.generator = torch.Generator().manual_seed(seed)
             learner.optimizer = make_optimizer(learner.objective)
@@ -108,7 +108,7 @@ class Learner:
         standardize = Standardizer(
             tuple(state["shape"]), **statistics, layout=Layout.from_state(layout) if layout else None
         )
-        with local_seed(0):  # the weights are overwritten by the saved ones
+        with LocalSeed(0):  # the weights are overwritten by the saved ones
             objective = place(build(standardize, continues), device).eval()
         load_module(objective, part(state, "objective/"))
         learner = cls(objective, standardize, device, state["seed"], state["epoch"])

@@ -200,7 +200,7 @@ class _Net(NeuralNet):
         rank = 0 if self.trainer.ranks is None else self.trainer.ranks.rank
         entropy = [self.batches.seed or 0, self.batches.epoch, step, rank]
         seed = int(np.random.SeedSequence(entropy).generate_state(1)[0])
-        with seeded_step(seed, batch.uniform.device) as drew:
+        with seeded_step(seed, batch.uniform.device, self.trainer.compiled) as drew:
             yield
         self.draws_globally = drew[0]
 

@@ -24,7 +24,7 @@ from test_mi_estimator import RHO, TRUTH, pairs
 from test_persistence import WAYS
 
 from skdim import MIEstimator
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning
 from skdim.information.parameters import MODELS
@@ -367,7 +367,7 @@ def adamw_while_another_thread_builds(groups, **options):
     had_it = threading.Event()
 
     def build():
-        with local_seed(0):
+        with LocalSeed(0):
             had_it.set()
 
     thread = threading.Thread(target=build, daemon=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skdim._random import local_seed
+from skdim._random import LocalSeed
 from skdim.exceptions import DeviceWarning
 from skdim.nn.encoders import MLP, Conv, build_encoder
 from skdim.training.device import computing, place, resolve_device, resolve_precision
@@ -75,7 +75,7 @@ def test_bfloat16_on_a_cpu_warns_where_it_has_no_instructions_for_it(monkeypatch
 
 @pytest.mark.parametrize(("factory", "shape"), [(MLP((32,)), (10,)), (Conv(channels=(8, 16)), (1, 8, 8))], ids=str)
 def test_a_network_computes_in_bfloat16_and_returns_float32(factory, shape):
-    with local_seed(0):
+    with LocalSeed(0):
         network, X = build_encoder(factory, shape, 4).eval(), torch.randn(50, *shape)
     exact = network(X)
     with computing([network], torch.bfloat16):

@@ -21,6 +21,7 @@ from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.objectives import Objective
+from skdim.training.ambient import in_own_state, own_state
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
@@ -78,7 +79,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, partial: bool = False, **extras: Any) -> Any:
         """Train on X; ``extras`` are arrays (n,) or None."""
         resume = hasattr(self, "_learner") and (partial or self.warm_start)
-        with unchanged_on_error(self):
+        with own_state(), unchanged_on_error(self):
             self._check_parameters()
             samples = self._samples(X, resolve_device(self.device), reset=not resume, min_samples=2, **extras)
             learner = self._resumed() if resume else self._new_learner(samples)
@@ -134,6 +135,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             state["_learner"] = state["_learner"].state()
         return state
 
+    @in_own_state
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_learner" in state:
@@ -174,6 +176,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseInfoMax):
     """Base of the transformers: features of new samples, and what a fitted objective says of them."""
 
+    @in_own_state
     def transform(self, X: Any) -> Any:
         """Encode samples.
 
@@ -225,11 +228,13 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         return self._score(X)
 
+    @in_own_state
     def _score(self, X: Any, **extras: Any) -> float:
         check_is_fitted(self)
         samples = self._samples(X, self._learner.device, reset=False, min_samples=2, **extras)
         return mean_score(self._learner.objective, samples)
 
+    @in_own_state
     def evaluate(self, X: Any) -> dict[str, float]:
         """Return the parts of the training objective on samples that were held out of training.
 
@@ -267,6 +272,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """The trained encoder, a copy in eval mode."""
         return self.objective_.get_submodule("encoder")
 
+    @in_own_state
     def standardized(self, X: Any) -> Tensor:
         """Return samples as the fitted encoder takes them, on its device.
 

@@ -27,6 +27,7 @@ from skdim.nn.encoders import ENCODERS
 from skdim.nn.objectives import Objective
 from skdim.nn.objectives.multiview import NEGATIVES, MultiView, build_pairs, check_target
 from skdim.nn.views import build_view_encoders, check_view_encoders, sequences_among
+from skdim.training.ambient import in_own_state
 from skdim.training.distributed import several
 from skdim.training.inference import encode
 
@@ -328,6 +329,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         names = ["mean"] if output == "mean" else objective.output_views(output)
         return np.array([f"{name}_{i}" for name in names for i in range(objective.n_components)], dtype=object)
 
+    @in_own_state
     def transform(self, X: Any) -> Any:
         """Encode samples.
 

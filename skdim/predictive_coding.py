@@ -20,6 +20,7 @@ from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.causal import CONTEXTS, GRU, PATCH_ENCODERS, MaskedConv, PatchGrid, StridedConv, build_causal_encoder
 from skdim.nn.objectives import Objective
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive, steps_allowed
+from skdim.training.ambient import in_own_state
 from skdim.training.inference import encode
 
 
@@ -229,6 +230,7 @@ class CPCTransformer(InfoMaxTransformer):
         """Learn from what :meth:`fit` takes, and return what :meth:`transform` returns."""
         return self.fit(X, y, lengths=lengths).transform(X, lengths=lengths)
 
+    @in_own_state
     def transform(self, X: Any, lengths: Any = None) -> Any:
         """Encode samples.
 

@@ -17,6 +17,7 @@ from skdim._sklearn import Interval, RealNotInt, validate_params
 from skdim.information.discrete import as_array
 from skdim.information.intervals import normal_interval
 from skdim.information.sides import refuse_unusable
+from skdim.training.ambient import in_own_state
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
@@ -34,8 +35,12 @@ CONSTRAINTS: dict[str, Any] = {
 
 
 def validated(**constraints: Any) -> Callable[[Function], Function]:
-    """Return a decorator that checks a function's parameters, by these constraints and the shared ones."""
-    return validate_params({**CONSTRAINTS, **constraints}, prefer_skip_nested_validation=True)
+    """Return a decorator that checks a function's parameters, by these constraints and the shared ones.
+
+    The function runs in a state of torch of its own.
+    """
+    checked = validate_params({**CONSTRAINTS, **constraints}, prefer_skip_nested_validation=True)
+    return lambda function: checked(in_own_state(function))
 
 
 class Parts(NamedTuple):

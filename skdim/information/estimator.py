@@ -18,12 +18,13 @@ from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.caveats import caveats
 from skdim.information.conditional import Given, fit_given, given_columns, new_columns
 from skdim.information.copies import duplicated_rows
-from skdim.information.folds import best_of, candidates_of, joined, splits_of
+from skdim.information.folds import best_of, candidates_of
 from skdim.information.model import Model, anchored_infonce
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.result import MIResult, measured, measured_anew
 from skdim.information.rows import complete_rows, numbered_groups
 from skdim.information.sides import Columns, Side, is_constant, load_sides, smaller_entropy, state_of_sides, validated
+from skdim.training.ambient import in_own_state, own_state
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version, part
 
@@ -244,7 +245,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         ValueError, TypeError, DivergenceError
             If an argument or parameter is invalid or without effect, or training diverges; the estimator is left unchanged.
         """
-        with unchanged_on_error(self):
+        with own_state(), unchanged_on_error(self):
             check_parameters(self, has_given=Z is not None)
             dropped: dict[str, float] = {}
             if self.missing == "drop" and y is not None:
@@ -262,20 +263,17 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             else:
                 model = self._unfitted_model(columns, groups)
                 x, target = self._prepared(columns)
-                splits = splits_of(model, len(x))
-                candidates = candidates_of(model, splits, x, target)
+                splits, candidates = candidates_of(model, x, target, lambda each: each.watch(root, self, (X, y)))
                 for models in candidates:
-                    for model in models:
-                        model.watch(root, self, (X, y))
                     type(models[0]).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
-                history = joined([model.history for models in candidates for model in models])
+                models, history = best_of(candidates, splits, x, target)
                 copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
-                models = best_of(candidates, splits, x, target)
                 result, self._models = measured(models, splits, x, target, copies, self._tries_neighbours)
                 for caveat in caveats(result, len(x), len(splits[0].test), self._models[0]):
                     warn(*caveat)
-            diagnostics = result.diagnostics | dropped
-            result = replace(result, entropy=smaller_entropy(columns, self.discrete_), diagnostics=diagnostics)
+            result = replace(
+                result, entropy=smaller_entropy(columns, self.discrete_), diagnostics=result.diagnostics | dropped
+            )
             self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
             self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
             self.diagnostics_, self.history_, self._result, self._groups = result.diagnostics, history, result, groups
@@ -305,6 +303,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         columns = validated(self, X, y, reset=False, min_samples=min_samples)
         return (*columns, *given) if (given := new_columns(self, Z, len(columns[0]))) else self._prepared(columns)
 
+    @in_own_state
     def score(self, X: Any, y: Any, Z: Any = None) -> float:
         """Return the InfoNCE bound of the fitted critic in nats, whatever ``estimator`` is: no search prefers an upper bound.
 
@@ -326,6 +325,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         scores = [torch.stack([model.scores(x[rows], y[rows]) for model in self._models]).mean(0) for rows in blocks]
         return float(np.mean([anchored_infonce(block, self._models[0].anchors) for block in scores]))
 
+    @in_own_state
     def estimate(self, X: Any, y: Any, Z: Any = None) -> MIResult:
         """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
 
@@ -340,10 +340,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             Without the control variate, and with no diagnostics but "standard_error".
         """
         x, y, *given = self._new_rows(X, y, Z)
-        if self._given is not None:
-            return self._given.measured_anew(x, y, *given)
-        return measured_anew(self._models, x, y)
+        return measured_anew(self._models, x, y) if self._given is None else self._given.measured_anew(x, y, *given)
 
+    @in_own_state
     def pointwise(self, X: Any, y: Any, Z: Any = None) -> Any:
         r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
 
@@ -379,6 +378,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
             state["_sides"] = state_of_sides(self._sides)
         return state
 
+    @in_own_state
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if state.get("_given") is not None:
@@ -394,7 +394,6 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.two_d_labels = False
+        tags.target_tags.required, tags.target_tags.two_d_labels = True, False
         tags.input_tags.string = tags.input_tags.categorical = True
         return tags

@@ -6,7 +6,7 @@ p / 2n nats on either side of the best one. The mean of both is right to first o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
@@ -78,22 +78,30 @@ class Estimate(NamedTuple):
     gap: float  # mean over the rows that were learned from less that over the others
 
 
-def candidates_of(model: Model, splits: Sequence[Split], x: Any, y: Any) -> list[list[Model]]:
-    """Return lists of unfitted models, one for each split: of all columns, and of what a screen selects of them."""
-    if not isinstance(model, CrossFitted):
-        return [[model]]
-    models = [model.of_fold(fold) for fold in range(len(splits))]
-    candidates: list[list[Model]] = [[*models]]
-    candidates += [[*rivals] for rivals in _rivals(models, splits, x, y)]
-    return candidates
+def candidates_of(
+    model: Model, x: Any, y: Any, watch: Callable[[Model], None]
+) -> tuple[list[Split], list[list[Model]]]:
+    """Return splits, and lists of unfitted models, one for each split: of all columns, and of what a screen selects of them."""
+    splits = splits_of(model, len(x))
+    candidates: list[list[Model]] = [[model]]
+    if isinstance(model, CrossFitted):
+        models = [model.of_fold(fold) for fold in range(len(splits))]
+        candidates = [[*models]]
+        candidates += [[*rivals] for rivals in _rivals(models, splits, x, y)]
+    for each in chain(*candidates):
+        watch(each)
+    return splits, candidates
 
 
-def best_of(candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, y: Any) -> list[Model]:
-    """Return the models that say most of rows that they have not learned from."""
+def best_of(
+    candidates: Sequence[list[Model]], splits: Sequence[Split], x: Any, y: Any
+) -> tuple[list[Model], list[dict[str, float]]]:
+    """Return the models that say most of rows that they have not learned from, and the epochs of all."""
+    history = joined([model.history for model in chain(*candidates)])
     for model in chain(*candidates):
         model.callbacks = ()
     fitted = [[model for model in models if isinstance(model, CrossFitted)] for models in candidates]
-    return list(_best(fitted, splits, x, y)) if fitted[0] else candidates[0]
+    return list(_best(fitted, splits, x, y)) if fitted[0] else candidates[0], history
 
 
 def _rivals(models: list[CrossFitted], splits: Sequence[Split], x: Any, y: Any) -> list[list[CrossFitted]]:

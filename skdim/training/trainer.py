@@ -192,7 +192,7 @@ class _Net(NeuralNet):
 
     @contextmanager
     def _randomness(self, batch: Batch, step: int) -> Iterator[None]:
-        """Seed torch's global generator for a step if the network draws from it, as dropout does; the first step shows it."""
+        """Seed what the network draws in a step, as dropout does; the first step shows whether it draws."""
         if not self.draws_globally:
             yield
             return

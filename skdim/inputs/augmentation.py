@@ -16,6 +16,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
@@ -82,6 +83,32 @@ class Augmentation(Protocol):
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
         """Return a view of ``X`` (n, ...) from ``draws`` (n, n_draws)."""
         ...
+
+
+def _check(augmentation: Configured, shape: tuple[int, ...], n_axes: int, **allowed: str) -> None:
+    """Raise a ``ValueError`` unless inputs have so many axes, and every parameter in ``allowed`` is what it says."""
+    name = type(augmentation).__name__
+    if len(shape) != n_axes:
+        kinds = {1: "a table", 2: "sequences", 3: "images"}
+        raise ValueError(
+            f"{name} takes {kinds[n_axes]}; this input is {kinds.get(len(shape), shape)}: use augment='auto'."
+        )
+    for parameter, what in allowed.items():
+        value = getattr(augmentation, parameter)
+        numbers = list(value) if isinstance(value, tuple | list) else [value]
+        is_valid = all(isinstance(number, Real) for number in numbers) and ALLOWED[what](*numbers)
+        if not is_valid:
+            raise ValueError(f"{name}({parameter}={value!r}) must be {what}.")
+
+
+#: What the parameters of augmentations may be.
+ALLOWED: dict[str, Callable[..., bool]] = {
+    "two numbers 0 < low <= high <= 1": lambda *scale: len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1,
+    "a number of at least 1": lambda *ratio: len(ratio) == 1 and 1 <= ratio[0] < math.inf,
+    "a number of at least 0": lambda *size: len(size) == 1 and 0 <= size[0] < math.inf,
+    "a number from 0 to 1": lambda *share: len(share) == 1 and 0 <= share[0] <= 1,
+}
+RANGE, FROM_1, FROM_0, SHARE = ALLOWED
 
 
 def _between(low: float, high: float, draw: Tensor) -> Tensor:
@@ -153,7 +180,8 @@ class ImageAugmentation(Configured):
     brightness: float = 0.8
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
-        return 6 + self.flip
+        _check(self, shape, 3, scale=RANGE, ratio=FROM_1, contrast=FROM_0, brightness=FROM_0)
+        return 6 + bool(self.flip)
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
         height, width = X.shape[2:]
@@ -195,6 +223,7 @@ class SequenceAugmentation(Configured):
     gain: float = 0.3
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
+        _check(self, shape, 2, scale=RANGE, gain=FROM_0)
         return 3
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
@@ -223,6 +252,7 @@ class TableAugmentation(Configured):
     masked: float = 0.3
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
+        _check(self, shape, 1, masked=SHARE)
         return math.prod(shape)
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
@@ -263,8 +293,18 @@ class TwoViews:
         """Return both views of ``X`` (n, ...), from ``uniform`` (n, n_draws) or by the user's function."""
         if self.is_seeded:
             half = self.n_draws // 2
-            return [self.augmentation(X, uniform[:, :half]), self.augmentation(X, uniform[:, half:])]
-        return [_call(self.augmentation, X, generator) for _ in range(2)]
+            views = [self.augmentation(X, uniform[:, :half]), self.augmentation(X, uniform[:, half:])]
+        else:
+            views = [_call(self.augmentation, X, generator) for _ in range(2)]
+        for view in views:
+            if not isinstance(view, Tensor):
+                raise TypeError(f"augment must return a tensor, and returned {type(view).__name__}.")
+            if view.shape != X.shape or view.dtype is not X.dtype:
+                raise ValueError(
+                    f"augment must return a view of its batch, of shape {tuple(X.shape)} and {X.dtype}, and returned "
+                    f"{tuple(view.shape)} and {view.dtype}."
+                )
+        return views
 
 
 def _call(augment: Callable[..., Tensor], X: Tensor, generator: torch.Generator | None) -> Tensor:

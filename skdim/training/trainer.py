@@ -59,7 +59,10 @@ def make_optimizer(
     if optimizer in ("adam", "adamw"):
         groups[-1]["betas"] = ADVERSARY_BETAS
     factory = look_up("optimizer", optimizer, OPTIMIZERS) if isinstance(optimizer, str) else optimizer
-    return factory([group for group in groups if group["params"]], lr=learning_rate)
+    made = factory([group for group in groups if group["params"]], lr=learning_rate)
+    if not isinstance(made, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must return a torch.optim.Optimizer, and returned {type(made).__name__}.")
+    return made
 
 
 class History(NamedTuple):

@@ -221,3 +221,49 @@ def test_a_users_function_draws_from_a_seed_and_leaves_the_global_generator(augm
     assert not torch.equal(a, pair(4, 1))  # another process's rows
     assert torch.equal(pair(0, None), pair(0, None))  # held-out views are fixed
     assert torch.equal(torch.get_rng_state(), state)
+
+
+BATCHES = {"table": torch.ones(4, 6), "sequences": torch.ones(4, 2, 10), "images": torch.ones(4, 1, 8, 8)}
+WRONG = {
+    "few rows": (lambda X: X[:3], ValueError, r"returned \(3, "),
+    "another shape": (lambda X: X[..., 1:], ValueError, "of shape"),
+    "float64": (lambda X: X.double(), ValueError, "float64"),
+    "half": (lambda X, generator: X.half(), ValueError, "float16"),
+    "an array": (lambda X: X.numpy(), TypeError, "returned ndarray"),
+    "nothing": (lambda X: None, TypeError, "returned NoneType"),
+}
+
+
+@pytest.mark.parametrize("data", BATCHES)
+@pytest.mark.parametrize("name", WRONG)
+def test_a_users_view_that_is_none_is_refused(name, data):
+    augment, error, match = WRONG[name]
+    X = BATCHES[data]
+    views = TwoViews(augment, tuple(X.shape[1:]))
+    with pytest.raises(error, match=f"augment must return a .*{match}"):
+        views(X, torch.zeros(len(X), 0), torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("augment", "data", "match"),
+    [
+        (ImageAugmentation(ratio=-1), "images", r"ratio=-1\) must be a number of at least 1"),
+        (
+            ImageAugmentation(scale=(0.9, 0.1)),
+            "images",
+            r"scale=\(0.9, 0.1\)\) must be two numbers 0 < low <= high <= 1",
+        ),
+        (ImageAugmentation(scale=0.5), "images", r"scale=0.5\)"),
+        (ImageAugmentation(brightness=float("nan")), "images", "brightness=nan"),
+        (SequenceAugmentation(gain="much"), "sequences", "gain='much'"),
+        (SequenceAugmentation(scale=(0, 1)), "sequences", r"scale=\(0, 1\)"),
+        (TableAugmentation(masked=5), "table", r"masked=5\) must be a number from 0 to 1"),
+        (ImageAugmentation(), "table", "ImageAugmentation takes images; this input is a table"),
+        (ImageAugmentation(), "sequences", "takes images; this input is sequences"),
+        (SequenceAugmentation(), "images", "takes sequences; this input is images"),
+        (TableAugmentation(), "images", "takes a table; this input is images"),
+    ],
+)
+def test_what_an_augmentation_cannot_do_is_refused_before_training(augment, data, match):
+    with pytest.raises(ValueError, match=match):
+        TwoViews(augment, tuple(BATCHES[data].shape[1:]))

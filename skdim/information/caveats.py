@@ -78,7 +78,7 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
     learns_conditional = (
         model.bound is not None and model.bound.needs == "conditional" and model.options.conditional is None
     )
-    if learns_conditional and result.interval[0] > linear + UNDERFITTED:
+    if learns_conditional and math.isfinite(linear) and result.interval[0] > linear + UNDERFITTED:
         yield (
             f"estimator={_name(model)!r} finds {result.value:.2f} nats, more than the {linear:.2f} of linear dependence. It "
             "overstates strong dependence, and with a learned conditional it is no upper bound either. Use estimator='auto'.",

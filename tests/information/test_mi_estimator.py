@@ -86,6 +86,7 @@ def test_every_estimator_is_in_the_table():
 
 
 @pytest.mark.parametrize("estimator", KINDS)
+@pytest.mark.filterwarnings("ignore:estimator='club' finds:skdim.exceptions.NotABoundWarning")
 def test_every_estimator_has_its_kind_and_finds_strong_dependence(estimator):
     mi = trained(estimator)
     assert mi.kind_ == mi.estimate(*pairs(400, seed=1)).kind == KINDS[estimator]

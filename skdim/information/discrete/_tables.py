@@ -28,6 +28,11 @@ class Column(NamedTuple):
     values: Any  # one-dimensional, with its own dtype
 
 
+#: Writes values in errors: of long ones the start and the end.
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 60
+
+
 def as_array(values: Any) -> npt.NDArray[Any]:
     """Return the values as an array in which each keeps its type."""
     array = np.asarray(values)
@@ -106,7 +111,7 @@ def _refuse_rows(column: Column, is_infinite: npt.NDArray[np.bool_]) -> None:
 
 def _shown(value: Any) -> str:
     """Return a value for messages."""
-    return reprlib.repr(value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value)
+    return SHORT.repr(value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value)
 
 
 def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
 from sklearn.callback import CallbackSupportMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
 from skdim._sklearn import Interval, draw_seed, unchanged_on_error, with_callbacks
+from skdim.exceptions import warn
 from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
@@ -91,8 +93,14 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             trainer = fitting.trainer(self, learner, samples, (root, X, y))
             history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
             self.__dict__.update(self._fitted(learner, history))
+            if history.interrupted:
+                warn(
+                    f"Training was interrupted in epoch {learner.epoch + len(history.epochs)}, and the estimator has the weights "
+                    "so far. partial_fit, or fit with warm_start=True, continues.",
+                    ConvergenceWarning,
+                )
             learner.epoch += len(history.epochs)
-            if not (partial or self.warm_start):
+            if not (partial or self.warm_start or history.interrupted):
                 learner.drop_what_training_needs()
             root.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self

@@ -131,4 +131,5 @@ class Fitting(NamedTuple):
             ranks=self.ranks,
             verbose=estimator.verbose,
             what=type(estimator).__name__,
+            is_kept=True,
         )

@@ -22,6 +22,7 @@ from skdim.nn.objectives.objective import Objective, drawn
 from skdim.training.callbacks import BestEpoch, DivergenceGuard, EpochLog, StopTraining
 from skdim.training.device import computing
 from skdim.training.distributed import Ranks, refuse_several
+from skdim.training.interrupts import Interrupt, in_search
 from skdim.training.step import CudaRecorder, RecordedStep, Step, can_be_recorded, warn_eager
 
 Optimizer: TypeAlias = str | Callable[..., torch.optim.Optimizer]
@@ -71,6 +72,7 @@ class History(NamedTuple):
     epochs: list[dict[str, float]]  # "loss" and the other parts; "valid_loss" and so on are of held-out rows
     best: dict[str, float]  # parts of the epoch whose weights were kept, of held-out rows if there are any
     best_epoch: int  # from 1; 0 where the start was best
+    interrupted: bool = False  # whether Ctrl-C ended it
 
 
 @dataclass
@@ -92,6 +94,7 @@ class Trainer:
     ranks: Ranks | None = None
     verbose: int = 0
     what: str = "This"
+    is_kept: bool = False  # whether what Ctrl-C interrupts is of use; else it raises KeyboardInterrupt
 
     def train(self, objective: Objective, batches: Batches) -> History:
         """Train for ``max_epochs`` or until a callback stops, and leave the weights in the objective, in eval mode."""
@@ -99,6 +102,7 @@ class Trainer:
             refuse_several(self.what)
         net = _Net(self, objective, batches).initialize()
         with (
+            net.interrupt if self.is_kept and self.ranks is None and not in_search() else nullcontext(),
             nullcontext() if self.ranks is None else self.ranks.training(objective),
             computing(objective.networks, self.precision),
         ):
@@ -135,6 +139,7 @@ class _Net(NeuralNet):
         self.total_steps = trainer.max_epochs * len(batches) if trainer.schedule else 0
         self.draws_globally = True  # until a step did not
         self.stops = False
+        self.interrupt = Interrupt()
 
     def release(self) -> None:
         """Let go of samples, gradients and recordings now: the net is part of a cycle, which Python collects at its leisure."""
@@ -192,6 +197,9 @@ class _Net(NeuralNet):
                 self._keep(values)
                 self.notify("on_batch_end", batch=batch, training=training, loss=values["loss"])
                 number += 1
+                if self.interrupt.requested:
+                    self.stops = True
+                    return
 
     @contextmanager
     def _randomness(self, batch: Batch, step: int) -> Iterator[None]:
@@ -243,7 +251,7 @@ class _Net(NeuralNet):
             best, prefix = self.trainer.best.best_epoch_, "valid_"
         of_best = epochs[best - 1] if epochs and best else {}
         values = {name.removeprefix(prefix): value for name, value in of_best.items() if name.startswith(prefix)}
-        return History(epochs, values, best)
+        return History(epochs, values, best, self.interrupt.requested)
 
 
 def make_step(net: _Net) -> Step | RecordedStep:

@@ -211,7 +211,7 @@ def test_history_holds_the_mean_of_every_part_and_held_out_rows_change_nothing()
 
 def test_no_epochs_change_nothing():
     untrained = objective()
-    assert train(untrained, max_epochs=0) == ([], {}, 0)
+    assert train(untrained, max_epochs=0) == ([], {}, 0, False)
     assert same(untrained, objective())
     assert not untrained.training
 

@@ -258,7 +258,7 @@ def test_no_epochs_leave_the_start():
     x, y = pairs()
     objective = objective_of(x, y)
     before = weights(objective)
-    assert train(objective, [x, y], max_epochs=0) == ([], {}, 0)
+    assert train(objective, [x, y], max_epochs=0) == ([], {}, 0, False)
     assert same(weights(objective), before)
 
 

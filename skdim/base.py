@@ -94,8 +94,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
             self.__dict__.update(self._fitted(learner, history))
             if history.interrupted:
+                epoch = learner.epoch + len(history.epochs)
                 warn(
-                    f"Training was interrupted in epoch {learner.epoch + len(history.epochs)}, and the estimator has the weights "
+                    f"Training was interrupted in epoch {epoch}, and the estimator has the weights "
                     "so far. partial_fit, or fit with warm_start=True, continues.",
                     ConvergenceWarning,
                 )

@@ -90,7 +90,7 @@ class Labels(Learned):
         if numbers.shape[1] <= MOST_COLUMNS or not 0 < len(related) <= MOST_COLUMNS:
             return []
         rival = Labels(self.options, self.device, self.seed)
-        rival.groups, rival.sees_few = self.groups, True
+        rival.groups, rival.ended, rival.sees_few = self.groups, self.ended, True
         return [rival]
 
     def in_training(self, critic: nn.Module) -> Labels:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from skdim._random import LocalSeed
 from skdim.bounds import MI_BOUNDS, Bound, InfoNCE, infonce
+from skdim.exceptions import warn
 from skdim.information.canonical import CanonicalAxes
 from skdim.information.intervals import Array, Rows
 from skdim.information.selection import Selection
@@ -24,7 +26,7 @@ from skdim.inputs.batches import Batches, TensorSamples
 from skdim.nn.objectives import Objective
 from skdim.training.callbacks import BestEpoch, EpochTasks
 from skdim.training.state import load_module, module_state, part
-from skdim.training.trainer import Trainer, make_optimizer
+from skdim.training.trainer import History, Trainer, make_optimizer
 
 if TYPE_CHECKING:
     from skdim.information.estimator import MIEstimator
@@ -80,6 +82,7 @@ class Model:
         self.seed = seed
         self.bound = bound_of(options.estimator)
         self.history: list[dict[str, float]] = []
+        self.ended: set[str] = set()  # why no further network is trained, the same for all models of a fit
 
     @property
     def anchors(self) -> tuple[str, ...]:
@@ -166,7 +169,7 @@ class CrossFitted(Model):
     def of_fold(self, fold: int) -> Self:
         """Return an unfitted model of another fold, which draws other numbers."""
         other = type(self)(self.options, self.device, (self.seed + SEED_OF_FOLD * fold) % 2**31)
-        other.groups = self.groups
+        other.groups, other.ended = self.groups, self.ended
         return other
 
     @property
@@ -277,15 +280,14 @@ class Learned(CrossFitted):
     """A model whose network ``critic`` takes the canonical variates of both sides."""
 
     critic: nn.Module
-    stopped = False  # whether a callback has ended training
 
     @staticmethod
     def _is_learnable(train: Rows, *sides: Tensor) -> bool:
         return len(train) >= FEWEST_TRAINING_ROWS and all(side.shape[1] > 0 for side in sides)
 
     def _stop(self, stops: bool) -> bool:
-        """Remember that a callback ends training, so that no further network is trained."""
-        self.stopped |= stops
+        """Remember that training ends, so that no further network is trained."""
+        self.ended.update({"by a callback or Ctrl-C"} if stops else ())
         return stops
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:
@@ -310,9 +312,9 @@ class Learned(CrossFitted):
 
     def _train(self, objective: Objective, tensors: Sequence[Tensor], train: Rows, judges: Rows) -> None:
         """Train the one network of this model, and extend the history."""
-        if not self.stopped:
+        if not self.ended:
             plan = self._plan(objective, tensors, train, judges)
-            self._record(plan, plan.trainer.train(objective, plan.batches).epochs)
+            self._record(plan, plan.trainer.train(objective, plan.batches))
 
     def _plan(
         self,
@@ -348,14 +350,23 @@ class Learned(CrossFitted):
             callbacks=self.callbacks,
             verbose=options.verbose,
             what="MIEstimator",
+            is_kept=True,
         )
         batches = Batches(TensorSamples(tensors), train, options.batch_size, seed)
         return Plan(objective, trainer, batches, stage, lambda: before - judge(objective)["loss"])
 
-    def _record(self, plan: Plan, epochs: list[dict[str, float]]) -> float:
+    def _record(self, plan: Plan, history: History) -> float:
         """Extend the history by what a training recorded, and return the gain on the rows that judge it, in nats."""
         n_before = len(self.history)
-        self.history += [{"epoch": n_before + i, "network": plan.stage, **row} for i, row in enumerate(epochs, 1)]
+        self.history += [
+            {"epoch": n_before + i, "network": plan.stage, **row} for i, row in enumerate(history.epochs, 1)
+        ]
+        if self._stop(history.interrupted):
+            warn(
+                f"Training was interrupted in epoch {len(history.epochs)} of a network. The estimate rests on the weights so "
+                "far, and may be too small.",
+                ConvergenceWarning,
+            )
         return plan.gain()
 
     @torch.no_grad()

@@ -76,7 +76,7 @@ class LearnedRatio(Chosen):
         trained: list[list[Any]] = []
         relevance: list[Pair | None] = [None] * len(models)
         for stage, kind in enumerate(kinds):
-            if lead.stopped:
+            if lead.ended:
                 break
             kind = kind if kind == "joint" else f"{kind}:{base}"
             objectives = [
@@ -86,7 +86,8 @@ class LearnedRatio(Chosen):
             share = 1.0 if stage == len(kinds) - 1 else SHARE_OF_EARLIER
             gains = []
             for model, plan in LearnedRatio._plans(models, objectives, data, kind, stage, share):
-                gains.append(model._record(plan, plan.trainer.train(plan.objective, plan.batches).epochs))
+                if not model.ended:
+                    gains.append(model._record(plan, plan.trainer.train(plan.objective, plan.batches)))
                 if isinstance(plan.objective, SideBySide):
                     plan.objective.return_weights(objectives)
             trained.append([objective.critic for objective in objectives])
@@ -188,7 +189,7 @@ class LearnedRatio(Chosen):
             return []
         self.trains_networks = x.shape[1] + y.shape[1] <= WIDEST_LEARNED
         rival = LearnedRatio(self.options, self.device, self.seed)
-        rival.groups, rival.selection = self.groups, selection
+        rival.groups, rival.ended, rival.selection = self.groups, self.ended, selection
         return [rival]
 
     def _closed_forms(self, x: Array, y: Array) -> dict[str, Reference]:

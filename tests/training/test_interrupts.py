@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
 from skdim.training.step import Step
 
 X = np.random.default_rng(0).normal(size=(96, 12)).astype(np.float32)
@@ -54,6 +54,25 @@ def test_an_interrupted_fit_has_the_weights_so_far_and_continues(estimator, monk
     assert np.isfinite(fitted.transform(X)).all()
     assert (fitted.transform(X) != whole.transform(X)).any()
     assert fitted.partial_fit(X).n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "n_rows"),
+    [({}, 96), ({}, 1200), ({"estimator": "dv", "critic": "concat"}, 96), ({"estimator": "ba"}, 96)],
+)
+@pytest.mark.parametrize("has_labels", [False, True])
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.MutualInformationWarning")
+def test_an_interrupted_estimate_rests_on_the_weights_so_far(options, n_rows, has_labels, monkeypatch):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n_rows, 2))
+    y = x[:, 0] + rng.normal(size=n_rows)
+    mi = MIEstimator(random_state=0, **options)
+    interrupt_at(monkeypatch, step=3)
+    with pytest.warns(ConvergenceWarning, match=r"interrupted in epoch [123] of a network"):
+        mi.fit(x, y > 0 if has_labels else y)
+    assert len(mi.history_) <= 3
+    assert np.isfinite([mi.mi_, *mi.mi_interval_]).all()
+    assert len(mi.pointwise(x[:9], (y > 0 if has_labels else y)[:9])) == 9
 
 
 def test_a_second_signal_raises_and_leaves_the_estimator_as_it_was(monkeypatch):

@@ -294,12 +294,12 @@ class TwoViews:
         if self.is_seeded:
             half = self.n_draws // 2
             views = [self.augmentation(X, uniform[:, :half]), self.augmentation(X, uniform[:, half:])]
-            shapes = [(len(X), *view.shape[1:]) for view in views]
         else:
-            views, shapes = [_call(self.augmentation, X, generator) for _ in range(2)], [X.shape] * 2
-        for view, shape in zip(views, shapes, strict=True):
+            views = [_call(self.augmentation, X, generator) for _ in range(2)]
+        for view in views:
             if not isinstance(view, Tensor):
                 raise TypeError(f"augment must return a tensor, and returned {type(view).__name__}.")
+            shape = (len(X), *view.shape[1:]) if self.is_seeded else X.shape
             if view.shape != shape or view.dtype is not X.dtype:
                 raise ValueError(
                     f"augment must return a view of its batch, of shape {tuple(X.shape)} and {X.dtype}, and returned "

@@ -82,7 +82,7 @@ class Model:
         self.seed = seed
         self.bound = bound_of(options.estimator)
         self.history: list[dict[str, float]] = []
-        self.ended: set[str] = set()  # why no further network is trained, the same for all models of a fit
+        self.ended: list[bool] = []  # holds True once training has ended; all models of a fit share it
 
     @property
     def anchors(self) -> tuple[str, ...]:
@@ -287,7 +287,8 @@ class Learned(CrossFitted):
 
     def _stop(self, stops: bool) -> bool:
         """Remember that training ends, so that no further network is trained."""
-        self.ended.update({"by a callback or Ctrl-C"} if stops else ())
+        if stops:
+            self.ended.append(stops)
         return stops
 
     def watch(self, root: Any, estimator: MIEstimator, data: tuple[Any, Any]) -> None:

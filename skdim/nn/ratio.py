@@ -17,8 +17,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
-import torch.nn.functional as F
+from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from skdim.nn.gaussian import rows_at_once
@@ -205,36 +206,32 @@ class StackedRatio(nn.Module):
         used = [weight * member(x, y) for weight, member in zip(self.weights, self.members, strict=True) if weight != 0]
         return self.offset + (sum(used) if used else x.new_zeros(len(x), len(y)))
 
+    @torch.no_grad()
     def choose(
         self, x: Tensor, y: Tensor, judge: Callable[[Tensor], Tensor], nothing: float = 0.0, max_iter: int = 15
     ) -> None:
-        """Choose weights and offset that minimise ``judge(scores)`` on these rows, by L-BFGS.
+        """Choose weights and offset that minimise ``judge(scores)`` on these rows, by L-BFGS-B.
 
-        Each network alone and the constant scores ``nothing`` are candidates, too. They are the only ones if there are few rows
-        or a weight of the minimum is too large.
+        No weight is negative: where no row judges it, a network that is subtracted may make any score. Each network alone and
+        the constant scores ``nothing`` are candidates, too. They are the only ones if there are few rows.
         """
-        with torch.no_grad():
-            scores = torch.stack([member(x, y) for member in self.members])
-            alone = torch.stack([judge(part) for part in scores]).nan_to_num(math.inf, math.inf, math.inf)
-            of_nothing = judge(torch.full_like(scores[0], nothing))
-        best = F.one_hot(alone.argmin(), len(scores)).to(scores)
-        weights, offset = best.clone().requires_grad_(), torch.zeros_like(self.offset, requires_grad=True)
-        optimizer = torch.optim.LBFGS([weights, offset], max_iter=max_iter, line_search_fn="strong_wolfe")
+        scores = torch.stack([member(x, y) for member in self.members])
+        alone = torch.stack([judge(part) for part in scores]).nan_to_num(math.inf, math.inf, math.inf)
+        chosen = np.append(np.eye(len(scores))[int(alone.argmin())], 0.0)
+        least = float(alone.min())
 
-        def loss() -> Tensor:
-            optimizer.zero_grad()
-            value = judge(torch.tensordot(weights, scores, 1) + offset)
-            value.backward()
-            return value
-
-        stays_near = False
-        if len(x) >= FEWEST_STACKING_ROWS:
+        def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+            variables = scores.new_tensor(point).requires_grad_()
             with torch.enable_grad():
-                optimizer.step(loss)
-                reached = loss().detach()
-            stays_near = bool(weights.detach().abs().max() <= LARGEST_WEIGHT and reached <= alone.min())
-        chosen, constant, reached = (weights, offset, reached) if stays_near else (best, torch.zeros(()), alone.min())
-        if not reached < of_nothing:
-            chosen, constant = torch.zeros_like(best), torch.tensor(nothing)
-        self.weights.copy_(chosen.detach())
-        self.offset.copy_(constant.detach())
+                value = judge(torch.tensordot(variables[:-1], scores, 1) + variables[-1])
+            return value.item(), torch.autograd.grad(value, variables)[0].cpu().double().numpy()
+
+        if len(x) >= FEWEST_STACKING_ROWS:
+            bounds = [(0.0, LARGEST_WEIGHT)] * len(scores) + [(None, None)]
+            found = minimize(loss, chosen, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": max_iter})
+            if found.fun <= least:
+                chosen, least = found.x, float(found.fun)
+        if not least < float(judge(torch.full_like(scores[0], nothing))):
+            chosen = np.append(np.zeros(len(scores)), nothing)
+        self.weights.copy_(torch.from_numpy(chosen[:-1]))
+        self.offset.copy_(torch.tensor(chosen[-1]))

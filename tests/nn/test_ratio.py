@@ -394,7 +394,7 @@ def test_what_is_chosen_is_never_worse_than_the_best_member(bound):
 
 
 @LIMITED
-@given(st.lists(st.floats(-3, 3), min_size=3, max_size=3), st.floats(-3, 3))
+@given(st.lists(st.floats(0, ratio.LARGEST_WEIGHT), min_size=3, max_size=3), st.floats(-3, 3))
 def test_no_other_weights_are_better(weights, offset):
     """The losses of these bounds are convex in the scores, so the choice is the best of all."""
     for bound in (JSD(), InfoNCE()):
@@ -425,6 +425,15 @@ def test_a_planted_combination_is_found(bound):
     assert stack.weights.tolist() == pytest.approx([0.5, 2.0], rel=0.15)
     if bound.name != "infonce":  # which does not feel a constant
         assert stack.offset.item() == pytest.approx(bound.offset, abs=0.1)
+
+
+def test_no_network_is_subtracted():
+    """The first member is the second one and 2 nats for joint samples: their difference is best on these rows."""
+    noise_of_both = 3 * noise(200, 200)
+    stack = StackedRatio([Given(noise_of_both + 2 * torch.eye(200)), Given(noise_of_both)])
+    stack.choose(numbers(200), numbers(200), JSD().symmetric_loss, max_iter=60)
+    assert stack.weights[0] > 0
+    assert stack.weights[1] == 0
 
 
 def test_constant_members_and_an_equal_pair_are_no_obstacle():

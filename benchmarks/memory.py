@@ -7,6 +7,9 @@ python benchmarks/memory.py --n 1000000 --source memmap
 python benchmarks/memory.py --n 1000000 --source array
 python benchmarks/memory.py --n 1280 --shape 3 224 224
 python benchmarks/memory.py --n 20000 --shape 8000 --estimator conv1d --source memmap
+python benchmarks/memory.py --n 1000000 --shape 5 --estimator information
+
+Of "information" the columns are those of both sides, of which the last two depend on the others, and "transform" is score.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import Any
 import numpy as np
 from common import record
 
-from skdim import CPCTransformer, DeepInfoMaxTransformer
+from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator
 from skdim.inputs.arrays import StoredArray
 
 BLOCK = 1_000
@@ -78,6 +81,8 @@ SOURCES: dict[str, Any] = {
 
 
 def estimator(name: str, shape: tuple[int, ...]) -> Any:
+    if name == "information":
+        return MIEstimator(random_state=0)
     if name == "cpc":
         return CPCTransformer(max_iter=1, random_state=0)
     if name == "conv1d":
@@ -90,7 +95,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=60_000)
     parser.add_argument("--source", choices=sorted(SOURCES), default="array", help="blocks: read as zarr and HDF5 are")
     parser.add_argument("--shape", type=int, nargs="+", default=[784], help="of a sample")
-    parser.add_argument("--estimator", choices=["dim", "conv1d", "cpc"], default="dim")
+    parser.add_argument("--estimator", choices=["dim", "conv1d", "cpc", "information"], default="dim")
     arguments = parser.parse_args()
     shape, n = tuple(arguments.shape), arguments.n
     dtype = np.uint8 if arguments.estimator == "dim" else np.float32
@@ -99,10 +104,13 @@ def main() -> None:
         path = Path(folder) / "X.npy"
         write(path, n, shape, dtype)
         X = SOURCES[arguments.source](path)
+        sides, apply = (X,), "transform"
+        if arguments.estimator == "information":
+            sides, apply = (X[:, :-2], X[:, :2] + X[:, -2:]), "score"
         with Peak().watch() as fit:
-            fitted.fit(X)
+            fitted.fit(*sides)
         with Peak().watch() as transform:
-            fitted.transform(X)
+            getattr(fitted, apply)(*sides)
     record(
         "memory",
         {

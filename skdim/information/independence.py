@@ -10,7 +10,8 @@ from sklearn.utils import check_consistent_length
 
 from skdim._sklearn import Interval, StrOptions, draw_seed, validate_params
 from skdim.information.permutations import IndependenceResult, conditional_test, permutation_test
-from skdim.information.sides import side_values
+from skdim.information.rows import complete_rows
+from skdim.information.sides import OR_BY_PARAMETER, side_values
 
 #: Fewest blocks that are permuted: three have only six orders.
 FEWEST_BLOCKS = 4
@@ -27,6 +28,7 @@ _DISCRETE = [StrOptions({"auto"}), "boolean", "array-like"]
         "discrete_Z": _DISCRETE,
         "block_size": [Interval(Integral, 1, None, closed="left")],
         "n_permutations": [Interval(Integral, 1, None, closed="left")],
+        "missing": [StrOptions({"raise", "drop"})],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
@@ -41,6 +43,7 @@ def independence_test(
     discrete_Z: Any = "auto",
     block_size: int = 1,
     n_permutations: int = 499,
+    missing: str = "raise",
     random_state: Any = None,
 ) -> IndependenceResult:
     r"""Test whether X and y are independent, or independent given Z.
@@ -85,6 +88,8 @@ def independence_test(
         remember; four times for autoregressive ones. The replaced screen takes no part.
     n_permutations : int, default=499
         The smallest p-value is 1 / (n_permutations + 1).
+    missing : {"raise", "drop"}, default="raise"
+        Whether a missing value is an error, or its row is dropped. Rows of a series are not: later ones would be earlier.
     random_state : int, RandomState instance or None, default=None
         Draws permutations, landmarks, and the order of ties.
 
@@ -120,7 +125,12 @@ def independence_test(
     given = {"X": (X, discrete_X), "y": (y, discrete_y)} | ({} if Z is None else {"Z": (Z, discrete_Z)})
     if Z is None and not (isinstance(discrete_Z, str) and discrete_Z == "auto"):
         raise ValueError(f"discrete_Z={discrete_Z!r} has no effect without Z.")
-    sides = [side_values(values, discrete, name) for name, (values, discrete) in given.items()]
+    if missing == "drop":
+        if block_size > 1:
+            raise ValueError("missing='drop' would break the order of a series: give block_size=1, or fill the values.")
+        complete, _ = complete_rows(**{name: values for name, (values, _) in given.items()})
+        given = {name: (values, given[name][1]) for name, values in zip(given, complete, strict=True)}
+    sides = [side_values(values, discrete, name, OR_BY_PARAMETER) for name, (values, discrete) in given.items()]
     check_consistent_length(*sides)
     n_blocks = -(-len(sides[0]) // block_size)
     if block_size > 1 and n_blocks < FEWEST_BLOCKS:

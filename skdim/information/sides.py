@@ -235,9 +235,9 @@ def _of_objects(table: Any) -> Any:
     return table.astype(dict.fromkeys(moments, object)) if moments and len(moments) < table.shape[1] else table
 
 
-def side_values(given: Any, discrete: Any, name: str) -> Columns:
+def side_values(given: Any, discrete: Any, name: str, advice: str = DROP_OR_FILL) -> Columns:
     """Return the labels (n,) or the numbers (n, n_numbers) of a side that no estimator learns."""
-    columns, mask = side_columns(given, discrete, name, f"discrete_{name}")
+    columns, mask = side_columns(given, discrete, name, f"discrete_{name}", advice)
     return Side.learn(columns, mask, None, name, column_labels(given, name))(columns)
 
 

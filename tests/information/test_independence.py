@@ -258,6 +258,17 @@ def test_residuals_leave_nothing_of_functions_of_z_and_noise_as_it_is():
     assert (leave(np.ones((1000, 1))) == 0).all()
 
 
+def test_a_row_with_a_missing_value_is_dropped_on_request():
+    gaps = X.copy()
+    gaps[::7] = np.nan
+    kept = np.arange(len(X)) % 7 != 0
+    with pytest.raises(ValueError, match="column 0 of X has 12 missing value.*missing='drop'"):
+        independence_test(gaps, Y)
+    for Z, of_kept in ((None, None), (Y**2, Y[kept] ** 2)):
+        dropped = independence_test(gaps, Y, Z, missing="drop", random_state=0)
+        assert dropped == independence_test(X[kept], Y[kept], of_kept, random_state=0)
+
+
 # ------------------------------------------------------------------------------------------------------------------ errors
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -270,6 +281,7 @@ def test_residuals_leave_nothing_of_functions_of_z_and_noise_as_it_is():
         ({"Z": np.ones((80, 20)).cumsum(0)}, "Z gives 20 number.s. a row, and 80 rows are too few"),
         ({"Z": np.zeros(79)}, "inconsistent numbers of samples"),
         ({"Z": np.full(80, np.nan)}, "NaN"),
+        ({"missing": "drop", "block_size": 2}, "missing='drop' would break the order of a series"),
     ],
 )
 def test_errors_say_what_is_allowed(options, message):

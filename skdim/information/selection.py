@@ -14,8 +14,8 @@ from skdim.information.screen import screen_pairs, screened_rows
 
 #: Columns of both sides together beyond which a selection is tried.
 WIDE = 16
-#: Most columns, and most principal directions, that are selected on a side.
-MOST_COLUMNS, MOST_DIRECTIONS = 8, 20
+#: Most columns, and most principal directions, that are selected on a side, and fewest rows for each direction.
+MOST_COLUMNS, MOST_DIRECTIONS, ROWS_PER_DIRECTION = 8, 64, 20
 #: Probability that any pair of independent columns passes.
 CHANCE = 1e-3
 #: Fewest rows for each column for which what a linear regression leaves is looked at.
@@ -57,9 +57,9 @@ def select(x: Array, y: Array, seed: int) -> Selection | None:
     for side, basis, best in ((x, bases[0], scores.max(1)), (y, bases[1], scores.max(0))):
         d = side.shape[1]
         columns, directions = (np.argsort(-part)[: int((part > threshold).sum())] for part in (best[:d], best[d:]))
-        few = len(columns) <= MOST_COLUMNS or not len(directions)
+        few = not len(directions) or (len(columns) <= MOST_COLUMNS and best[:d].max() >= best[d:].max())
         turns |= not few  # the norms tell something of what the directions leave out
-        selected.append(basis[:, columns[:MOST_COLUMNS] if few else d + directions])
+        selected.append(basis[:, columns[:MOST_COLUMNS] if few else slice(d, None)])
     return Selection(selected[0], selected[1], norms=turns)
 
 
@@ -99,5 +99,5 @@ def _norms(side: Array) -> Array:
 
 def _principal(side: Array, seed: int) -> Array:
     """Return the leading principal directions (d, k)."""
-    k = min(MOST_DIRECTIONS, side.shape[1] // 2, len(side) // 2)
+    k = min(MOST_DIRECTIONS, side.shape[1] // 2, len(side) // ROWS_PER_DIRECTION)
     return np.asarray(PCA(k, random_state=seed).fit(side).components_.T) if k else np.zeros((side.shape[1], 0))

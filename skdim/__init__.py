@@ -1,6 +1,6 @@
 """skdim: representations by maximising mutual information, as scikit-learn estimators."""
 
-from skdim._versions import show_versions
+from skdim._versions import __version__, show_versions
 from skdim.deep_infomax import DeepInfoMaxTransformer
 from skdim.information import (
     IndependenceResult,
@@ -20,12 +20,12 @@ from skdim.information import (
 from skdim.multiview import MultiViewInfoMaxTransformer
 from skdim.paper import PAPER
 from skdim.predictive_coding import CPCTransformer
-
-__version__ = "0.1.0"
+from skdim.training.checkpoint import Checkpoint
 
 __all__ = [
     "PAPER",
     "CPCTransformer",
+    "Checkpoint",
     "DeepInfoMaxTransformer",
     "IndependenceResult",
     "MIEstimator",

@@ -34,6 +34,9 @@ PARAMETERS = """\
     compile : bool, default=False
         Whether torch.compile translates the training step: views, networks and bound. It takes seconds to a minute, once for
         each size of the batches, and on CPUs a C++ compiler.
+    checkpoint : str, path-like, Checkpoint or None, default=None
+        A directory in which ``fit`` keeps what it has trained so far, every ten minutes: if its process is killed, the same fit
+        goes on from there. See :class:`~skdim.Checkpoint`. It needs an integer ``random_state``.
     random_state : int, RandomState instance or None, default=None
         An int gives reproducible bits on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0
@@ -64,6 +67,8 @@ RAISES = """\
     ------
     ValueError, TypeError
         From ``fit``, before training, if a parameter or X is invalid, or an option has no effect together with others.
+    OSError
+        From ``fit``, before training, if ``checkpoint`` cannot be written.
 """
 
 

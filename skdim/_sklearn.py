@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-import sklearn.callback
+from sklearn.callback._callback_support import callback_management_context
 from sklearn.utils import _safe_indexing as safe_indexing
 from sklearn.utils import check_random_state
 from sklearn.utils._optional_dependencies import check_matplotlib_support
@@ -21,24 +21,18 @@ __all__ = [
     "Interval",
     "RealNotInt",
     "StrOptions",
+    "as_it_is",
     "check_feature_names",
     "check_feature_names_in",
     "check_matplotlib_support",
     "draw_seed",
+    "fitted_apart",
     "num_features",
     "safe_indexing",
-    "unchanged_on_error",
     "validate_params",
-    "with_callbacks",
 ]
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def with_callbacks(method: Method) -> Method:
-    """Let a ``fit`` method set up and tear down callbacks; scikit-learn's own decorator is not typed."""
-    decorated: Method = sklearn.callback.with_callbacks(method)
-    return decorated
+Estimator = TypeVar("Estimator")
 
 
 def draw_seed(random_state: Any) -> int:
@@ -46,15 +40,20 @@ def draw_seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
+def as_it_is(estimator: Estimator) -> Estimator:
+    """Return a shallow copy, whose attributes change no more when the estimator's do."""
+    copied = object.__new__(type(estimator))
+    copied.__dict__ = dict(estimator.__dict__)
+    return copied
+
+
 @contextmanager
-def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Restore an estimator's attributes if the block raises."""
-    before = dict(estimator.__dict__)
-    try:
-        yield
-    except BaseException:
-        # with_callbacks still has to tear the callbacks down, and needs its own attributes for it.
-        kept = {name: value for name, value in estimator.__dict__.items() if "callback" in name}
-        estimator.__dict__.clear()
-        estimator.__dict__.update(before | kept)
-        raise
+def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
+    """Yield a copy to fit, whose callbacks are torn down; then the estimator takes all its attributes at once.
+
+    It takes none if the block raises. Until then other threads go on with the old ones.
+    """
+    fitted = as_it_is(estimator)
+    with callback_management_context(fitted):
+        yield fitted
+    estimator.__dict__ = fitted.__dict__

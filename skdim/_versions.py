@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
+__version__ = "0.1.0"
+
 _REQUIRED = ("scikit-learn", "torch", "skorch", "numpy", "scipy", "joblib")
 _DEPENDENCIES = (*_REQUIRED, "pandas", "polars", "matplotlib", "rich", "skops")
 

@@ -17,13 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
-from skdim._sklearn import Interval, draw_seed, unchanged_on_error, with_callbacks
+from skdim._sklearn import Interval, draw_seed, fitted_apart
 from skdim.exceptions import warn
 from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.objectives import Objective
-from skdim.training.ambient import in_own_state, own_state
+from skdim.training.ambient import answering, in_own_state, own_state
+from skdim.training.checkpoint import checkpointed
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
@@ -45,10 +46,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     #: Parameters that may be a class or function.
     _factories = frozenset({"encoder", "critic", "context", "augment", "views", "optimizer"})
     #: Parameters that a continued training may change; the others describe the network.
-    _training_parameters = frozenset({*TRAINING_CONSTRAINTS, "features"})
+    _training_parameters: frozenset[str] = frozenset({*TRAINING_CONSTRAINTS, "features"})
     _learner: Learner
 
-    @with_callbacks
     def fit(self, X: Any, y: Any = None) -> Any:
         """Learn from ``X``.
 
@@ -70,7 +70,6 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         """
         return self._fit(X, y)
 
-    @with_callbacks
     def partial_fit(self, X: Any, y: Any = None) -> Any:
         """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
@@ -81,18 +80,19 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, partial: bool = False, **extras: Any) -> Any:
         """Train on X; ``extras`` are arrays (n,) or None."""
         resume = hasattr(self, "_learner") and (partial or self.warm_start)
-        with own_state(), unchanged_on_error(self):
-            self._check_parameters()
-            samples = self._samples(X, resolve_device(self.device), reset=not resume, min_samples=2, **extras)
-            learner = self._resumed() if resume else self._new_learner(samples)
-            fitting = Fitting.plan(self, learner, samples, partial)
-            self._check_rows(samples, fitting.train)
-            samples = samples.resident()
-            root = self._init_callback_context(max_subtasks=fitting.max_epochs)
-            root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            trainer = fitting.trainer(self, learner, samples, (root, X, y))
-            history = trainer.train(learner.objective, fitting.batches(self, learner, samples))
-            self.__dict__.update(self._fitted(learner, history))
+        with own_state(), fitted_apart(self) as new:
+            new._check_parameters()
+            samples = new._samples(X, resolve_device(new.device), reset=not resume, min_samples=2, **extras)
+            learner = new._resumed() if resume else new._new_learner(samples)
+            fitting = Fitting.plan(new, learner, samples, partial)
+            new._check_rows(samples, fitting.train)
+            with checkpointed(new, lambda: learner.start(samples), fitting.ranks):
+                resident = samples.resident()
+                root = new._init_callback_context(max_subtasks=fitting.max_epochs)
+                root.call_on_fit_task_begin(estimator=new, X=X, y=y)
+                trainer = fitting.trainer(new, learner, resident, (root, X, y))
+                history = trainer.train(learner.objective, fitting.batches(new, learner, resident))
+            new.__dict__.update(new._fitted(learner, history))
             if history.interrupted:
                 epoch = learner.epoch + len(history.epochs)
                 warn(
@@ -101,9 +101,9 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                     ConvergenceWarning,
                 )
             learner.epoch += len(history.epochs)
-            if not (partial or self.warm_start or history.interrupted):
+            if not (partial or new.warm_start or history.interrupted):
                 learner.drop_what_training_needs()
-            root.call_on_fit_task_end(estimator=self, X=X, y=y)
+            root.call_on_fit_task_end(estimator=new, X=X, y=y)
         return self
 
     def _new_learner(self, samples: Samples) -> Learner:
@@ -185,7 +185,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
 class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseInfoMax):
     """Base of the transformers: features of new samples, and what a fitted objective says of them."""
 
-    @in_own_state
+    @answering
     def transform(self, X: Any) -> Any:
         """Encode samples.
 
@@ -237,13 +237,13 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         return self._score(X)
 
-    @in_own_state
+    @answering
     def _score(self, X: Any, **extras: Any) -> float:
         check_is_fitted(self)
         samples = self._samples(X, self._learner.device, reset=False, min_samples=2, **extras)
         return mean_score(self._learner.objective, samples)
 
-    @in_own_state
+    @answering
     def evaluate(self, X: Any) -> dict[str, float]:
         """Return the parts of the training objective on samples that were held out of training.
 
@@ -281,7 +281,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """The trained encoder, a copy in eval mode."""
         return self.objective_.get_submodule("encoder")
 
-    @in_own_state
+    @answering
     def standardized(self, X: Any) -> Tensor:
         """Return samples as the fitted encoder takes them, on its device.
 

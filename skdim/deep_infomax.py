@@ -180,6 +180,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         device: str = "auto",
         precision: str = "auto",
         compile: bool = False,
+        checkpoint: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -213,6 +214,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         self.device = device
         self.precision = precision
         self.compile = compile
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 

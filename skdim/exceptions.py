@@ -4,6 +4,7 @@ import sys
 import warnings
 
 __all__ = [
+    "CheckpointWarning",
     "ConstantInputWarning",
     "DeviceWarning",
     "DivergenceError",
@@ -25,6 +26,10 @@ BETWEEN = {"skdim", "sklearn", "skorch", "torch", "joblib", "pickle"}
 
 class DivergenceError(ValueError):
     """Training left the range of float32."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written, or a fit starts anew beside that of another one."""
 
 
 class DeviceWarning(UserWarning):

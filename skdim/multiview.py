@@ -13,7 +13,7 @@ import torch
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
 from skdim._docs import documented
-from skdim._sklearn import Interval, StrOptions, check_feature_names_in, with_callbacks
+from skdim._sklearn import Interval, StrOptions, check_feature_names_in
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, METRIC_LOSSES, Bound, bound_for_codes
 from skdim.exceptions import NotABoundWarning, warn
@@ -27,7 +27,7 @@ from skdim.nn.encoders import ENCODERS
 from skdim.nn.objectives import Objective
 from skdim.nn.objectives.multiview import NEGATIVES, MultiView, build_pairs, check_target
 from skdim.nn.views import build_view_encoders, check_view_encoders, sequences_among
-from skdim.training.ambient import in_own_state
+from skdim.training.ambient import answering
 from skdim.training.distributed import several
 from skdim.training.inference import encode
 
@@ -172,6 +172,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         device: str = "auto",
         precision: str = "auto",
         compile: bool = False,
+        checkpoint: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -200,6 +201,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         self.device = device
         self.precision = precision
         self.compile = compile
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
@@ -218,7 +220,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
     }
     _training_parameters = InfoMaxTransformer._training_parameters | {"output"}
 
-    @with_callbacks
     def fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """Learn from ``X``.
 
@@ -243,7 +244,6 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         """
         return self._fit(X, y, groups=groups)
 
-    @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, groups: Any = None) -> Any:
         """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
@@ -329,7 +329,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         names = ["mean"] if output == "mean" else objective.output_views(output)
         return np.array([f"{name}_{i}" for name in names for i in range(objective.n_components)], dtype=object)
 
-    @in_own_state
+    @answering
     def transform(self, X: Any) -> Any:
         """Encode samples.
 

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdim._docs import documented
 from skdim._params import choose
-from skdim._sklearn import Interval, StrOptions, with_callbacks
+from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
 from skdim.inputs.samples import Samples, Standardizer
@@ -20,7 +20,7 @@ from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.causal import CONTEXTS, GRU, PATCH_ENCODERS, MaskedConv, PatchGrid, StridedConv, build_causal_encoder
 from skdim.nn.objectives import Objective
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive, steps_allowed
-from skdim.training.ambient import in_own_state
+from skdim.training.ambient import answering
 from skdim.training.inference import encode
 
 
@@ -150,6 +150,7 @@ class CPCTransformer(InfoMaxTransformer):
         device: str = "auto",
         precision: str = "auto",
         compile: bool = False,
+        checkpoint: Any = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -177,6 +178,7 @@ class CPCTransformer(InfoMaxTransformer):
         self.device = device
         self.precision = precision
         self.compile = compile
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
@@ -193,7 +195,6 @@ class CPCTransformer(InfoMaxTransformer):
         "features": [StrOptions({"last", "mean", "sequence"})],
     }
 
-    @with_callbacks
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Learn from ``X``.
 
@@ -218,7 +219,6 @@ class CPCTransformer(InfoMaxTransformer):
         """
         return self._fit(X, y, lengths=lengths)
 
-    @with_callbacks
     def partial_fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Train for one epoch at a constant learning rate, continuing from the present weights, on what :meth:`fit` takes.
 
@@ -230,7 +230,7 @@ class CPCTransformer(InfoMaxTransformer):
         """Learn from what :meth:`fit` takes, and return what :meth:`transform` returns."""
         return self.fit(X, y, lengths=lengths).transform(X, lengths=lengths)
 
-    @in_own_state
+    @answering
     def transform(self, X: Any, lengths: Any = None) -> Any:
         """Encode samples.
 

@@ -482,3 +482,49 @@ def test_from_fit_to_the_loss_it_is_at_most_7_frames_of_ours(estimator, monkeypa
     monkeypatch.setattr(kind, "forward", depth)
     clone(estimator).fit(data)
     assert len(stacks[-1]) <= 7
+
+
+# --------------------------------------------------------------------------------------------------- fits beside answers
+@pytest.mark.parametrize("name", ["partial_fit", "fit"])
+def test_a_refit_answers_as_before_until_it_ends(name):
+    """Other threads see the old attributes until the fit ends, all of them, and then the new ones."""
+    X = np.random.default_rng(0).normal(size=(96, 12))
+    fitted = DeepInfoMaxTransformer(3, max_iter=3, batch_size=32, random_state=0).fit(X)
+    before, attributes, seen = fitted.transform(X), dict(vars(fitted)), []
+
+    class Watch:
+        """A callback that asks the estimator while it is fitted again, on other columns."""
+
+        def setup(self, estimator, context): ...
+
+        def on_fit_task_begin(self, estimator, context, **kwargs): ...
+
+        def on_fit_task_end(self, estimator, context, **kwargs):
+            seen.append((fitted.transform(X), fitted.n_features_in_, vars(fitted).keys() == attributes.keys()))
+
+        def teardown(self, estimator, context): ...
+
+    attributes["_skl_callbacks"] = [Watch()]
+    fitted.set_callbacks(*attributes["_skl_callbacks"])
+    getattr(fitted, name)(X if name == "partial_fit" else X[:, :7])
+    assert len(seen) == (2 if name == "partial_fit" else 4)
+    for features, n_features, same_names in seen:
+        np.testing.assert_array_equal(features, before)
+        assert n_features == 12
+        assert same_names
+    after = fitted.transform(X if name == "partial_fit" else X[:, :7])
+    assert (after != before).any()
+
+
+def test_threads_get_the_answer_of_one_fit_or_of_the_next():
+    X = np.random.default_rng(0).normal(size=(64, 8))
+    fitted = DeepInfoMaxTransformer(3, max_iter=1, batch_size=32, random_state=0).fit(X)
+    answers = []
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(lambda: [fitted.transform(X) for _ in range(60)]) for _ in range(4)]
+        for seed in range(1, 6):
+            answers.append(fitted.transform(X))
+            fitted.set_params(random_state=seed).fit(X)
+        answers.append(fitted.transform(X))
+        for each in [features for part in asked for features in part.result()]:
+            assert any(np.array_equal(each, answer) for answer in answers)

@@ -16,6 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 LAYERS = {
     "_params": 0,
     "_random": 0,
+    "_versions": 0,
     "exceptions": 0,
     "bounds": 0,
     "inputs": 0,  # augmentation, partitions, layout, arrays, batches
@@ -37,17 +38,16 @@ LAYERS = {
     "multiview": 5,
     "paper": 5,
     "predictive_coding": 5,
-    "_versions": 6,
     "plotting": 6,
     "__init__": 7,
 }
 SHARED = {"_params", "_random", "_sklearn", "exceptions", "nn.layers"}  # imported by their own floor too
 LIBRARIES = {
     0: {"numpy", "scipy", "torch"},
-    1: {"numpy", "torch"},
+    1: {"numpy", "scipy", "torch"},
     2: {"numpy", "sklearn", "torch"},
-    3: {"numpy", "skorch", "torch"},
-    4: {"joblib", "numpy", "scipy", "sklearn", "torch"},
+    3: {"joblib", "numpy", "skorch", "torch"},
+    4: {"numpy", "scipy", "sklearn", "torch"},
 }
 OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "skops", "torchmetrics"}
 MOST_LINES, MOST_METHODS, MOST_PARAMETERS = 400, 15, 8

@@ -92,7 +92,7 @@ class Given:
             for names, (rows, left, right) in zip(lefts, given.terms(*columns), strict=True):
                 of_left = of_x if is_stratified else np.concatenate([of_x, masks[2]])[-left.shape[1] :]
                 own = {"discrete_X": of_left, "discrete_y": of_y, "discrete_Z": "auto"}
-                term = clone(options).set_params(random_state=seed, missing="raise", **own)
+                term = clone(options).set_params(random_state=seed, missing="raise", checkpoint=None, **own)
                 term._tries_neighbours, term._called = is_stratified, (names, right_called)
                 given.estimators.append(term.fit(left, right, groups=None if groups is None else groups[rows]))
         return given

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import torch
 from sklearn.base import BaseEstimator, clone
-from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skdim._sklearn import draw_seed, unchanged_on_error
+from skdim._sklearn import draw_seed, fitted_apart
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.caveats import caveats
 from skdim.information.conditional import Given, fit_given, given_columns, new_columns
 from skdim.information.copies import duplicated_rows
 from skdim.information.folds import best_of, candidates_of
-from skdim.information.model import Model, anchored_infonce
+from skdim.information.model import Model
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult, measured, measured_anew
+from skdim.information.result import MIResult, mean_pointwise, mean_score, measured, measured_anew
 from skdim.information.rows import complete_rows, numbered_groups
 from skdim.information.sides import Columns, Side, is_constant, load_sides, smaller_entropy, state_of_sides, validated
-from skdim.training.ambient import in_own_state, own_state
+from skdim.training.ambient import answering, in_own_state, own_state
+from skdim.training.checkpoint import checkpointed
 from skdim.training.device import available_device, resolve_device
 from skdim.training.state import STATE_VERSION, check_version, part
-
-#: Candidates of ``score``.
-N_SCORED = 256
 
 
 class MIEstimator(CallbackSupportMixin, BaseEstimator):
@@ -106,6 +103,8 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         "cpu", "cuda", "cuda:1", "mps"; "auto" is CUDA if there is one.
     random_state : int, RandomState instance or None, default=None
         An int gives the same bits again on one CPU, with the same number of threads and the same versions.
+    checkpoint : str, path-like, Checkpoint or None, default=None
+        A directory in which ``fit`` keeps what it has trained so far; see :class:`~skdim.Checkpoint`.
     verbose : int, default=0
         Above 0, a line is printed for each epoch.
 
@@ -192,6 +191,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         confidence_level: float = 0.95,
         device: str = "auto",
         random_state: Any = None,
+        checkpoint: Any = None,
         verbose: int = 0,
     ) -> None:
         self.estimator = estimator
@@ -220,9 +220,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         self.confidence_level = confidence_level
         self.device = device
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.verbose = verbose
 
-    @with_callbacks
     def fit(self, X: Any, y: Any, Z: Any = None, groups: Any = None) -> MIEstimator:
         """Learn the dependence and estimate the mutual information.
 
@@ -245,40 +245,40 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         ValueError, TypeError, DivergenceError
             If an argument or parameter is invalid or without effect, or training diverges; the estimator is left unchanged.
         """
-        with own_state(), unchanged_on_error(self):
-            check_parameters(self, has_given=Z is not None)
+        with own_state(), fitted_apart(self) as new, ExitStack() as stack:
+            check_parameters(new, has_given=Z is not None)
             dropped: dict[str, float] = {}
-            if self.missing == "drop" and y is not None:
+            if new.missing == "drop" and y is not None:
                 (X, y, Z, groups), dropped["dropped_rows"] = complete_rows(X=X, y=y, Z=Z, groups=groups)
-            columns = validated(self, X, y, reset=True)
-            root = self._init_callback_context(max_subtasks=None)
-            root.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            self._built_with = clone(self)
+            columns = validated(new, X, y, reset=True)
+            root = new._init_callback_context(max_subtasks=None)
+            root.call_on_fit_task_begin(estimator=new, X=X, y=y)
+            new._built_with = clone(new)
             groups = numbered_groups(groups, len(columns[0]))
-            if Z is not None:
-                three = (*columns, given_columns(self, Z, len(columns[0])))
-                self._given, result = fit_given(self, three, groups)
-                self._models, self._sides, history = [], (), self._given.history
-                self.device_ = self._given.estimators[0].device_
+            given = () if Z is None else (given_columns(new, Z, len(columns[0])),)
+            stack.enter_context(checkpointed(new, lambda: {"samples": [*columns, *given], "groups": groups}))
+            if given:
+                new._given, result = fit_given(new, (*columns, *given), groups)
+                new._models, new._sides, history = [], (), new._given.history
+                new.device_ = new._given.estimators[0].device_
             else:
-                model = self._unfitted_model(columns, groups)
-                x, target = self._prepared(columns)
-                splits, candidates = candidates_of(model, x, target, lambda each: each.watch(root, self, (X, y)))
+                model = new._unfitted_model(columns, groups)
+                x, target = new._prepared(columns)
+                splits, candidates = candidates_of(model, x, target, lambda each: each.watch(root, new, (X, y)))
                 for models in candidates:
                     type(models[0]).fit_folds(models, x, target, [(rows.train, rows.valid) for rows in splits])
                 models, history = best_of(candidates, splits, x, target)
-                copies = duplicated_rows(columns, self.discrete_, splits[0].train, splits[0].test)
-                result, self._models = measured(models, splits, x, target, copies, self._tries_neighbours)
-                for caveat in caveats(result, len(x), len(splits[0].test), self._models[0]):
+                copies = duplicated_rows(columns, new.discrete_, splits[0].train, splits[0].test)
+                result, new._models = measured(models, splits, x, target, copies, new._tries_neighbours)
+                for caveat in caveats(result, len(x), len(splits[0].test), new._models[0]):
                     warn(*caveat)
-            result = replace(
-                result, entropy=smaller_entropy(columns, self.discrete_), diagnostics=result.diagnostics | dropped
-            )
-            self.mi_, self.mi_interval_, self.kind_, self.cap_ = result.value, result.interval, result.kind, result.cap
-            self.lower_bound_, self.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
-            self.diagnostics_, self.history_, self._result, self._groups = result.diagnostics, history, result, groups
-            self.n_iter_ = len(history)
-            root.call_on_fit_task_end(estimator=self, X=X, y=y)
+            entropy = smaller_entropy(columns, new.discrete_)
+            result = replace(result, entropy=entropy, diagnostics=result.diagnostics | dropped)
+            new.mi_, new.mi_interval_, new.kind_, new.cap_ = result.value, result.interval, result.kind, result.cap
+            new.lower_bound_, new.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
+            new.diagnostics_, new.history_, new._result, new._groups = result.diagnostics, history, result, groups
+            new.n_iter_ = len(history)
+            root.call_on_fit_task_end(estimator=new, X=X, y=y)
         return self
 
     def _unfitted_model(self, columns: tuple[Columns, Columns], groups: Any) -> Model:
@@ -303,7 +303,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         columns = validated(self, X, y, reset=False, min_samples=min_samples)
         return (*columns, *given) if (given := new_columns(self, Z, len(columns[0]))) else self._prepared(columns)
 
-    @in_own_state
+    @answering
     def score(self, X: Any, y: Any, Z: Any = None) -> float:
         """Return the InfoNCE bound of the fitted critic in nats, whatever ``estimator`` is: no search prefers an upper bound.
 
@@ -320,12 +320,9 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         x, y, *given = self._new_rows(X, y, Z)
         if self._given is not None:
             return float(self._given.of_rows("score", x, y, *given).mean())
-        n, k = len(x), min(len(x), N_SCORED)
-        blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
-        scores = [torch.stack([model.scores(x[rows], y[rows]) for model in self._models]).mean(0) for rows in blocks]
-        return float(np.mean([anchored_infonce(block, self._models[0].anchors) for block in scores]))
+        return mean_score(self._models, x, y)
 
-    @in_own_state
+    @answering
     def estimate(self, X: Any, y: Any, Z: Any = None) -> MIResult:
         """Estimate the mutual information from rows that ``fit`` has not seen; on others the value is too large.
 
@@ -342,7 +339,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         x, y, *given = self._new_rows(X, y, Z)
         return measured_anew(self._models, x, y) if self._given is None else self._given.measured_anew(x, y, *given)
 
-    @in_own_state
+    @answering
     def pointwise(self, X: Any, y: Any, Z: Any = None) -> Any:
         r"""Return log p(x, y) / (p(x) p(y)) of each row, in nats, as the fitted critic has it.
 
@@ -362,9 +359,7 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         x, y, *given = self._new_rows(X, y, Z, min_samples=1)
         if self._given is not None:
             return self._given.of_rows("pointwise", x, y, *given)
-        parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
-        ratios = [np.mean([model.pointwise(x[rows], y[rows]) for model in self._models], axis=0) for rows in parts]
-        return np.concatenate(ratios)
+        return mean_pointwise(self._models, x, y)
 
     def __getstate__(self) -> dict[str, Any]:
         of_fit = ("_result", "_groups", "_labels", "_called")

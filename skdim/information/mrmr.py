@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skdim._sklearn import Interval, RealNotInt, StrOptions, unchanged_on_error
+from skdim._sklearn import Interval, RealNotInt, StrOptions, fitted_apart
 from skdim.exceptions import MutualInformationWarning
 from skdim.information.discrete import as_array
 from skdim.information.feature_scores import mutual_info_features
@@ -112,28 +112,28 @@ class MRMRSelector(SelectorMixin, BaseEstimator):
         -------
         self : MRMRSelector
         """
-        with unchanged_on_error(self):
-            self._validate_params()
+        with fitted_apart(self) as new:
+            new._validate_params()
             y = None if y is None else column_or_1d(as_array(y), warn=True)
-            columns, target = validated(self, X, y, reset=True)
-            (of_X, of_y), d = self.discrete_, columns.shape[1]
-            share = 0.5 if self.n_features_to_select is None else self.n_features_to_select
+            columns, target = validated(new, X, y, reset=True)
+            (of_X, of_y), d = new.discrete_, columns.shape[1]
+            share = 0.5 if new.n_features_to_select is None else new.n_features_to_select
             n_selected = int(share) if isinstance(share, Integral) else max(1, int(share * d))
             if n_selected > d:
                 raise ValueError(f"n_features_to_select={n_selected} is more than the {d} feature(s) of X.")
-            self.relevance_ = mutual_info_features(columns, target[:, 0], discrete_X=of_X, discrete_y=bool(of_y[0]))
+            new.relevance_ = mutual_info_features(columns, target[:, 0], discrete_X=of_X, discrete_y=bool(of_y[0]))
             left, redundancy = np.ones(d, dtype=bool), np.zeros(d)
             selected: list[int] = []
             scores: list[float] = []
             while len(selected) < n_selected:
                 if selected:
-                    redundancy[left] += self._redundancy(columns, left, selected[-1])
-                criterion = self._criterion(redundancy / max(len(selected), 1))
+                    redundancy[left] += new._redundancy(columns, left, selected[-1])
+                criterion = new._criterion(redundancy / max(len(selected), 1))
                 best = int(np.argmax(np.where(left, criterion, -np.inf)))
                 left[best] = False
                 selected.append(best)
                 scores.append(float(criterion[best]))
-            self.selected_, self.scores_, self.support_ = np.array(selected), np.array(scores), ~left
+            new.selected_, new.scores_, new.support_ = np.array(selected), np.array(scores), ~left
         return self
 
     def _redundancy(self, columns: npt.NDArray[Any], left: npt.NDArray[np.bool_], last: int) -> npt.NDArray[np.float64]:

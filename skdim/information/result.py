@@ -14,7 +14,7 @@ from torch import Tensor
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
 from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variate, mean_and_error, normal_interval
-from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model, estimates
+from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model, anchored_infonce, estimates
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
 
@@ -22,6 +22,8 @@ from skdim.information.permutations import permutation_p_value
 N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
+#: Candidates of ``score``.
+N_SCORED = 256
 #: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
 WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
 
@@ -183,6 +185,20 @@ def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: An
 
 def _groups(model: Model, rows: Rows) -> Rows | None:
     return None if model.groups is None else model.groups[rows]
+
+
+def mean_score(models: Sequence[Model], x: Any, y: Any) -> float:
+    """Return the InfoNCE bound of the mean scores, in blocks of as many candidates."""
+    n, k = len(x), min(len(x), N_SCORED)
+    blocks = [np.arange(start, start + k) % n for start in range(0, n, k)]
+    scores = [torch.stack([model.scores(x[rows], y[rows]) for model in models]).mean(0) for rows in blocks]
+    return float(np.mean([anchored_infonce(block, models[0].anchors) for block in scores]))
+
+
+def mean_pointwise(models: Sequence[Model], x: Any, y: Any) -> Array:
+    """Return the mean log ratio of each row, (n,)."""
+    parts = [slice(start, start + N_SCORED) for start in range(0, len(x), N_SCORED)]
+    return np.concatenate([np.mean([model.pointwise(x[rows], y[rows]) for model in models], axis=0) for rows in parts])
 
 
 def measured_anew(models: Sequence[Model], x: Any, y: Any) -> MIResult:

@@ -124,13 +124,13 @@ class Batches:
         for block in self.blocks():
             yield from block
 
-    def blocks(self) -> Iterator[list[Batch]]:
-        """Yield the batches of an epoch, as many at a time as are read, and moved to the device, at once."""
+    def blocks(self, first: int = 0) -> Iterator[list[Batch]]:
+        """Yield the batches of an epoch from the first on, as many at a time as are read, and moved to the device, at once."""
         device = self.samples.device
         parts = np.array_split(self._ordered(), len(self))
         numbers = len(parts[0]) * (self.n_draws + math.prod(self.samples.shape()))
         n_at_once = max(1, NUMBERS_AT_ONCE[device.type] // max(1, numbers))
-        blocks = (self._block(parts[start : start + n_at_once]) for start in range(0, len(parts), n_at_once))
+        blocks = (self._block(parts[start : start + n_at_once]) for start in range(first, len(parts), n_at_once))
         yield from blocks if device.type == "cpu" else _one_ahead(blocks)
         self.epoch += 1
 

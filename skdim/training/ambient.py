@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from skdim._sklearn import as_it_is
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -78,5 +80,17 @@ def in_own_state(function: Callable[P, T]) -> Callable[P, T]:
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         with own_state():
             return function(*args, **kwargs)
+
+    return run
+
+
+def answering(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a method run in :func:`own_state` on the estimator as it is now: a fit in another thread changes no answer."""
+
+    @wraps(method)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        estimator, *others = args
+        with own_state():
+            return method(as_it_is(estimator), *others, **kwargs)  # type: ignore[arg-type]
 
     return run

@@ -14,6 +14,7 @@ from torch import Tensor
 from skdim._random import LocalSeed
 from skdim.exceptions import DivergenceError
 from skdim.inputs.augmentation import EVALUATION_SEED
+from skdim.training.state import as_array, as_tensor, load_module, part
 
 #: 1 / eps of float32: beyond it a weight no longer feels an update of size 1.
 LARGEST_WEIGHT = 1 / torch.finfo(torch.float32).eps
@@ -119,6 +120,23 @@ class BestEpoch(Callback):
         if loss < self.best_loss_ or epoch == 0:
             self.best_loss_, self.best_epoch_ = math.inf if math.isnan(loss) else loss, epoch
             self.best_state_ = {name: value.clone() for name, value in self.judged_module_.state_dict().items()}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return the best weights and the running average as arrays, and the rest as numbers."""
+        kept = {"kept": self.best_state_, "average": {} if self.decay is None else self.judged_module_.state_dict()}
+        arrays = {f"{part}/{name}": as_array(value) for part, state in kept.items() for name, value in state.items()}
+        return arrays, {name: getattr(self, name) for name in ("best_loss_", "best_epoch_", "waited_", "judged_")}
+
+    def load(self, arrays: dict[str, Any], numbers: dict[str, float]) -> None:
+        """Go on from a :meth:`state`, after training has begun."""
+        for name, value in numbers.items():
+            setattr(self, name, value)
+        like = self.judged_module_.state_dict()
+        self.best_state_ = {
+            name: as_tensor(array).to(like[name].device) for name, array in part(arrays, "kept/").items()
+        }
+        if average := part(arrays, "average/"):
+            load_module(self.judged_module_, average)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.judged_ < len(net.history):  # the last epoch, or another callback ended training

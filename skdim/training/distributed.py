@@ -34,7 +34,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skdim.training.device import resolve_device
 
-__all__ = ["Ranks", "agreed", "join", "refuse_several", "several", "write_once"]
+__all__ = ["Ranks", "agreed", "join", "refuse_several", "several", "write_once", "write_whole"]
 
 #: What torchrun tells each process that it starts.
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -98,7 +98,7 @@ def agreed(number: int, device: torch.device) -> int:
 def write_once(path: str | Path, write: Callable[[Path], Any]) -> None:
     """Write a file from the first rank alone, or from the one process there is, whole or not at all.
 
-    The file is written beside its place and then moved there. The other ranks wait until it is there.
+    The other ranks wait until it is there.
 
     Parameters
     ----------
@@ -120,14 +120,27 @@ def write_once(path: str | Path, write: Callable[[Path], Any]) -> None:
     path = Path(path)
     ranks = join(resolve_device("auto"))
     if ranks is None or ranks.rank == 0:
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            write(beside)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_whole(path, write)
     if ranks is not None:
         ranks.any(False)
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file beside its place, wait until the disk has it, and move it there: at any moment a file is whole."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(beside)
+        with beside.open("r+b") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a directory cannot be opened
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 class Ranks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from skdim._sklearn import Interval, RealNotInt, StrOptions
 from skdim.inputs.batches import Batches
 from skdim.inputs.samples import Samples
 from skdim.training.callbacks import BestEpoch, EpochTasks
+from skdim.training.checkpoint import Checkpoint
 from skdim.training.device import PRECISIONS, resolve_precision
 from skdim.training.distributed import Ranks, join
 from skdim.training.learner import Learner, MakeOptimizer
@@ -35,6 +37,7 @@ TRAINING_CONSTRAINTS: dict[str, Any] = {
     "device": [str],
     "precision": [StrOptions({"auto", *PRECISIONS})],
     "compile": ["boolean"],
+    "checkpoint": [str, os.PathLike, Checkpoint, None],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -76,6 +76,11 @@ class Learner:
             "the number of weights": sum(parameter.numel() for parameter in self.objective.parameters()),
         }
 
+    def start(self, samples: Samples) -> dict[str, Any]:
+        """Return what a training depends on, besides the estimator's parameters."""
+        weights = module_state(self.objective)
+        return {"X": samples.X, "extras": samples.extras, "epoch": self.epoch, "weights": weights}
+
     def state(self) -> dict[str, Any]:
         """Return a flat dictionary of arrays and JSON values."""
         state: dict[str, Any] = {

@@ -29,26 +29,28 @@ def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
-def _array(tensor: Tensor) -> np.ndarray[Any, Any]:
+def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Return a copy of a tensor."""
     tensor = tensor.detach().cpu()
     if tensor.dtype == torch.bfloat16:  # NumPy has no bfloat16; float32 holds it exactly
         tensor = tensor.float()
     return tensor.contiguous().numpy().copy()
 
 
-def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    """Return a copy of an array."""
     return torch.from_numpy(np.array(array, order="C"))
 
 
 def module_state(module: nn.Module) -> dict[str, Any]:
     """Return a module's parameters and buffers by name, as arrays."""
-    return {name: _array(tensor) for name, tensor in module.state_dict().items()}
+    return {name: as_array(tensor) for name, tensor in module.state_dict().items()}
 
 
 def load_module(module: nn.Module, arrays: Mapping[str, Any]) -> None:
     """Copy arrays into a module of the same structure."""
     try:
-        module.load_state_dict({name: _tensor(array) for name, array in arrays.items()})
+        module.load_state_dict({name: as_tensor(array) for name, array in arrays.items()})
     except RuntimeError as error:
         raise ValueError(f"The saved weights do not fit the network built for them: {error}") from error
 
@@ -56,7 +58,7 @@ def load_module(module: nn.Module, arrays: Mapping[str, Any]) -> None:
 def optimizer_state(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Any]:
     """Return the optimizer's moments as arrays named ``<parameter>/<moment>``."""
     return {
-        f"{name}/{key}": _array(torch.as_tensor(value))
+        f"{name}/{key}": as_array(torch.as_tensor(value))
         for name, parameter in module.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
         if value is not None
@@ -68,7 +70,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, module: nn.Module, arrays: 
     parameters = dict(module.named_parameters())
     for name, array in arrays.items():
         parameter_name, key = name.rsplit("/", 1)
-        parameter, moment = parameters[parameter_name], _tensor(array)
+        parameter, moment = parameters[parameter_name], as_tensor(array)
         if moment.shape == parameter.shape:  # laid out in memory as the parameter is
             moment = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
         optimizer.state[parameter][key] = moment.to(parameter.device)

@@ -20,6 +20,7 @@ from skdim._random import seeded_step
 from skdim.inputs.batches import Batch, Batches
 from skdim.nn.objectives.objective import Objective, drawn
 from skdim.training.callbacks import BestEpoch, DivergenceGuard, EpochLog, StopTraining
+from skdim.training.checkpoint import Journal, present_journal
 from skdim.training.device import computing
 from skdim.training.distributed import Ranks, refuse_several
 from skdim.training.interrupts import Interrupt, in_search
@@ -102,20 +103,31 @@ class Trainer:
             refuse_several(self.what)
         net = _Net(self, objective, batches).initialize()
         with (
+            present_journal() as net.journal,
             net.interrupt if self.is_kept and self.ranks is None and not in_search() else nullcontext(),
             nullcontext() if self.ranks is None else self.ranks.training(objective),
             computing(objective.networks, self.precision),
         ):
+            if net.journal is not None and (ended := net.journal.begin(objective)) is not None:
+                net.release()
+                objective.eval()
+                return History(**ended)
             net.notify("on_train_begin")
+            if net.journal is not None:
+                net.journal.resume(net)
             try:
-                net.fit_loop(None)
+                net.fit_loop(None, epochs=self.max_epochs - len(net.history))
             except StopTraining:
                 pass
             finally:
                 net.release()
         objective.eval()
         net.notify("on_train_end")
-        return net.recorded()
+        history = net.recorded()
+        if net.journal is not None:
+            net.journal.is_interrupted |= history.interrupted
+            net.journal.end(objective, history._asdict())
+        return history
 
 
 class _Net(NeuralNet):
@@ -140,6 +152,10 @@ class _Net(NeuralNet):
         self.draws_globally = True  # until a step did not
         self.stops = False
         self.interrupt = Interrupt()
+        self.journal: Journal | None = None
+        # Where a training goes on: its steps, the batches of its epoch, and their values.
+        self.first_step, self.first_batch = 0, 0
+        self.first_values: dict[str, list[Any]] = {}
 
     def release(self) -> None:
         """Let go of samples, gradients and recordings now: the net is part of a cycle, which Python collects at its leisure."""
@@ -152,13 +168,14 @@ class _Net(NeuralNet):
 
     def initialize_optimizer(self, triggered_directly: bool | None = None) -> _Net:
         self.optimizer_ = self.trainer.optimizer
-        self.schedule_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self._learning_rate_factor)
+        self.schedule_ = torch.optim.lr_scheduler.LambdaLR(self.optimizer_, self.learning_rate_factor)
         self.step_ = make_step(self)
         return self
 
-    def _learning_rate_factor(self, step: int) -> float:
+    def learning_rate_factor(self, step: int) -> float:
         if not self.total_steps:
             return 1.0
+        step += self.first_step
         done = step / self.total_steps
         return min(1.0, (step + 1) / (WARM_UP * self.total_steps + 1)) * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -178,10 +195,12 @@ class _Net(NeuralNet):
     ) -> None:
         """Take a step for each batch; unlike skorch's, without reading its loss, which on a GPU waits for the step's end."""
         trainer, objective = self.trainer, self.module_
-        number = 0
-        for block in (
-            iterator.blocks() if iterator is not None else ()
-        ):  # skorch also asks for a validation, of no batches
+        if iterator is None:  # skorch also asks for a validation
+            return
+        number, self.first_batch = self.first_batch, 0
+        for block in iterator.blocks(number):
+            if self.journal is not None:
+                self.journal.offer(self, number)
             for batch, draws in zip(block, drawn(objective, block, trainer.generator), strict=True):
                 self.notify("on_batch_begin", batch=batch, training=training)
                 if trainer.ranks is not None:
@@ -224,7 +243,7 @@ class _Net(NeuralNet):
             raise StopTraining
         super().on_epoch_begin(net, *args, **kwargs)
         self.module_.train()
-        self.values_: dict[str, list[Any]] = {}
+        self.values_, self.first_values = self.first_values, {}
 
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         self.record("train_", _means(self.values_, self.trainer.ranks))

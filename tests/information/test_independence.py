@@ -262,7 +262,7 @@ def test_a_row_with_a_missing_value_is_dropped_on_request():
     gaps = X.copy()
     gaps[::7] = np.nan
     kept = np.arange(len(X)) % 7 != 0
-    with pytest.raises(ValueError, match="column 0 of X has 12 missing value.*missing='drop'"):
+    with pytest.raises(ValueError, match=r"column 0 of X has 12 missing value.*missing='drop'"):
         independence_test(gaps, Y)
     for Z, of_kept in ((None, None), (Y**2, Y[kept] ** 2)):
         dropped = independence_test(gaps, Y, Z, missing="drop", random_state=0)

@@ -15,7 +15,7 @@ from skdim.information.screen import screen_pairs, screened_rows
 #: Columns of both sides together beyond which a selection is tried.
 WIDE = 16
 #: Most columns, and most principal directions, that are selected on a side, and fewest rows for each direction.
-MOST_COLUMNS, MOST_DIRECTIONS, ROWS_PER_DIRECTION = 8, 64, 20
+MOST_COLUMNS, MOST_DIRECTIONS, ROWS_PER_DIRECTION = 8, 32, 20
 #: Probability that any pair of independent columns passes.
 CHANCE = 1e-3
 #: Fewest rows for each column for which what a linear regression leaves is looked at.

@@ -30,6 +30,7 @@ from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
 from skdim.training.inference import encode, mean_score
 from skdim.training.learner import Learner
+from skdim.training.state import opened, sealed
 from skdim.training.trainer import History, held_out_values
 
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
@@ -141,11 +142,12 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         if "_learner" in state:
-            state["_learner"] = state["_learner"].state()
-        return state
+            state["_learner"] = self._learner.state()
+        return sealed(state)
 
     @in_own_state
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = opened(state, type(self))
         super().__setstate__(state)
         if "_learner" in state:
             self._learner = Learner.from_state(

@@ -16,6 +16,7 @@ from skdim.bounds import Bound
 from skdim.inputs.batches import evaluation_batch
 from skdim.nn.encoders import Code, Conv
 from skdim.nn.objectives import drawn
+from skdim.training.state import opened, sealed
 
 IMAGES, LABELS = load_digits().images, load_digits().target  # (1797, 8, 8), float64, 0 to 16
 
@@ -72,6 +73,14 @@ def tiny_mi(**params):
 def arrays(estimator):
     """Return the fitted state: flat, arrays by name."""
     return estimator.__getstate__()["_learner"]
+
+
+def restored(estimator, **changes):
+    """Return an estimator made from the state of another, whole but for changed entries."""
+    kind = type(estimator)
+    loaded = kind.__new__(kind)
+    loaded.__setstate__(sealed({**opened(estimator.__getstate__(), kind), **changes}))
+    return loaded
 
 
 def same_state(a, b):

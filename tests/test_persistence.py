@@ -17,10 +17,18 @@ import numpy as np
 import pytest
 import skops.io
 import torch
-from helpers import FlatEncoder, arrays, images, noise, same_state, table, tiny, tiny_table
+from helpers import FlatEncoder, arrays, images, noise, restored, same_state, table, tiny, tiny_mi, tiny_table
 from sklearn.base import clone
 
-from skdim import PAPER, DeepInfoMaxTransformer
+import skdim
+from skdim import (
+    PAPER,
+    CPCTransformer,
+    DeepInfoMaxTransformer,
+    MIEstimator,
+    MRMRSelector,
+    MultiViewInfoMaxTransformer,
+)
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning, PersistenceWarning
 from skdim.nn.critics import Separable
@@ -172,7 +180,6 @@ def test_the_state_is_flat_arrays_and_json(continued):
     fitted = tiny(prior_weight=0.5)
     fitted = fitted.partial_fit(X) if continued else fitted.fit(X)
     state = arrays(fitted)
-    assert state["version"] == STATE_VERSION
     for name, value in state.items():
         if isinstance(value, np.ndarray):
             assert value.dtype.kind in "fiu"
@@ -285,18 +292,118 @@ numpy.save({str(tmp_path / "features.npy")!r}, dim.transform(numpy.load({str(tmp
     assert (np.load(tmp_path / "features.npy") == fitted.transform(X)).all()
 
 
-def test_a_later_state_is_refused():
-    state = tiny().fit(X).__getstate__()
-    state["_learner"] = {**state["_learner"], "version": STATE_VERSION + 1}
+SEALED = {
+    "images": lambda: tiny().fit(X),
+    "continued": lambda: tiny(critic=Separable(width=4)).partial_fit(X),
+    "views": lambda: MultiViewInfoMaxTransformer(4, max_iter=1, batch_size=64, random_state=0).fit(X),
+    "sequences": lambda: CPCTransformer(4, max_iter=1, random_state=0).fit(np.cumsum(table(64, 20), axis=1)),
+    "information": lambda: tiny_mi().fit(table(200), table(200, 2, seed=1)),
+    "information of labels": lambda: tiny_mi().fit(table(200), table(200, 1, seed=1) > 0),
+    "information given Z": lambda: MIEstimator(estimator="gaussian", random_state=0).fit(
+        table(200), table(200, 1, seed=1), table(200, 2, seed=2)
+    ),
+    "selection": lambda: MRMRSelector(2).fit(table(200), table(200, 1, seed=1).ravel()),
+}
+
+
+@functools.cache
+def sealed_model(name):
+    return SEALED[name]()
+
+
+def load_state(estimator, state):
+    type(estimator).__new__(type(estimator)).__setstate__(state)
+
+
+def holders(value):
+    """Yield every container in a state, and the key of each of its parts."""
+    if isinstance(value, dict | list | tuple):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            if not isinstance(value, tuple):
+                yield value, key
+            yield from holders(part)
+
+
+def damaged(value):
+    """Return a value that differs in one bit, or another value of its type."""
+    if isinstance(value, np.ndarray) and value.size:
+        found = np.ascontiguousarray(value).copy()
+        found.reshape(-1).view(np.uint8)[-1] ^= 1
+        return found.reshape(value.shape)
+    return -1 - value if isinstance(value, int | float) else "other"
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_every_change_to_a_state_is_refused(name):
+    fitted = sealed_model(name)
+    state = fitted.__getstate__()
+    load_state(fitted, state)
+    for holder, key in list(holders(state)):
+        whole = holder[key]
+        changes = [damaged(whole), None if whole is not None else 1, [whole]]
+        if isinstance(whole, np.ndarray):
+            changes += [whole.astype(object), whole[None]]
+        for change in changes:
+            holder[key] = change
+            with pytest.raises(ValueError, match="damaged"):
+                load_state(fitted, state)
+        holder[key] = whole
+        if isinstance(holder, dict):
+            rest = dict(holder)
+            del holder[key]
+            with pytest.raises(ValueError, match="damaged"):
+                load_state(fitted, state)
+            holder.clear()
+            holder.update(rest)
+    load_state(fitted, state)
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_a_state_is_handed_out_as_a_copy(name):
+    fitted = sealed_model(name)
+    state, expected = fitted.__getstate__(), fitted.__getstate__()["_saved"]
+    assert state["_saved"] == expected
+    for holder, key in list(holders(state)):
+        if isinstance(holder[key], np.ndarray):
+            holder[key][...] = np.zeros((), holder[key].dtype)
+    for holder, _ in list(holders(state)):
+        holder.clear()
+    assert fitted.__getstate__()["_saved"] == expected
+
+
+@pytest.mark.parametrize("version", ["x", 0, -1, 1, None, True, 2.0, [2]])
+def test_what_is_no_version_is_refused(version):
+    state = sealed_model("images").__getstate__()
+    state["_saved"]["version"] = version
+    with pytest.raises(ValueError, match=r"damaged.*Load another copy of the file, or fit anew\."):
+        load_state(sealed_model("images"), state)
+
+
+def test_a_later_version_is_refused():
+    state = sealed_model("images").__getstate__()
+    state["_saved"]["version"] = STATE_VERSION + 1
     with pytest.raises(ValueError, match=f"version {STATE_VERSION + 1}.*reads up to {STATE_VERSION}.*update"):
-        DeepInfoMaxTransformer.__new__(DeepInfoMaxTransformer).__setstate__(state)
+        load_state(sealed_model("images"), state)
 
 
-def test_a_state_that_does_not_fit_is_refused():
-    state = tiny().fit(X).__getstate__()
-    del state["_learner"]["objective/encoder.code.bias"]
-    with pytest.raises(ValueError, match=r"encoder\.code\.bias"):
-        DeepInfoMaxTransformer.__new__(DeepInfoMaxTransformer).__setstate__(state)
+@pytest.mark.parametrize("state", [{}, {"_saved": {}}, {"_saved": None}, None, [], 3], ids=str)
+def test_what_is_no_state_is_refused(state):
+    with pytest.raises(ValueError, match="damaged"):
+        load_state(sealed_model("images"), state)
+
+
+def test_the_state_says_what_wrote_it():
+    saved = sealed_model("images").__getstate__()["_saved"]
+    written_by = {"version": STATE_VERSION, "skdim_version": skdim.__version__, "torch_version": torch.__version__}
+    assert saved == {**written_by, "digest": saved["digest"]}
+
+
+def test_weights_that_do_not_fit_the_network_are_refused():
+    fitted = tiny().fit(X)
+    state = arrays(fitted)
+    del state["objective/encoder.code.bias"]
+    with pytest.raises(ValueError, match=r"encoder\.code\.bias"):  # as of an encoder that is another one by now
+        restored(fitted, _learner=state)
 
 
 def test_loading_leaves_the_global_generator_alone():
@@ -314,13 +421,9 @@ def test_a_model_of_another_device_loads_on_the_cpu_with_one_warning(device, con
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     fitted = tiny(warm_start=continued).fit(X)
-    state = fitted.__getstate__()
-    state["_learner"] = {**state["_learner"], "device": device}
-    state["device_"] = device
-    loaded = DeepInfoMaxTransformer.__new__(DeepInfoMaxTransformer)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        loaded.__setstate__(state)
+        loaded = restored(fitted, _learner={**arrays(fitted), "device": device}, device_=device)
     assert [warning.category for warning in caught] == [DeviceWarning]
     assert device in str(caught[0].message)
     assert "CPU" in str(caught[0].message)

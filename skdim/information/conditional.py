@@ -166,17 +166,18 @@ class Given:
         state: dict[str, Any] = {f"{name}/{key}": v for name, side in parts for key, v in side.state().items()}
         for k, residual in enumerate(self.residuals):
             state |= {f"residuals/{k}/{name}": array for name, array in residual.state().items()}
-        kept = ("is_stratified", "is_exchanged", "estimators", "adds_nothing")
-        return state | {name: getattr(self, name) for name in kept}
+        state["estimators"] = [estimator.__getstate__() for estimator in self.estimators]
+        return state | {name: getattr(self, name) for name in ("is_stratified", "is_exchanged", "adds_nothing")}
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Given:
+    def from_state(cls, state: Mapping[str, Any], kind: type[MIEstimator]) -> Given:
+        estimators = [kind.__new__(kind) for _ in state["estimators"]]
+        for estimator, of_estimator in zip(estimators, state["estimators"], strict=True):
+            estimator.__setstate__(of_estimator)
         parts = [part(state, f"residuals/{k}/") for k in range(2)]
         residuals = [Residuals.from_state(each) for each in parts if each]
         sides = [Side.from_state(part(state, f"{name}/")) for name in "xyz"]
-        return cls(
-            sides, state["is_stratified"], state["is_exchanged"], residuals, state["estimators"], state["adds_nothing"]
-        )
+        return cls(sides, state["is_stratified"], state["is_exchanged"], residuals, estimators, state["adds_nothing"])
 
 
 def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:

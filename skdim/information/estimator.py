@@ -26,7 +26,7 @@ from skdim.information.sides import Columns, Side, is_constant, load_sides, smal
 from skdim.training.ambient import answering, in_own_state, own_state
 from skdim.training.checkpoint import checkpointed
 from skdim.training.device import available_device, resolve_device
-from skdim.training.state import STATE_VERSION, check_version, part
+from skdim.training.state import opened, part, sealed
 
 
 class MIEstimator(CallbackSupportMixin, BaseEstimator):
@@ -367,20 +367,19 @@ class MIEstimator(CallbackSupportMixin, BaseEstimator):
         if state.get("_given") is not None:
             state["_given"] = state["_given"].state()
         elif "_models" in state:
-            kind = {"version": STATE_VERSION, "dependence": self._models[0].dependence, "device": self.device_}
+            kind = {"dependence": self._models[0].dependence, "device": self.device_, "n_folds": len(self._models)}
             folds = {f"{k}/{key}": part for k, model in enumerate(self._models) for key, part in model.state().items()}
-            state["_models"] = kind | {"n_folds": len(self._models)} | folds
-            state["_sides"] = state_of_sides(self._sides)
-        return state
+            state["_models"], state["_sides"] = kind | folds, state_of_sides(self._sides)
+        return sealed(state)
 
     @in_own_state
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = opened(state, type(self))
         super().__setstate__(state)
         if state.get("_given") is not None:
-            self._given = Given.from_state(state["_given"])
+            self._given = Given.from_state(state["_given"], type(self))
         elif "_models" in state:
             saved = state["_models"]
-            check_version(saved)
             device = available_device(saved["device"])
             self.device_, self._sides = str(device), load_sides(state["_sides"])
             self._models = [MODELS[saved["dependence"]](self._built_with, device) for _ in range(saved["n_folds"])]

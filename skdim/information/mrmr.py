@@ -17,6 +17,7 @@ from skdim.exceptions import MutualInformationWarning
 from skdim.information.discrete import as_array
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import validated
+from skdim.training.state import opened, sealed
 
 #: Nats added to the redundancy before relevance is divided by it.
 SMALLEST_REDUNDANCY = 0.01
@@ -135,6 +136,12 @@ class MRMRSelector(SelectorMixin, BaseEstimator):
                 scores.append(float(criterion[best]))
             new.selected_, new.scores_, new.support_ = np.array(selected), np.array(scores), ~left
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return sealed(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(opened(state, type(self)))
 
     def _redundancy(self, columns: npt.NDArray[Any], left: npt.NDArray[np.bool_], last: int) -> npt.NDArray[np.float64]:
         discrete = self.discrete_[0]

@@ -15,15 +15,7 @@ from skdim.inputs.layout import Layout
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.nn.objectives.objective import Objective
 from skdim.training.device import available_device, place
-from skdim.training.state import (
-    STATE_VERSION,
-    check_version,
-    load_module,
-    load_optimizer,
-    module_state,
-    optimizer_state,
-    part,
-)
+from skdim.training.state import load_module, load_optimizer, module_state, optimizer_state, part
 
 #: Builds the objective for inputs like these, with what only training needs if the flag is True.
 Build: TypeAlias = Callable[[Standardizer, bool], Objective]
@@ -84,7 +76,6 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Return a flat dictionary of arrays and JSON values."""
         state: dict[str, Any] = {
-            "version": STATE_VERSION,
             "device": str(self.device),
             "seed": self.seed,
             "epoch": self.epoch,
@@ -104,7 +95,6 @@ class Learner:
     @classmethod
     def from_state(cls, state: Mapping[str, Any], build: Build, make_optimizer: MakeOptimizer) -> Learner:
         """Build the objective and copy the arrays of :meth:`state` into it."""
-        check_version(state)
         continues = "generator" in state
         device = available_device(state["device"])
         # Arrays are copied: they may be read-only memory maps of the file.

@@ -1,11 +1,15 @@
 """Modules and optimizers <-> flat dictionaries of NumPy arrays: the whole persistence contract.
 
 Every array is one parameter, buffer or optimizer moment under its own name, with its own shape and dtype, so a saved model
-can be read without this package, memory-mapped, and loaded where the device it was fitted on is missing.
+can be read without this package, memory-mapped, and loaded where the device it was fitted on is missing. A seal tells a
+damaged file from a model.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,15 +17,85 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-STATE_VERSION = 1
+from skdim._versions import __version__
+
+STATE_VERSION = 2
+#: The entry of a state that says what wrote it, and holds the digest of the others.
+SEAL = "_saved"
+#: The entry that is an unfitted estimator, and is saved as its parameters.
+UNFITTED = "_built_with"
+DAMAGED = "is damaged, or older than the first release. Load another copy of the file, or fit anew."
+#: How a class may change what pickle saves and restores of its objects.
+HOOKS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__deepcopy__")
 
 
-def check_version(state: Mapping[str, Any]) -> None:
-    """Raise a ``ValueError`` if a later version of skdim wrote the state."""
-    if state["version"] > STATE_VERSION:
+def sealed(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of an estimator's state with the versions that wrote it and a digest of all that it holds."""
+    state = dict(state)
+    if UNFITTED in state:
+        state[UNFITTED] = state[UNFITTED].get_params(deep=False)
+    copied: dict[str, Any] = _copied(state)
+    seal = {"version": STATE_VERSION, "skdim_version": __version__, "torch_version": str(torch.__version__)}
+    return copied | {SEAL: seal | {"digest": _digest(copied, seal)}}
+
+
+def opened(state: Any, kind: type) -> dict[str, Any]:
+    """Return the state that was sealed, of an estimator of a kind; raise a ``ValueError`` if it cannot be read."""
+    try:
+        rest, seal = dict(state), dict(state[SEAL])
+        del rest[SEAL]
+        version, digest = seal["version"], seal.pop("digest")
+        is_later = type(version) is int and version > STATE_VERSION
+        is_whole = type(version) is int and version == STATE_VERSION and digest == _digest(rest, seal)
+    except Exception:  # what a damaged file holds may fail in any way
+        is_later = is_whole = False
+    if is_later:
         raise ValueError(
-            f"This model was saved in state version {state['version']}; this skdim reads up to {STATE_VERSION}: update it."
+            f"This model was saved in state version {version}; this skdim reads up to {STATE_VERSION}: update it."
         )
+    if not is_whole:
+        raise ValueError(f"This model {DAMAGED}")
+    return rest | ({UNFITTED: kind(**rest[UNFITTED])} if UNFITTED in rest else {})
+
+
+def _copied(value: Any) -> Any:
+    """Return a value whose containers and arrays are copies."""
+    if isinstance(value, np.ndarray):
+        return value.copy("K")
+    if type(value) is dict:
+        return {name: _copied(part) for name, part in value.items()}
+    return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
+
+
+def _digest(state: Mapping[str, Any], seal: Mapping[str, Any]) -> str:
+    """Return the digest of a state without its seal; callbacks are no part of a model."""
+    parts = [seal, {name: value for name, value in state.items() if "callback" not in name}]
+    try:
+        text = json.dumps(parts, default=_described, skipkeys=True)
+    except ValueError:  # an object holds itself
+        text = json.dumps(parts, default=functools.partial(_described, deep=False), skipkeys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _described(value: Any, deep: bool = True) -> Any:
+    """Return in JSON what later versions of Python and of all libraries find in the file too: no module, no repr."""
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.ascontiguousarray(value)
+        of_objects = array.dtype.hasobject
+        content = array.tolist() if of_objects else hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()
+        return [array.dtype.str, np.shape(value), content]
+    if isinstance(value, functools.partial):
+        return [value.func, value.args, value.keywords]
+    if isinstance(value, slice | range):
+        return [value.start, value.stop, value.step]
+    if isinstance(value, set | frozenset):
+        return sorted(json.dumps(part, default=_described) for part in value)
+    if isinstance(value, bytes | complex):
+        return str(value)
+    kind = type(value)
+    is_plain = all(getattr(kind, hook, None) is getattr(object, hook, None) for hook in HOOKS)
+    named = getattr(value, "__qualname__", None) or kind.__qualname__
+    return [named, getattr(value, "__dict__", None) if is_plain and deep else None]
 
 
 def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

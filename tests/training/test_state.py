@@ -1,15 +1,19 @@
 """State: arrays readable by anybody, and a training that continues as if it had never been saved."""
 
+import copy
+import functools
 import json
+import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 from skdim.nn.objectives import Objective
 from skdim.training.device import place
-from skdim.training.state import load_module, load_optimizer, module_state, optimizer_state
+from skdim.training.state import load_module, load_optimizer, module_state, opened, optimizer_state, sealed
 from skdim.training.trainer import OPTIMIZERS, make_optimizer
 
 CPU = torch.device("cpu")
@@ -167,3 +171,85 @@ def test_moments_are_arrays_named_after_their_parameter_and_copies():
     for array in state.values():
         array[...] = 7
     assert torch.equal(optimizer.state[module.encoder[0].weight]["exp_avg"], before)
+
+
+# ----------------------------------------------------------------------------------------------------------------- seals
+class Plain:
+    """What a user may give as a parameter."""
+
+    def __init__(self, **given):
+        vars(self).update(given)
+
+
+def holds_itself(**given):
+    plain = Plain(**given)
+    plain.itself = [plain]
+    return plain
+
+
+OBJECTS = np.array([["a", 1], [None, 2.5]], dtype=object)
+#: A parameter, and the same parameter damaged.
+VALUES = {
+    "float": (0.1, np.nextafter(0.1, 1)),
+    "infinity": (float("inf"), float("-inf")),
+    "nan": (float("nan"), 0.0),
+    "type of number": (1, 1.0),
+    "bool": (True, 1),
+    "none": (None, "None"),
+    "text": ("\ud800é", "\ud801é"),
+    "bytes": (b"ab", b"ac"),
+    "complex": (1 + 2j, 1 - 2j),
+    "slice": (slice(0, 2), slice(0, 3)),
+    "range": (range(3), range(4)),
+    "nested": ({"a": [1, (2, {"b": 3})]}, {"a": [1, (2, {"b": 4})]}),
+    "set": ({"a", "b", "c"}, {"a", "b", "d"}),
+    "array": (np.arange(3), np.arange(3) + 1),
+    "shape": (np.zeros((2, 3)), np.zeros((3, 2))),
+    "dtype": (np.zeros(2, "i4"), np.zeros(2, "f4")),
+    "no rows": (np.zeros((0, 3)), np.zeros((0, 2))),
+    "scalar array": (np.array(3), np.array(4)),
+    "scalar": (np.int64(3), np.int64(4)),
+    "rows of another order": (
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.arange(6).reshape(2, 3).T.reshape(2, 3),
+    ),
+    "texts": (np.array(["a", "bc"]), np.array(["a", "bd"])),
+    "dates": (np.array(["2020-01-01"], "M8[D]"), np.array(["2020-01-02"], "M8[D]")),
+    "objects": (OBJECTS, OBJECTS[::-1]),
+    "class": (nn.Linear, nn.Conv2d),
+    "function": (network, train),
+    "lambda": (lambda: 1, None),
+    "partial": (functools.partial(network, seed=1), functools.partial(network, seed=2)),
+    "object": (Plain(width=3), Plain(width=4)),
+    "object in an object": (Plain(part=Plain(width=3)), Plain(part=Plain(width=4))),
+    "object that holds itself": (holds_itself(width=3), Plain(width=3)),
+    "module": (nn.Linear(2, 2), None),
+    "generator": (np.random.RandomState(0), None),
+    "index": (pd.Index(["a", "b"]), None),
+    "keys that are no text": ({(1, 2): 3}, None),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_seal_holds_for_every_parameter_and_tells_another(name):
+    value, other = VALUES[name]
+    for copied in (copy.deepcopy, lambda state: state if name == "lambda" else pickle.loads(pickle.dumps(state))):
+        state = copied(sealed({"parameter": value, "other": 1}))
+        assert opened(state, object).keys() == {"parameter", "other"}
+        with pytest.raises(ValueError, match="damaged"):
+            opened({**state, "parameter": other}, object)
+
+
+def test_a_seal_copies_arrays_as_they_lie_in_memory_and_no_objects():
+    rows, plain = np.asfortranarray(np.arange(6).reshape(2, 3)), Plain(width=3)
+    state = sealed({"rows": [(rows,)], "plain": plain})
+    assert state["plain"] is plain
+    found = state["rows"][0][0]
+    assert found.flags.f_contiguous
+    assert not np.shares_memory(found, rows)
+
+
+def test_callbacks_are_no_part_of_the_seal():
+    state = sealed({"_skl_callbacks": [Plain(calls=1)], "width": 3})
+    state["_skl_callbacks"][0].calls += 1
+    assert opened(state, object)["width"] == 3

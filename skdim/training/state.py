@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -55,7 +56,10 @@ def opened(state: Any, kind: type) -> dict[str, Any]:
         )
     if not is_whole:
         raise ValueError(f"This model {DAMAGED}")
-    return rest | ({UNFITTED: kind(**rest[UNFITTED])} if UNFITTED in rest else {})
+    # A parameter that came later has its default value.
+    given = inspect.signature(kind).parameters.values()
+    later = {each.name: each.default for each in given if each.default is not each.empty}
+    return later | rest | ({UNFITTED: kind(**rest[UNFITTED])} if UNFITTED in rest else {})
 
 
 def _copied(value: Any) -> Any:

@@ -340,7 +340,7 @@ def test_every_change_to_a_state_is_refused(name):
     load_state(fitted, state)
     for holder, key in list(holders(state)):
         whole = holder[key]
-        changes = [damaged(whole), None if whole is not None else 1, [whole]]
+        changes = [damaged(whole), None if whole is not None else 1, [whole], np.zeros(3)]
         if isinstance(whole, np.ndarray):
             changes += [whole.astype(object), whole[None]]
         for change in changes:

@@ -47,7 +47,7 @@ def opened(state: Any, kind: type) -> dict[str, Any]:
         del rest[SEAL]
         version, digest = seal["version"], seal.pop("digest")
         is_later = type(version) is int and version > STATE_VERSION
-        is_whole = type(version) is int and version == STATE_VERSION and digest == _digest(rest, seal)
+        is_whole = type(version) is int and version == STATE_VERSION and bool(digest == _digest(rest, seal))
     except Exception:  # what a damaged file holds may fail in any way
         is_later = is_whole = False
     if is_later:

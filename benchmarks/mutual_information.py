@@ -16,6 +16,7 @@ import csv
 import time
 import warnings
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,22 +42,27 @@ def judge(task: Task, estimator: str, n: int, seed: int) -> None:
         if estimator != "auto":
             return  # a classifier takes the place of the critic
         Y = Y.astype(int)
+    measure("mutual_information", task.name, X, Y, estimator, seed, task.mutual_information)
+
+
+def measure(table: str, task: str, X: Any, Y: Any, estimator: str, seed: int, truth: float) -> None:
+    """Record the estimate from joint samples, beside the truth in nats, nan if nobody knows it."""
     wall, cpu = time.perf_counter(), time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MutualInformationWarning)
         fitted = MIEstimator(estimator=estimator, random_state=seed).fit(X, Y)
     lower, upper = fitted.mi_interval_
     record(
-        "mutual_information",
+        table,
         {
-            "task": task.name,
+            "task": task,
             "estimator": estimator,
             "kind": fitted.kind_,
-            "n": n,
+            "n": len(X),
             "seed": seed,
-            "truth": round(task.mutual_information, 4),
+            "truth": round(truth, 4),
             "estimate": round(fitted.mi_, 4),
-            "error": round(fitted.mi_ - task.mutual_information, 4),
+            "error": round(fitted.mi_ - truth, 4),
             "lower": round(lower, 4),
             "upper": round(upper, 4),
             "saturation": round(fitted.diagnostics_.get("saturation", np.nan), 4),

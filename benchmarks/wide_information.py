@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from common import record
+from mutual_information import measure
 
-from skdim import MIEstimator
 from skdim.datasets import load_mnist
-from skdim.exceptions import MutualInformationWarning
 
 Sides = tuple[np.ndarray, np.ndarray]
+TABLE = "wide_information"
 ROWS = 4, 7, 14, 28
 NOISE = 1.0
 
@@ -101,31 +98,6 @@ def of_one_class(images: np.ndarray, labels: np.ndarray, rng: np.random.Generato
     return images[a[mixed]], images[b[mixed]]
 
 
-def measure(task: str, n: int, x: np.ndarray, y: np.ndarray, estimator: str, seed: int, truth: float) -> float:
-    wall, cpu = time.perf_counter(), time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", MutualInformationWarning)
-        fitted = MIEstimator(estimator=estimator, random_state=seed).fit(x, y)
-    lower, upper = fitted.mi_interval_
-    record(
-        "wide_information",
-        {
-            "task": task,
-            "estimator": estimator,
-            "kind": fitted.kind_,
-            "n": n,
-            "seed": seed,
-            "truth": round(truth, 4),
-            "estimate": round(fitted.mi_, 4),
-            "lower": round(lower, 4),
-            "upper": round(upper, 4),
-            "wall_s": round(time.perf_counter() - wall, 1),
-            "cpu_s": round(time.process_time() - cpu, 1),
-        },
-    )
-    return float(fitted.mi_)
-
-
 def consistency(images: np.ndarray, estimator: str, n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     clean = images[rng.permutation(len(images))[: 2 * n]] / 255
@@ -137,11 +109,11 @@ def consistency(images: np.ndarray, estimator: str, n: int, seed: int) -> None:
 
     first, second = slice(n), slice(n, 2 * n)
     for t in ROWS:
-        measure(f"monotone, {t} rows", n, x, upper(t, first), estimator, seed, math.nan)
+        measure(TABLE, f"monotone, {t} rows", x, upper(t, first), estimator, seed, math.nan)
         both = np.hstack([upper(t, first), upper(t - 3, first)])
-        measure(f"processing, {t} rows", n, np.hstack([x, x]), both, estimator, seed, math.nan)
+        measure(TABLE, f"processing, {t} rows", np.hstack([x, x]), both, estimator, seed, math.nan)
         sides = np.hstack([x, other]), np.hstack([upper(t, first), upper(t, second)])
-        measure(f"additivity, {t} rows", n, *sides, estimator, seed, math.nan)
+        measure(TABLE, f"additivity, {t} rows", *sides, estimator, seed, math.nan)
 
 
 def main() -> None:
@@ -158,7 +130,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for estimator in arguments.estimators:
             for name, (n_rows, task, truth) in HIDDEN.items() if "hidden" in tasks else ():
-                measure(name, n_rows, *task(n_rows, np.random.default_rng(seed)), estimator, seed, truth())
+                measure(TABLE, name, *task(n_rows, np.random.default_rng(seed)), estimator, seed, truth())
             if mnist is None:
                 continue
             images, labels = mnist.X_train.astype(float), np.asarray(mnist.y_train)
@@ -166,10 +138,10 @@ def main() -> None:
                 rng = np.random.default_rng(seed)
                 rows = rng.permutation(len(images))
                 flat = images.reshape(len(images), -1)
-                measure("image, label", n, flat[rows[:n]], labels[rows[:n]], estimator, seed, math.nan)
+                measure(TABLE, "image, label", flat[rows[:n]], labels[rows[:n]], estimator, seed, math.nan)
                 pairs = rows[: 2 * n + n // 10]
                 x, y = of_one_class(flat[pairs], labels[pairs], rng)
-                measure("two images of a class", n, x[:n], y[:n], estimator, seed, math.nan)
+                measure(TABLE, "two images of a class", x[:n], y[:n], estimator, seed, math.nan)
             if "consistency" in tasks:
                 consistency(images, estimator, n, seed)
 

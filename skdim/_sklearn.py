@@ -41,7 +41,7 @@ def draw_seed(random_state: Any) -> int:
 
 
 def as_it_is(estimator: Estimator) -> Estimator:
-    """Return a shallow copy, whose attributes change no more when the estimator's do."""
+    """Return a shallow copy, which later changes of the estimator's attributes do not reach."""
     copied = object.__new__(type(estimator))
     copied.__dict__ = dict(estimator.__dict__)
     return copied
@@ -49,9 +49,9 @@ def as_it_is(estimator: Estimator) -> Estimator:
 
 @contextmanager
 def fitted_apart(estimator: Estimator) -> Iterator[Estimator]:
-    """Yield a copy to fit, whose callbacks are torn down; then the estimator takes all its attributes at once.
+    """Yield a copy to fit, and tear its callbacks down. The estimator then takes all attributes of the copy at once.
 
-    It takes none if the block raises. Until then other threads go on with the old ones.
+    It takes none if the block raises. Until then other threads see the old ones.
     """
     fitted = as_it_is(estimator)
     with callback_management_context(fitted):

@@ -87,7 +87,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
             learner = new._resumed() if resume else new._new_learner(samples)
             fitting = Fitting.plan(new, learner, samples, partial)
             new._check_rows(samples, fitting.train)
-            with checkpointed(new, lambda: learner.start(samples), fitting.ranks):
+            with checkpointed(new, lambda: learner.learns_from(samples), fitting.ranks):
                 resident = samples.resident()
                 root = new._init_callback_context(max_subtasks=fitting.max_epochs)
                 root.call_on_fit_task_begin(estimator=new, X=X, y=y)

@@ -17,13 +17,12 @@ from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variat
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model, anchored_infonce, estimates
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
+from skdim.training.inference import N_SCORED
 
 #: Permutations of the rows in the test of independence, and most rows.
 N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
-#: Candidates of ``score``.
-N_SCORED = 256
 #: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
 WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
 

@@ -23,12 +23,11 @@ from torch import nn
 from skdim._params import Configured
 from skdim._versions import __version__
 from skdim.exceptions import CheckpointWarning, warn
+from skdim.inputs.arrays import ROWS_AT_ONCE
 from skdim.training.distributed import Ranks, write_whole
 from skdim.training.interrupts import in_search
 from skdim.training.state import load_module, load_optimizer, module_state, optimizer_state, part
 
-#: Rows that are hashed at once.
-ROWS_AT_ONCE = 4096
 #: Parameters that change nothing of what is trained.
 WITHOUT_EFFECT = frozenset({"checkpoint", "random_state", "verbose"})
 
@@ -37,7 +36,7 @@ Arrays = dict[str, Any]
 
 @dataclass
 class Checkpoint(Configured):
-    """Where a fit keeps what it has trained so far, and how often.
+    """Where and how often a fit writes what it has trained so far.
 
     If the process is killed, the next fit with the same parameters, data and integer ``random_state`` goes on from the file, to
     the bits of a fit that was not killed, on the same machine with the same number of threads. Each fit has a file of its own,
@@ -95,7 +94,7 @@ class Journal:
         return facts
 
     def resume(self, net: Any) -> None:
-        """Put a net whose training has begun to where the file left it."""
+        """Put a net, whose training has begun, where the file left it."""
         if len(self.trainings) == self.place:
             arrays, facts = self.trainings[self.place - 1]
             load_module(net.module_, part(arrays, "objective/"))
@@ -191,7 +190,7 @@ class Journal:
             raise type(error)(error.errno, f"checkpoint cannot be written: {error.strerror}", str(self.path)) from None
 
     def _tell_of_others(self) -> None:
-        """Warn if an interrupted fit of this class left its file: one that is to be resumed must not start anew in silence."""
+        """Warn of a file that another fit of this class left: a fit that should go on must not start anew in silence."""
         kind = self.path.name.partition("-")[0]
         others = sorted(self.path.parent.glob(f"{kind}-*.npz"))
         if not others or in_search():
@@ -208,7 +207,7 @@ class Journal:
             path.unlink(missing_ok=True)
 
 
-#: The journal of the fit that this thread is in.
+#: The journal of the fit in this thread.
 _JOURNAL: ContextVar[Journal | None] = ContextVar("_JOURNAL", default=None)
 
 

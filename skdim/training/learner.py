@@ -68,8 +68,8 @@ class Learner:
             "the number of weights": sum(parameter.numel() for parameter in self.objective.parameters()),
         }
 
-    def start(self, samples: Samples) -> dict[str, Any]:
-        """Return what a training depends on, besides the estimator's parameters."""
+    def learns_from(self, samples: Samples) -> dict[str, Any]:
+        """Return what a training depends on beside the estimator's parameters."""
         weights = module_state(self.objective)
         return {"X": samples.X, "extras": samples.extras, "epoch": self.epoch, "weights": weights}
 

@@ -221,11 +221,3 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_errors_say_what_is_needed(change, error, message, tmp_path):
     with pytest.raises(error, match=message):
         DeepInfoMaxTransformer(4, **{**SMALL, "checkpoint": tmp_path, **change}).fit(X)
-
-
-def test_ctrl_c_leaves_the_file_for_the_next_fit(left, monkeypatch):
-    """What the user ends may be continued by the same fit."""
-    dim, path = left
-    monkeypatch.setattr(checkpoint.Journal, "end", lambda self, *args: setattr(self, "is_interrupted", True))
-    dim.fit(X)
-    assert path.exists()

@@ -5,10 +5,11 @@ import signal
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
-from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
+from skdim import Checkpoint, CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
 from skdim.training.step import Step
 
 X = np.random.default_rng(0).normal(size=(96, 12)).astype(np.float32)
@@ -54,6 +55,19 @@ def test_an_interrupted_fit_has_the_weights_so_far_and_continues(estimator, monk
     assert np.isfinite(fitted.transform(X)).all()
     assert (fitted.transform(X) != whole.transform(X)).any()
     assert fitted.partial_fit(X).n_iter_ == 3
+
+
+def test_ctrl_c_leaves_the_checkpoint_for_the_next_fit(monkeypatch, tmp_path):
+    dim = DeepInfoMaxTransformer(3, **SMALL)
+    whole = clone(dim).fit(X).transform(X)
+    dim.set_params(checkpoint=Checkpoint(tmp_path, minutes=0))
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step=5)
+        with pytest.warns(ConvergenceWarning, match="interrupted in epoch 2"):
+            dim.fit(X)
+    assert len([*tmp_path.iterdir()]) == 1
+    np.testing.assert_array_equal(dim.fit(X).transform(X), whole)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,19 @@ torchrun --nproc-per-node 2 tests/training/torchrun.py FOLDER, with tests/ on th
 import gc
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from helpers import DropoutEncoder, arrays, images, noise, table, tiny, tiny_mi, tiny_table
+from sklearn.base import clone
 
-from skdim import CPCTransformer, MultiViewInfoMaxTransformer
+from skdim import Checkpoint, CPCTransformer, MultiViewInfoMaxTransformer
 from skdim.evaluation import neural_dependency, probe_ladder
 from skdim.inputs.batches import Batches
 from skdim.training import distributed
+from skdim.training.checkpoint import Journal
 from skdim.training.distributed import join, write_once
 from skdim.training.fitting import optimizer_of
 from skdim.training.trainer import Trainer
@@ -42,6 +45,32 @@ def cpc(**params):
     return CPCTransformer(4, n_steps=3, **{"max_iter": 4, "batch_size": 23, "random_state": 0, **params})
 
 
+def resumed(make, X):
+    """Return a fit that went on from the file of one that ended in its third epoch."""
+    folder = Path(tempfile.gettempdir()) / f"checkpoints-{os.environ.get('TORCHELASTIC_RUN_ID')}-{os.getppid()}"
+    estimator, offer, epochs = make().set_params(checkpoint=Checkpoint(folder, minutes=0)), Journal.offer, []
+
+    def end_in_the_third(journal, net, n_batches):
+        offer(journal, net, n_batches)
+        epochs.append(len(net.history))
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+    Journal.offer = end_in_the_third
+    try:
+        estimator.fit(X)
+    except KeyboardInterrupt:
+        Journal.offer = lambda journal, net, n_batches: epochs.append(len(net.history))
+        fitted = clone(estimator).fit(X)
+    finally:
+        Journal.offer = offer
+    assert epochs == sorted(epochs)  # none comes again
+    assert {*epochs} == {1, 2, 3, 4}
+    if RANK == 0:
+        folder.rmdir()  # it is empty
+    return fitted
+
+
 #: Fits whose numbers must be those of one process. Shares of 51 rows in two, and batches of several sizes, are uneven.
 CASES = {
     "mlp": lambda: tiny_table(**one_batch(51)).fit(table(51)),
@@ -49,6 +78,7 @@ CASES = {
     "conv with batch norm": lambda: tiny(**one_batch(51)).fit(images(51)),
     "conv, batches of 23 and 22": lambda: tiny(batch_size=23, global_weight=0.5).fit(images(90)),
     "uniform prior": lambda: tiny_table(prior_weight=0.1, max_iter=4).fit(table(81)),
+    "resumed": lambda: resumed(lambda: tiny_table(prior_weight=0.1, max_iter=4), table(81)),
     "posterior": lambda: tiny_table(posterior="gaussian", total_correlation_weight=0.1, max_iter=4).fit(table(81)),
     "noise": lambda: tiny(prior="normal", prior_method="noise").fit(images(81)),
     "early stopping": lambda: tiny(early_stopping=True, n_iter_no_change=1, max_iter=6, tol=0.5).fit(images(120)),

@@ -164,7 +164,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         validate_shape(self, X.shape, reset=reset)
         if not reset:
             return Samples(X, self._learner.standardize, device)
-        return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_)), device)
+        names = getattr(self, "feature_names_in_", None)
+        return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_), names=names), device)
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)."""

@@ -12,6 +12,7 @@ __all__ = [
     "InfiniteLossWarning",
     "MutualInformationWarning",
     "NotABoundWarning",
+    "OutlierWarning",
     "PersistenceWarning",
     "SaturationWarning",
     "SmallSampleWarning",
@@ -37,6 +38,10 @@ class PersistenceWarning(UserWarning):
 
 class InfiniteLossWarning(UserWarning):
     """A classifier gives probability 0 to the label of a row: its log-loss is infinite."""
+
+
+class OutlierWarning(UserWarning):
+    """A few values set the scale of a column, and the others hardly differ beside them."""
 
 
 class MutualInformationWarning(UserWarning):

@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from torch import Tensor
 
 from skdim._params import check_sizes
 from skdim._sklearn import Interval, draw_seed
 from skdim.evaluation._inputs import Array, Result, check_features, check_together, optional, validated
 from skdim.evaluation._networks import Training, outputs
+from skdim.inputs.tables import check_lengths
 
 #: The module with MS-SSIM, what needs it, and the extra that brings it.
 MS_SSIM = ("torchmetrics.functional.image", "reconstruction_similarity", "metrics")
@@ -182,7 +183,7 @@ def _check_pair(Z: Any, X: Any, input_shape: Any, suffix: str = "") -> tuple[npt
     """Return features and images (n, C, H, W)."""
     name = f"X{suffix}"
     Z, X = check_features(Z, f"Z{suffix}"), check_array(X, dtype="numeric", allow_nd=True, input_name=name)
-    check_consistent_length(Z, X)
+    check_lengths(**{f"Z{suffix}": Z, name: X})
     if input_shape is not None:
         shape = check_sizes("input_shape", input_shape)
         if len(shape) not in (2, 3) or math.prod(shape) != math.prod(X.shape[1:]):

@@ -308,7 +308,7 @@ def _judged(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judg
     if classifier is None:
         X = check_features(X, "X")
         classifier = linear_classifier(num_features(X))
-    labels = check_labels(y, X)
+    labels = check_labels(y, X=X)
     judged = np.empty((3, len(labels)))
     for train, test in _folds(X, labels, cv, random_state):
         unknown = np.setdiff1d(labels[test], labels[train])

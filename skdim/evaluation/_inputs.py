@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdim._sklearn import Interval, RealNotInt, validate_params
 from skdim.information.intervals import normal_interval
+from skdim.inputs.scales import Standardize
 from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_unusable
 from skdim.training.ambient import in_own_state
 
@@ -40,6 +42,17 @@ def validated(**constraints: Any) -> Callable[[Function], Function]:
     """
     checked = validate_params({**CONSTRAINTS, **constraints}, prefer_skip_nested_validation=True)
     return lambda function: checked(in_own_state(function))
+
+
+class Scaler(TransformerMixin, BaseEstimator):
+    """Features of mean 0 and variance 1, in their own type; scikit-learn's StandardScaler squares 1e160."""
+
+    def fit(self, X: npt.NDArray[Any], y: Any = None) -> Scaler:
+        self.standardize_ = Standardize.learn(X)
+        return self
+
+    def transform(self, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return self.standardize_(X).astype(X.dtype, copy=False)
 
 
 class Parts(NamedTuple):

@@ -162,9 +162,10 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         """Return X validated, shaped and standardised by its own shape and scale, or by the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
         validate_shape(self, X.shape, reset=reset)
-        if not reset:
-            return Samples(X, self._learner.standardize, device)
         names = getattr(self, "feature_names_in_", None)
+        if not reset:
+            samples = Samples(X, self._learner.standardize, device)
+            return samples if min_samples == 1 else samples.near(names)  # transform judges its features
         return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_), names=names), device)
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -16,8 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from skdim._sklearn import Interval, RealNotInt, validate_params
 from skdim.information.intervals import normal_interval
-from skdim.inputs.scales import Standardize
-from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_unusable
+from skdim.inputs.scales import Standardize, moments_of
+from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_not_finite, refuse_unusable
 from skdim.training.ambient import in_own_state
 
 Array = npt.NDArray[np.float64]
@@ -48,7 +48,9 @@ class Scaler(TransformerMixin, BaseEstimator):
     """Features of mean 0 and variance 1, in their own type; scikit-learn's StandardScaler squares 1e160."""
 
     def fit(self, X: npt.NDArray[Any], y: Any = None) -> Scaler:
-        self.standardize_ = Standardize.learn(X)
+        moments = moments_of(X)
+        moments.warn_of_outliers([f"column {j} of the features" for j in range(X.shape[1])])
+        self.standardize_ = Standardize(moments.mean, moments.scale)
         return self
 
     def transform(self, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -67,8 +69,10 @@ class Parts(NamedTuple):
 def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray[Any]:
     """Return features as a finite array (n, d) of float64, or float32 if they are float32."""
     refuse_unusable(Z, name)
-    checks = {"dtype": [np.float64, np.float32], "input_name": name, "ensure_min_samples": min_samples}
-    return naming_cells(lambda: check_array(Z, **checks), Z, name)
+    checks: dict[str, Any] = {"dtype": [np.float64, np.float32], "input_name": name, "ensure_min_samples": min_samples}
+    features = naming_cells(lambda: check_array(Z, ensure_all_finite=False, **checks), Z, name)
+    refuse_not_finite(features, name, Z)
+    return features
 
 
 def check_labels(y: Any, **rows: Any) -> npt.NDArray[Any]:

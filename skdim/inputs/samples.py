@@ -25,6 +25,8 @@ CPU = torch.device("cpu")
 MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 #: Largest share of a CUDA device's free memory that samples may take.
 RESIDENT_SHARE = 0.5
+#: Standard deviations whose squares float32 holds, with room for sums of them.
+FARTHEST = 1e18
 
 
 @dataclass
@@ -133,6 +135,23 @@ class Samples:
         if isinstance(self.X, Tensor) and not isinstance(rows, slice):
             return self.standardize(self.X[to_device(torch.from_numpy(rows), self.device)], self.device)
         return self.standardize(self.X[rows], self.device)
+
+    def near(self, names: Sequence[str] | None = None) -> Samples:
+        """Return the samples if a network can square their values; else raise a ``ValueError`` that names the first row."""
+        layout, shape, lengths = self.standardize.layout, self.standardize.shape, self.extras.get("lengths")
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            far = (self.read(rows).abs() > FARTHEST).cpu().numpy()
+            if lengths is not None:  # the rest is padding
+                far &= np.arange(far.shape[2]) < lengths[rows, None, None]
+            if far.any():
+                row, channel, *_ = np.argwhere(far)[0].tolist()
+                where = f", in {scale_labels(shape, names)[channel]}" if layout is None else ""
+                raise ValueError(
+                    f"Row {start + row} of X lies too far outside the range of the fitted data for float32{where}: more than "
+                    f"{FARTHEST:.0e} standard deviations. Drop the row, or fit anew in the present unit."
+                )
+        return self
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape

@@ -108,8 +108,7 @@ class Moments:
         varies = variance > n * eps * variance + (self.total * eps) ** 2
         smallest = np.finfo(np.float64).smallest_subnormal
         deviation = np.maximum(np.ldexp(np.sqrt(variance), self.exponent), smallest)
-        rounding = np.ldexp(self.high, -self.exponent) - np.ldexp(self.low, -self.exponent)
-        return np.where(varies, deviation, np.fmax(1.0, np.ldexp(rounding, self.exponent)))
+        return np.where(varies, deviation, np.fmax(1.0, np.where(varies, 0, self.high) - np.where(varies, 0, self.low)))
 
     def warn_of_outliers(self, labels: Sequence[str], advice: str = CLIP) -> None:
         """Warn of columns whose scale is that of a few values, beside which the others hardly differ."""

@@ -82,7 +82,8 @@ def samples_of_views(
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
     standardize = fitted or Standardizer.learn_views(X, layout, getattr(estimator, "feature_names_in_", None))
-    return Samples(X, standardize, device, {} if present is None else {"present": present})
+    samples = Samples(X, standardize, device, {} if present is None else {"present": present})
+    return samples if reset or min_samples == 1 else samples.near()
 
 
 def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:

@@ -40,10 +40,6 @@ class InfiniteLossWarning(UserWarning):
     """A classifier gives probability 0 to the label of a row: its log-loss is infinite."""
 
 
-class OutlierWarning(UserWarning):
-    """A few values set the scale of a column, and the others hardly differ beside them."""
-
-
 class MutualInformationWarning(UserWarning):
     """Base of the warnings about estimates of mutual information."""
 
@@ -74,6 +70,10 @@ class NotABoundWarning(MutualInformationWarning):
 
 class ConstantInputWarning(MutualInformationWarning):
     """One side, or all columns but one, do not vary: the information is 0."""
+
+
+class OutlierWarning(MutualInformationWarning):
+    """A few values set the scale of a column, and the others hardly differ beside them."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
-from skdim.inputs.scales import Standardize, moments_of, unit_of
+from skdim.inputs.scales import Standardize, unit_of
 from skdim.nn.gaussian import ratio_coefficients
 
 __all__ = ["CanonicalAxes", "NormalScores", "Standardize", "canonical_axes", "debias_correlations", "log_ratio"]
@@ -150,12 +150,14 @@ class CanonicalAxes:
 
 def _whitening(X: Array) -> tuple[Array, Array]:
     """Return the mean, and weights (d, rank) that give the rows variance 1 in every direction that varies."""
-    moments = moments_of(X)
-    mean, unit = moments.mean, unit_of(moments.scale)
-    centred = X * unit - mean * unit  # each column in a unit of its own
+    low, high = X.min(axis=0), X.max(axis=0)
+    unit = np.where(low < high, unit_of(high / 2 - low / 2), 1.0)
+    scaled = X * unit  # squares neither overflow nor vanish
+    mean = np.where(low < high, scaled.mean(axis=0), scaled[0])  # exact where constant
+    centred = scaled - mean
     variances, directions = np.linalg.eigh(np.atleast_2d(centred.T @ centred / len(X)))
     varies = variances > SMALLEST_VARIANCE * max(variances.max(initial=0), np.finfo(float).tiny)
-    return mean, unit[:, None] * directions[:, varies] / np.sqrt(variances[varies])
+    return mean / unit, unit[:, None] * directions[:, varies] / np.sqrt(variances[varies])
 
 
 def canonical_axes(X: Array, Y: Array) -> CanonicalAxes:

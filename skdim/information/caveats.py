@@ -75,7 +75,7 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
             "difference. Give more rows, or fewer columns.",
             SmallSampleWarning,
         )
-    if isinstance(model, Gaussian) and model.axes.correlations.max(initial=0) >= 1 - 1 / n:
+    if n >= FEW_ROWS and isinstance(model, Gaussian) and model.axes.correlations.max(initial=0) >= 1 - 1 / n:
         yield (
             f"Columns of X and y are linear functions of each other up to what {n} rows can tell: the mutual information is "
             f"infinite, or much larger than {result.value:.2f} nats. Leave out the columns that determine each other.",

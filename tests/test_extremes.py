@@ -167,6 +167,13 @@ def with_outlier(value, n=2000):
     return rows
 
 
+def test_an_outlier_of_any_size_is_told_beside_values_of_any_size():
+    rows = np.ldexp(with_outlier(0.0), -996)
+    rows[7, 2] = 1e300
+    with pytest.warns(OutlierWarning, match="column 2 of X"):
+        Standardizer.learn(rows, (4,))
+
+
 @pytest.mark.parametrize("value", [1e4, 1e10, -1e160, 1e300])
 def test_an_outlier_that_hides_a_column_is_told_with_its_name(value):
     rows = with_outlier(value)
@@ -180,6 +187,12 @@ def test_an_outlier_that_hides_a_column_is_told_with_its_name(value):
         MIEstimator(marginals="standardize", **CLOSED).fit(rows, rows[::-1, 0])
     with pytest.warns(OutlierWarning, match="column 2 of the features"):
         linear_probe(rows, rows[:, 0] > 0, random_state=0)
+
+
+def test_an_outlier_that_no_model_of_the_other_rows_can_square_is_refused():
+    rows = with_outlier(1e160)
+    with pytest.raises(ValueError, match=r"scale of column 2 of X.*use marginals='normal_scores'"):
+        MIEstimator(marginals=None).fit(rows, rows[::-1, 0])
 
 
 ORDINARY = {

@@ -6,6 +6,7 @@ the number of each row's combination is its label.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from sklearn.utils.validation import validate_data
 from skdim._sklearn import check_feature_names
 from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import Codebook, entropy, factorize, real_numbers, warn_of_identifiers, which_discrete
-from skdim.inputs.scales import moments_of
+from skdim.inputs.scales import FARTHEST, moments_of
 from skdim.inputs.tables import (
     DROP_OR_FILL,
     Column,
@@ -205,7 +206,9 @@ def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], margin
     if marginals != "normal_scores" and not discrete.all():
         continuous = moments_of(side[:, ~discrete].astype(np.float64))
         called = [label for label, is_discrete in zip(labels, discrete, strict=True) if not is_discrete]
-        continuous.warn_of_outliers(called, "Clip or drop the outliers, or use marginals='normal_scores'.")
+        advice = "Clip or drop the outliers, or use marginals='normal_scores'."
+        # Models learn the scale of columns as they are from a part of the rows, and may meet the outlier in the others.
+        continuous.warn_of_outliers(called, advice, FARTHEST if marginals is None else math.inf)
 
 
 def _of_objects(table: Any) -> Any:

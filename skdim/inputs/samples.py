@@ -16,7 +16,7 @@ from torch import Tensor
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout, scale_labels
-from skdim.inputs.scales import Moments, unit_of
+from skdim.inputs.scales import FARTHEST, Moments, unit_of
 
 Array = npt.NDArray[np.generic]
 
@@ -25,8 +25,6 @@ CPU = torch.device("cpu")
 MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 #: Largest share of a CUDA device's free memory that samples may take.
 RESIDENT_SHARE = 0.5
-#: Standard deviations whose squares float32 holds, with room for sums of them.
-FARTHEST = 1e18
 
 
 @dataclass

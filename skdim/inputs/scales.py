@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from skdim.exceptions import OutlierWarning, warn
 
-__all__ = ["Moments", "Standardize", "unit_of"]
+__all__ = ["FARTHEST", "Moments", "Standardize", "unit_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -23,6 +24,8 @@ SAMPLED_ROWS, SAMPLED_CELLS, FEWEST_SAMPLED = 1000, 2**20, 64
 #: Standard deviations that hold half of a column's values if outliers set its scale: at 0.06 codes keep 96 % of the column, at
 #: 0.006 nothing, in benchmarks/reliability/extremes.py.
 SQUEEZED = 0.01
+#: Standard deviations whose squares float32 holds, with room for sums of them.
+FARTHEST = 1e18
 #: What to do about outliers. RobustScaler changes nothing: what follows standardises again.
 CLIP = "Clip or drop the outliers, or put scikit-learn's QuantileTransformer before."
 
@@ -110,20 +113,31 @@ class Moments:
         deviation = np.maximum(np.ldexp(np.sqrt(variance), self.exponent), smallest)
         return np.where(varies, deviation, np.fmax(1.0, np.where(varies, 0, self.high) - np.where(varies, 0, self.low)))
 
-    def warn_of_outliers(self, labels: Sequence[str], advice: str = CLIP) -> None:
-        """Warn of columns whose scale is that of a few values, beside which the others hardly differ."""
+    def _middle(self) -> Array:
+        """Return the standard deviations that the middle half of each column's values spans."""
         sample, unit = np.sort(np.concatenate(self.sample), axis=0), unit_of(self.scale)
         n = (~np.isnan(sample)).sum(0)
-        low, high = (np.take_along_axis(sample, (n * share // 4)[None], 0)[0] * unit for share in (1, 3))
-        squeezed = np.flatnonzero((low < high) & (high - low < SQUEEZED * self.scale * unit))
+        low, high = (np.take_along_axis(sample, (n * share // 4)[None], 0)[0] for share in (1, 3))
+        middle = (high * unit - low * unit) / (self.scale * unit)
+        return np.where(low < high, np.maximum(middle, np.finfo(np.float64).smallest_subnormal), 0)
+
+    def warn_of_outliers(self, labels: Sequence[str], advice: str = CLIP, farthest: float = math.inf) -> None:
+        """Warn of columns whose scale is that of a few values, beside which the others hardly differ.
+
+        A scale of more than ``farthest`` times the middle half is an error.
+        """
+        middle = self._middle()
+        squeezed = np.flatnonzero((middle > 0) & (middle < SQUEEZED))
         if len(squeezed):
-            j, more = squeezed[0], f" (and of {len(squeezed) - 1} more)" if len(squeezed) > 1 else ""
-            warn(
+            j = squeezed[np.argmin(middle[squeezed])]
+            more = f" (and of {len(squeezed) - 1} more)" if len(squeezed) > 1 else ""
+            message = (
                 f"Outliers set the scale of {labels[j]}{more}: its values reach from {self.low[j]:.3g} to {self.high[j]:.3g}, "
-                f"but half of them lie within {(high - low)[j] / (self.scale * unit)[j]:.1g} standard deviations, and hardly "
-                f"count. {advice}",
-                OutlierWarning,
+                f"but half of them lie within {middle[j]:.1g} standard deviations, and hardly count. {advice}"
             )
+            if middle[j] * farthest < 1:
+                raise ValueError(message)
+            warn(message, OutlierWarning)
 
 
 @dataclass

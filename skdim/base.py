@@ -164,9 +164,11 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         """Return X validated, shaped and standardised by its own shape and scale, or by the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
         validate_shape(self, X.shape, reset=reset)
+        names = getattr(self, "feature_names_in_", None)
         if not reset:
-            return Samples(X, self._learner.standardize, device)
-        return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_)), device)
+            samples = Samples(X, self._learner.standardize, device)
+            return samples if min_samples == 1 else samples.near(names)  # transform judges its features
+        return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_), names=names), device)
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)."""

@@ -6,9 +6,10 @@ import gzip
 import importlib.util
 import math
 import os
+import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ _IDX_FILES = {
     "X_test": "t10k-images[-.]idx3-ubyte*",
     "y_test": "t10k-labels[-.]idx1-ubyte*",
 }
+#: Bytes that are read at once.
+_READ_AT_ONCE = 2**24
 #: Of the 70,000 rows of OpenML, these are the training set.
 _N_TRAIN = 60_000
 
@@ -116,12 +119,16 @@ def _load(source: _Source, data_home: str | os.PathLike[str] | None) -> Bunch:
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
-    with np.load(path, allow_pickle=False) as archive:
-        names = {name.lower(): name for name in archive.files}
-        missing = [key for key in _IDX_FILES if key.lower() not in names]
-        if missing:
-            raise ValueError(f"{path} must hold {', '.join(_IDX_FILES)}; it lacks {', '.join(missing)}.")
-        return {key: archive[names[key.lower()]] for key in _IDX_FILES}
+    try:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
+            names = {name.lower(): name for name in archive.files}
+            found = {key: archive[names[key.lower()]] for key in _IDX_FILES if key.lower() in names}
+    except (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is no npz file, or a damaged one: {error}.") from error
+    if len(found) < len(_IDX_FILES):
+        lacks = [key for key in _IDX_FILES if key not in found]
+        raise ValueError(f"{path} must hold {', '.join(_IDX_FILES)}; it lacks {', '.join(lacks)}.")
+    return found
 
 
 def _read_idx_folder(folder: Path) -> dict[str, Array]:
@@ -180,21 +187,41 @@ def read_idx(path: str | os.PathLike[str]) -> Array:
     ...     read_idx(path).tolist()
     [[[0, 1, 2]], [[3, 4, 5]]]
     """
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is a damaged gzip file: {error}.") from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_DTYPES:
-        raise ValueError(f"{path} is not an IDX file: its first four bytes are {data[:4].hex(' ') or 'missing'}.")
-    dtype, n_axes = np.dtype(_IDX_DTYPES[data[2]]), data[3]
-    start = 4 + 4 * n_axes
-    shape = tuple(np.frombuffer(data[4:start], ">u4", count=min(n_axes, len(data[4:start]) // 4)).tolist())
-    expected = start + math.prod(shape) * dtype.itemsize
+    _refuse_folder(path)
+    with Path(path).open("rb") as stored:
+        is_compressed = stored.read(2) == b"\x1f\x8b"
+    file: IO[bytes]
+    try:
+        with gzip.open(path) if is_compressed else Path(path).open("rb") as file:  # type: ignore[assignment]
+            head = file.read(4)
+            if len(head) < 4 or head[:2] != b"\0\0" or head[2] not in _IDX_DTYPES:
+                raise ValueError(f"{path} is not an IDX file: its first four bytes are {head.hex(' ') or 'missing'}.")
+            dtype, n_axes = np.dtype(_IDX_DTYPES[head[2]]), head[3]
+            lengths = file.read(4 * n_axes)
+            shape = tuple(np.frombuffer(lengths, ">u4", count=len(lengths) // 4).tolist())
+            expected = math.prod(shape) * dtype.itemsize
+            data = _read_at_most(file, expected + 1)  # a compressed file may hold any number of zeros
+        start = 4 + len(lengths)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path} is a damaged gzip file: {error}.") from error
     if len(shape) < n_axes or len(data) != expected:
-        raise ValueError(f"{path} announces shape {shape}, {expected} bytes in all, but holds {len(data)} bytes.")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+        held = f"{start + len(data)} bytes{' or more' if len(data) > expected else ''}"
+        raise ValueError(f"{path} announces shape {shape}, {start + expected} bytes in all, but holds {held}.")
+    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def _read_at_most(file: IO[bytes], n_bytes: int) -> bytes:
+    """Return the next bytes of a file; a header that announces more than the file holds takes no memory."""
+    parts = []
+    while n_bytes > 0 and (part := file.read(min(n_bytes, _READ_AT_ONCE))):
+        parts.append(part)
+        n_bytes -= len(part)
+    return b"".join(parts)
+
+
+def _refuse_folder(path: str | os.PathLike[str]) -> None:
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder: give a file in it.")
 
 
 def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None) -> Bunch:
@@ -248,6 +275,14 @@ def load_time_series(name: str, data_home: str | os.PathLike[str] | None = None)
     )
 
 
+def _is_number(text: str) -> bool:
+    """Whether a text is a finite decimal number; Python also takes "NaN" and "1_0"."""
+    try:
+        return "_" not in text and math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
 def _padded(sequences: list[npt.NDArray[np.float64]]) -> tuple[Array, Array]:
     lengths = np.array([sequence.shape[1] for sequence in sequences])
     X = np.zeros((len(sequences), len(sequences[0]), lengths.max()))
@@ -288,7 +323,11 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[list[npt.NDArray[np.float64]]
     >>> [sequence.shape for sequence in sequences], labels.tolist()
     ([(2, 3), (2, 2)], ['left', 'right'])
     """
-    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    _refuse_folder(path)
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text: {error}.") from error
     start = next((number for number, line in enumerate(lines, start=1) if line.lower() == "@data"), None)
     if start is None:
         raise ValueError(f"{path} is not a .ts file: no line says @data.")
@@ -296,10 +335,12 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[list[npt.NDArray[np.float64]]
     for number, line in enumerate(lines[start:], start=start + 1):
         if line:
             *channels, label = line.split(":")
-            try:
-                sequences.append(np.array([channel.split(",") for channel in channels], dtype=np.float64))
-            except ValueError as error:
-                raise ValueError(f"Line {number} of {path} does not hold channels of equal length: {error}.") from error
+            values = [channel.split(",") for channel in channels]
+            wrong = [value for channel in values for value in channel if not _is_number(value)]
+            if wrong or len({len(channel) for channel in values}) > 1:
+                why = f"{wrong[0]!r} is no finite number" if wrong else "its channels differ in length"
+                raise ValueError(f"Line {number} of {path} does not hold channels of equal length: {why}.")
+            sequences.append(np.array(values, dtype=np.float64))
             labels.append(label)
     if not sequences or len({len(sequence) for sequence in sequences}) > 1 or not all(s.size for s in sequences):
         raise ValueError(f"{path} does not hold cases that all have the same number of channels.")

@@ -13,6 +13,7 @@ __all__ = [
     "InfiniteLossWarning",
     "MutualInformationWarning",
     "NotABoundWarning",
+    "OutlierWarning",
     "PersistenceWarning",
     "SaturationWarning",
     "SmallSampleWarning",
@@ -74,6 +75,10 @@ class NotABoundWarning(MutualInformationWarning):
 
 class ConstantInputWarning(MutualInformationWarning):
     """One side, or all columns but one, do not vary: the information is 0."""
+
+
+class OutlierWarning(MutualInformationWarning):
+    """A few values set the scale of a column, and the others hardly differ beside them."""
 
 
 def warn(message: str, category: type[Warning]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from skdim._docs import documented
 from skdim._sklearn import Interval, StrOptions, check_feature_names_in
@@ -21,6 +21,7 @@ from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.batches import n_batches
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.tables import check_lengths, numbered
 from skdim.inputs.views import check_groups, check_pairs, check_views, rows_from_one_view, samples_of_views
 from skdim.nn.critics import CRITICS, choose_critic, shared_critic
 from skdim.nn.encoders import ENCODERS
@@ -269,8 +270,8 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         samples = samples_of_views(self, X, fitted, device, sequences, min_samples, extras.get("needed"))
         if extras.get("groups") is None:
             return samples
-        groups = np.unique(column_or_1d(extras["groups"]), return_inverse=True)[1]
-        check_consistent_length(samples.X, groups)
+        groups = numbered(extras["groups"], "groups")[1]
+        check_lengths(X=len(samples), groups=groups)
         return dataclasses.replace(samples, extras={**samples.extras, "groups": groups})
 
     def _check_rows(self, samples: Samples, rows: Any) -> None:

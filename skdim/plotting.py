@@ -13,11 +13,12 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skdim._params import look_up
 from skdim._sklearn import check_matplotlib_support
 from skdim.information import mutual_information_matrix
+from skdim.inputs.tables import check_lengths
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -220,7 +221,8 @@ class EmbeddingDisplay:
         """
         check_is_fitted(estimator)
         features = np.asarray(estimator.transform(X))
-        check_consistent_length(features, y)
+        if y is not None:
+            check_lengths(X=features, y=y)
         pca = PCA(n_components=2)
         points = pca.fit_transform(features)
         display = cls(embedding=points, y=y, explained_variance_ratio=pca.explained_variance_ratio_)

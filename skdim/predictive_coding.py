@@ -336,7 +336,8 @@ class CPCTransformer(InfoMaxTransformer):
         if len(shape) == 3:
             if lengths is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
-            return Samples(X, fitted or Standardizer.learn(X, shape), device)
+            samples = Samples(X, fitted or Standardizer.learn(X, shape), device)
+            return samples if reset or min_samples == 1 else samples.near()
         X, lengths = cut_to_lengths(X, shape[0], lengths)
         encoder: Any = None if reset else self._learner.objective.get_submodule("encoder")
         stride = self._strided().stride_of(X.shape[2]) if reset else encoder.stride
@@ -344,7 +345,8 @@ class CPCTransformer(InfoMaxTransformer):
         is_padded = lengths is not None and lengths.min() < X.shape[2]
         lengths = lengths if is_padded else None
         standardize = fitted or Standardizer.learn(X, X.shape[1:], lengths)
-        return Samples(X, standardize, device, {} if lengths is None else {"lengths": lengths})
+        samples = Samples(X, standardize, device, {} if lengths is None else {"lengths": lengths})
+        return samples if reset or min_samples == 1 else samples.near()
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         accuracies = [best.get(f"accuracy_{k + 1}", np.nan) for k in range(objective.n_steps)]

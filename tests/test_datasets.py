@@ -7,7 +7,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from skdim import datasets
-from skdim.datasets import load_fashion_mnist, load_mnist, read_idx
+from skdim.datasets import load_fashion_mnist, load_mnist, read_idx, read_ts
 
 LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
 IDX_NAMES = {
@@ -267,3 +267,45 @@ def test_what_is_not_ts_is_refused(tmp_path, text, says):
     write_series(tmp_path, train=text)
     with pytest.raises(ValueError, match=says):
         datasets.read_ts(tmp_path / "Two" / "Two_TRAIN.ts")
+
+
+def test_damaged_and_other_files_in_the_place_of_an_archive_are_refused(tmp_path):
+    arrays = {
+        name: np.zeros((2, 28, 28) if name[0] == "X" else 2, np.uint8)
+        for name in ("X_train", "y_train", "X_test", "y_test")
+    }
+    path = tmp_path / "mnist.npz"
+    np.savez(path, **arrays)
+    whole = path.read_bytes()
+    other = tmp_path / "array.npy"
+    np.save(other, np.zeros(3))
+    for content in (whole[:100], whole[:-30], whole[:300] + bytes(range(100)) + whole[400:], other.read_bytes(), b""):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"mnist\.npz is no npz file, or a damaged one"):
+            load_mnist(tmp_path)
+
+
+def test_folders_and_binary_files_are_refused(tmp_path):
+    for read in (read_idx, read_ts):
+        with pytest.raises(ValueError, match="is a folder"):
+            read(tmp_path)
+    path = tmp_path / "file.ts"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"file\.ts is no text"):
+        read_ts(path)
+
+
+def test_a_gzip_file_is_read_no_further_than_its_header_announces(tmp_path):
+    path, header = tmp_path / "images", bytes([0, 0, 8, 1, 0, 0, 0, 6])
+    with gzip.open(path, "wb") as file:
+        file.write(header + bytes(2**20))
+    with pytest.raises(ValueError, match="14 bytes in all, but holds 15 bytes or more"):
+        read_idx(path)
+
+
+@pytest.mark.parametrize("value", ["NaN", "inf", "1_0", "?", ""])
+def test_values_of_sequences_are_decimal_numbers(tmp_path, value):
+    path = tmp_path / "one.ts"
+    path.write_text(f"@data\n1,{value}:a\n")
+    with pytest.raises(ValueError, match=r"Line 2 of .* is no finite number"):
+        read_ts(path)

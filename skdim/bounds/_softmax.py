@@ -83,7 +83,7 @@ def alpha(scores: Tensor, alpha: float = 0.01) -> Tensor:
         I_\alpha = 1 + E\Bigl[\log \frac{e^{f(x_i,y_i)}}{a_{ij}}\Bigr] - E\Bigl[\frac{e^{f(x_i,y_j)}}{a_{ii}}\Bigr],
         \quad a_{ij} = \frac{\alpha}{K-1} \sum_{k \ne j} e^{f(x_i,y_k)} + (1 - \alpha)
 
-    with both means over :math:`i \ne j`. It never exceeds 1 + log((K - 1) / alpha).
+    with both means over :math:`i \ne j`. It never exceeds 1 + log((K - 1) / alpha), and with ``alpha=1`` log(K - 1).
 
     Parameters
     ----------
@@ -242,7 +242,7 @@ class Alpha(Bound):
     Parameters
     ----------
     alpha : float in [0, 1], default=0.01
-        Weight of InfoNCE's baseline. The cap is 1 + log((K - 1) / alpha).
+        Weight of InfoNCE's baseline. The cap is 1 + log((K - 1) / alpha); with alpha = 1 it is log(K - 1).
 
     Examples
     --------
@@ -261,6 +261,8 @@ class Alpha(Bound):
         _check_alpha(self.alpha)
 
     def cap(self, k: int) -> float:
+        if self.alpha == 1:  # the ratio to the baseline of one's own negatives is 1 on average, whatever the scores
+            return math.log(k - 1)
         return 1 + math.log((k - 1) / self.alpha) if self.alpha > 0 else math.inf
 
     def value(self, scores: Tensor) -> Tensor:

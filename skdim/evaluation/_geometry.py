@@ -21,6 +21,7 @@ from torch.func import jacrev, vmap
 from skdim._sklearn import Interval
 from skdim.base import InfoMaxTransformer
 from skdim.evaluation._inputs import Array, Result, check_features, validated
+from skdim.inputs.scales import unit_of
 from skdim.nn.encoders import Code
 from skdim.nn.views import ViewEncoders
 
@@ -57,6 +58,7 @@ def effective_rank(Z: Any, *, center: bool = False) -> float:
     (5.0, 1.0)
     """
     Z = check_features(Z).astype(np.float64, copy=False)
+    Z = Z * unit_of(np.abs(Z).max())
     singular_values = np.linalg.svd(Z - Z.mean(axis=0) if center else Z, compute_uv=False)
     total = singular_values.sum()
     if not total > 0:
@@ -134,6 +136,7 @@ def uniformity(Z: Any, *, t: float = 2.0) -> float:
 
 def _on_sphere(Z: Any, name: str, min_samples: int) -> Array:
     Z = check_features(Z, name, min_samples=min_samples).astype(np.float64, copy=False)
+    Z = Z * unit_of(np.abs(Z).max(axis=1, keepdims=True))
     norms = np.linalg.norm(Z, axis=1, keepdims=True)
     if not norms.all():
         raise ValueError(f"Row {int((norms > 0).argmin())} of {name} is 0, and has no direction.")

@@ -9,14 +9,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdim._sklearn import Interval, RealNotInt, validate_params
-from skdim.information.discrete import as_array
 from skdim.information.intervals import normal_interval
-from skdim.information.sides import refuse_unusable
+from skdim.inputs.scales import Standardize, moments_of
+from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_not_finite, refuse_unusable
 from skdim.training.ambient import in_own_state
 
 Array = npt.NDArray[np.float64]
@@ -43,6 +44,19 @@ def validated(**constraints: Any) -> Callable[[Function], Function]:
     return lambda function: checked(in_own_state(function))
 
 
+class Scaler(TransformerMixin, BaseEstimator):
+    """Features of mean 0 and variance 1, in their own type; scikit-learn's StandardScaler squares 1e160."""
+
+    def fit(self, X: npt.NDArray[Any], y: Any = None) -> Scaler:
+        moments = moments_of(X)
+        moments.warn_of_outliers([f"column {j} of the features" for j in range(X.shape[1])])
+        self.standardize_ = Standardize(moments.mean, moments.scale)
+        return self
+
+    def transform(self, X: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return self.standardize_(X).astype(X.dtype, copy=False)
+
+
 class Parts(NamedTuple):
     """Features and labels to learn from, and held-out ones."""
 
@@ -55,28 +69,21 @@ class Parts(NamedTuple):
 def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray[Any]:
     """Return features as a finite array (n, d) of float64, or float32 if they are float32."""
     refuse_unusable(Z, name)
-    return check_array(Z, dtype=[np.float64, np.float32], input_name=name, ensure_min_samples=min_samples)
+    checks: dict[str, Any] = {"dtype": [np.float64, np.float32], "input_name": name, "ensure_min_samples": min_samples}
+    features = naming_cells(lambda: check_array(Z, ensure_all_finite=False, **checks), Z, name)
+    refuse_not_finite(features, name, Z)
+    return features
 
 
-def check_labels(y: Any, X: Any) -> npt.NDArray[Any]:
-    """Return labels as an array (n,) with one entry for each row of ``X`` and at least two different ones."""
-    labels: npt.NDArray[Any] = column_or_1d(as_array(y))
-    check_consistent_length(X, labels)
-    distinct = _distinct(labels, "y")
+def check_labels(y: Any, **rows: Any) -> npt.NDArray[Any]:
+    """Return labels as an array (n,) with one entry for each row of the named side, and at least two different ones."""
+    distinct, numbers = numbered(y, "y")
+    check_lengths(**rows, y=numbers)
+    labels: npt.NDArray[Any] = distinct[numbers]
     check_classification_targets(labels)
     if len(distinct) < 2:
         raise ValueError(f"y holds one label only, {distinct.tolist()[0]!r}: there is nothing to predict.")
     return labels
-
-
-def _distinct(labels: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
-    refuse_unusable(labels, name)
-    try:
-        distinct: npt.NDArray[Any] = np.unique(labels)
-    except TypeError as error:
-        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
-        raise ValueError(f"{name} must hold labels of one kind; it holds {kinds}.") from error
-    return distinct
 
 
 def check_together(Z_test: Any, other: Any, name: str) -> None:
@@ -88,19 +95,19 @@ def check_together(Z_test: Any, other: Any, name: str) -> None:
 def check_parts(Z: Any, y: Any, Z_test: Any, y_test: Any) -> tuple[npt.NDArray[Any], npt.NDArray[Any], Parts | None]:
     """Return checked features and labels, with the held-out part if one is given."""
     Z = check_features(Z)
-    y = check_labels(y, Z)
+    y = check_labels(y, Z=Z)
     check_together(Z_test, y_test, "y")
     if Z_test is None:
         return Z, y, None
     Z_test = check_features(Z_test, "Z_test")
-    y_test = column_or_1d(as_array(y_test))
-    check_consistent_length(Z_test, y_test)
+    distinct, numbers = numbered(y_test, "y_test")
+    check_lengths(Z_test=Z_test, y_test=numbers)
     if Z_test.shape[1] != Z.shape[1]:
         raise ValueError(f"Z_test has {Z_test.shape[1]} features, but Z has {Z.shape[1]}.")
-    unknown = np.setdiff1d(_distinct(y_test, "y_test"), y)
+    unknown = np.setdiff1d(distinct, y)
     if len(unknown):
         raise ValueError(f"y_test holds labels that y does not: {unknown[:5].tolist()}.")
-    return Z, y, Parts(Z, y, Z_test, y_test)
+    return Z, y, Parts(Z, y, Z_test, distinct[numbers])
 
 
 def split(Z: npt.NDArray[Any], y: npt.NDArray[Any], test_fraction: float, seed: list[int]) -> Parts:

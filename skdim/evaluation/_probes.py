@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import clone
-from sklearn.preprocessing import StandardScaler
 
 from skdim._params import check_size, look_up
 from skdim._sklearn import Interval, StrOptions, draw_seed
-from skdim.evaluation._inputs import Array, Result, Rows, check_parts, mean_interval, split, validated
+from skdim.evaluation._inputs import Array, Result, Rows, Scaler, check_parts, mean_interval, split, validated
 from skdim.evaluation._v_information import MAX_ITER, judge, ladder, logistic
 
 
@@ -173,7 +172,7 @@ def linear_probe(
     measured = np.empty((3, len(budgets), n_draws))
     for draw in range(n_draws):
         parts = given or split(Z, y, test_fraction, [seed, draw])
-        scaler = StandardScaler().fit(parts.Z)
+        scaler = Scaler().fit(parts.Z)
         Z_train, Z_held_out = scaler.transform(parts.Z), scaler.transform(parts.Z_test)
         order = _balanced_order(parts.y, np.random.default_rng([seed, draw]))
         for b, budget in enumerate(budgets):

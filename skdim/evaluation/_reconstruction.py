@@ -12,14 +12,15 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from sklearn.model_selection import train_test_split
-from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from torch import Tensor
 
 from skdim._params import check_sizes
 from skdim._sklearn import Interval, draw_seed
-from skdim.evaluation._inputs import Array, Result, check_features, check_together, optional, validated
+from skdim.evaluation._inputs import Array, Result, Scaler, check_features, check_together, optional, validated
 from skdim.evaluation._networks import Training, outputs
+from skdim.inputs.scales import unit_of
+from skdim.inputs.tables import check_lengths
 
 #: The module with MS-SSIM, what needs it, and the extra that brings it.
 MS_SSIM = ("torchmetrics.functional.image", "reconstruction_similarity", "metrics")
@@ -143,8 +144,10 @@ def reconstruction_similarity(
     low, high = float(images.min()), float(images.max())
     if not high > low:
         raise ValueError(f"All values of X are {low}: there is nothing to reconstruct.")
-    targets, expected = ((part.astype(np.float32) - low) / (high - low) for part in (images, images_test))
-    scaler, flat = StandardScaler().fit(Z), torch.from_numpy(targets).flatten(1)
+    unit = float(unit_of(np.array(max(-low, high))))
+    low, high = low * unit, high * unit
+    targets, expected = (_scaled(part, unit, low, high) for part in (images, images_test))
+    scaler, flat = Scaler().fit(Z), torch.from_numpy(targets).flatten(1)
     training = Training(hidden, n_steps, seed, device, "reconstruction_similarity")
     decoder = training.supervised(scaler.transform(Z), flat, flat.mean(dim=0), F.mse_loss)
     n_scales, window = _scales(min(images.shape[2:]))
@@ -155,6 +158,11 @@ def reconstruction_similarity(
         values.append(np.atleast_1d(_ms_ssim(decoded, true.clamp(0, 1), n_scales, window).double().numpy()))
         errors.append((decoded - true).square().flatten(1).mean(1).double().numpy())
     return ReconstructionResult(np.concatenate(values), np.concatenate(errors), n_scales, window)
+
+
+def _scaled(images: npt.NDArray[Any], unit: float, low: float, high: float) -> npt.NDArray[np.float32]:
+    values = np.multiply(images, unit, dtype=np.result_type(images.dtype, np.float32))
+    return ((values - low) / (high - low)).astype(np.float32, copy=False)
 
 
 def _ms_ssim(decoded: Tensor, true: Tensor, n_scales: int, window: int) -> Tensor:
@@ -182,7 +190,7 @@ def _check_pair(Z: Any, X: Any, input_shape: Any, suffix: str = "") -> tuple[npt
     """Return features and images (n, C, H, W)."""
     name = f"X{suffix}"
     Z, X = check_features(Z, f"Z{suffix}"), check_array(X, dtype="numeric", allow_nd=True, input_name=name)
-    check_consistent_length(Z, X)
+    check_lengths(**{f"Z{suffix}": Z, name: X})
     if input_shape is not None:
         shape = check_sizes("input_shape", input_shape)
         if len(shape) not in (2, 3) or math.prod(shape) != math.prod(X.shape[1:]):

@@ -19,11 +19,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import indexable
 
 from skdim._sklearn import HasMethods, draw_seed, num_features, safe_indexing
-from skdim.evaluation._inputs import Array, Result, Rows, check_features, check_labels, mean_interval, validated
+from skdim.evaluation._inputs import Array, Result, Rows, Scaler, check_features, check_labels, mean_interval, validated
 from skdim.evaluation._networks import Training, outputs
 from skdim.exceptions import InfiniteLossWarning, warn
 
@@ -57,7 +56,7 @@ def logistic(n_features: int, C: float | str = "auto", max_iter: int = MAX_ITER)
 
 def linear_classifier(n_features: int) -> Pipeline:
     """Return the linear classifier of any features."""
-    return make_pipeline(StandardScaler(), logistic(n_features))
+    return make_pipeline(Scaler(), logistic(n_features))
 
 
 def ladder(n_features: int, seed: int) -> dict[str, Any]:
@@ -65,9 +64,9 @@ def ladder(n_features: int, seed: int) -> dict[str, Any]:
     return {
         "constant": DummyClassifier(strategy="prior"),
         "linear": linear_classifier(n_features),
-        "knn": make_pipeline(StandardScaler(), SmoothedNeighbours(seed)),
-        "mlp-1": make_pipeline(StandardScaler(), Perceptron((HIDDEN,), seed)),
-        "mlp-2": make_pipeline(StandardScaler(), Perceptron((HIDDEN, HIDDEN), seed)),
+        "knn": make_pipeline(Scaler(), SmoothedNeighbours(seed)),
+        "mlp-1": make_pipeline(Scaler(), Perceptron((HIDDEN,), seed)),
+        "mlp-2": make_pipeline(Scaler(), Perceptron((HIDDEN, HIDDEN), seed)),
         "boosting": HistGradientBoostingClassifier(max_iter=200, early_stopping=True, random_state=seed),
     }
 
@@ -304,11 +303,11 @@ def pointwise_v_information(X: Any, y: Any, classifier: Any = None, *, cv: Any =
 
 def _judged(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judged:
     """Return all rows, each judged by a classifier of other rows."""
-    X, y = indexable(X, y)
+    X = indexable(X)[0]
     if classifier is None:
         X = check_features(X, "X")
         classifier = linear_classifier(num_features(X))
-    labels = check_labels(y, X)
+    labels = check_labels(y, X=X)
     judged = np.empty((3, len(labels)))
     for train, test in _folds(X, labels, cv, random_state):
         unknown = np.setdiff1d(labels[test], labels[train])

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from scipy.special import digamma, ndtri
 from scipy.stats import rankdata
 
+from skdim.inputs.scales import Standardize, unit_of
 from skdim.nn.gaussian import ratio_coefficients
 
 __all__ = ["CanonicalAxes", "NormalScores", "Standardize", "canonical_axes", "debias_correlations", "log_ratio"]
@@ -76,46 +77,6 @@ class NormalScores:
         """Return the scores of rows, shape (n, d) -> (n, d)."""
         columns = zip(X.T, self.values, self.scores, strict=True)
         return np.column_stack([np.interp(column, values, scores) for column, values, scores in columns])
-
-
-def _varies(X: Array) -> npt.NDArray[np.bool_]:
-    return X.max(axis=0) > X.min(axis=0)
-
-
-def _mean(X: Array) -> Array:
-    """Return the mean of each column; the mean of a constant column is exactly its value."""
-    return np.where(_varies(X), X.mean(axis=0), X[0])
-
-
-@dataclass
-class Standardize:
-    """Columns -> mean 0 and variance 1; a constant column becomes 0.
-
-    Parameters
-    ----------
-    mean, scale : ndarray of shape (d,)
-        Mean and standard deviation of each column.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skdim.information.canonical import Standardize
-    >>> Standardize.learn(np.array([[1.0, 5.0], [3.0, 5.0]]))(np.array([[4.0, 5.0]])).tolist()
-    [[2.0, 0.0]]
-    """
-
-    mean: Array
-    scale: Array
-
-    @classmethod
-    def learn(cls, X: Array) -> Standardize:
-        """Learn mean and scale of the rows of ``X`` (n, d)."""
-        scale = np.where(_varies(X), X.std(axis=0), 0.0)
-        return cls(_mean(X), np.where(scale > 0, scale, 1.0))
-
-    def __call__(self, X: Array) -> Array:
-        """Return the standardised rows, (n, d) -> (n, d)."""
-        return (X - self.mean) / self.scale
 
 
 def debias_correlations(correlations: Array, share_x: float, share_y: float) -> Array:
@@ -189,10 +150,14 @@ class CanonicalAxes:
 
 def _whitening(X: Array) -> tuple[Array, Array]:
     """Return the mean, and weights (d, rank) that give the rows variance 1 in every direction that varies."""
-    mean = _mean(X)
-    variances, directions = np.linalg.eigh(np.atleast_2d((X - mean).T @ (X - mean) / len(X)))
+    low, high = X.min(axis=0), X.max(axis=0)
+    unit = np.where(low < high, unit_of(high / 2 - low / 2), 1.0)
+    scaled = X * unit  # squares neither overflow nor vanish
+    mean = np.where(low < high, scaled.mean(axis=0), scaled[0])  # exact where constant
+    centred = scaled - mean
+    variances, directions = np.linalg.eigh(np.atleast_2d(centred.T @ centred / len(X)))
     varies = variances > SMALLEST_VARIANCE * max(variances.max(initial=0), np.finfo(float).tiny)
-    return mean, directions[:, varies] / np.sqrt(variances[varies])
+    return mean / unit, unit[:, None] * directions[:, varies] / np.sqrt(variances[varies])
 
 
 def canonical_axes(X: Array, Y: Array) -> CanonicalAxes:

@@ -16,6 +16,7 @@ from skdim.exceptions import (
     SmallSampleWarning,
     UnderfittingWarning,
 )
+from skdim.information.densities import Gaussian
 from skdim.information.model import Model, estimates, is_auto
 from skdim.information.result import N_REFERENCE, MIResult
 
@@ -73,6 +74,12 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
             "many columns, or for such a dependence. The estimate lies in the middle, and may be wrong by a good part of the "
             "difference. Give more rows, or fewer columns.",
             SmallSampleWarning,
+        )
+    if n >= FEW_ROWS and isinstance(model, Gaussian) and model.axes.correlations.max(initial=0) >= 1 - 1 / n:
+        yield (
+            f"Columns of X and y are linear functions of each other up to what {n} rows can tell: the mutual information is "
+            f"infinite, or much larger than {result.value:.2f} nats. Leave out the columns that determine each other.",
+            SaturationWarning,
         )
     linear = result.diagnostics.get("gaussian", -math.inf)
     learns_conditional = (

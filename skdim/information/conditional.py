@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.utils import check_consistent_length
 
 from skdim._sklearn import draw_seed
 from skdim.exceptions import ConstantInputWarning, DuplicateRowsWarning, SmallSampleWarning, warn
@@ -28,16 +27,8 @@ from skdim.information.intervals import SMALLEST_SD, Array, Rows, error_of_mean,
 from skdim.information.permutations import conditional_test
 from skdim.information.residuals import Residuals
 from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, MIResult
-from skdim.information.sides import (
-    OR_BY_PARAMETER,
-    Columns,
-    Mask,
-    Side,
-    column_labels,
-    is_constant,
-    side_columns,
-    warn_of_identifying,
-)
+from skdim.information.sides import OR_BY_PARAMETER, Columns, Mask, Side, is_constant, side_columns, warn_of_columns
+from skdim.inputs.tables import check_lengths, column_labels
 from skdim.training.state import part
 
 if TYPE_CHECKING:
@@ -183,9 +174,9 @@ class Given:
 def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:
     """Return the columns of Z, for n rows of X, and learn which of them are discrete."""
     columns, mask = side_columns(Z, options.discrete_Z, "Z", "discrete_Z", OR_BY_PARAMETER)
-    check_consistent_length(range(n), columns)
+    check_lengths(X=n, Z=columns)
     labels = column_labels(Z, "Z")
-    warn_of_identifying(columns, mask, labels)
+    warn_of_columns(columns, mask, labels, options.marginals)
     options.discrete_, options._labels = (*options.discrete_[:2], mask), (*options._labels[:2], labels)
     return columns
 
@@ -199,7 +190,7 @@ def new_columns(fitted: MIEstimator, Z: Any, n: int) -> tuple[Columns, ...]:
     if given is None:
         return ()
     columns = side_columns(Z, fitted.discrete_[2], "Z", "discrete_Z", min_samples=1)[0]
-    check_consistent_length(range(n), columns)
+    check_lengths(X=n, Z=columns)
     return (columns,)
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from skdim.information.discrete import Column, factorize
+from skdim.information.discrete import factorize
 from skdim.information.intervals import Rows
+from skdim.inputs.tables import Column
 
 Hashes = npt.NDArray[np.uint64]
 Counts = npt.NDArray[np.intp]

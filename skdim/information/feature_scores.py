@@ -10,22 +10,19 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, gammaln, xlogy
 from scipy.stats import rankdata
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils import column_or_1d
 
 from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import ConstantInputWarning, SaturationWarning, SmallSampleWarning, warn
 from skdim.information.discrete import (
-    Column,
-    as_array,
     entropy,
     factorize,
     information_gain,
     real_numbers,
-    table_columns,
     warn_of_identifiers,
     which_discrete,
 )
-from skdim.information.sides import refuse_unusable
+from skdim.inputs.tables import Column, as_array, check_lengths, refuse_unusable, table_columns
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -124,7 +121,7 @@ def mutual_info_features(
         raise ValueError(
             f"X must have shape (n_samples, n_features), got {np.shape(X)}. Reshape one feature to (-1, 1)."
         )
-    check_consistent_length(X, y)
+    check_lengths(X=X, y=y)
     y = column_or_1d(as_array(y), warn=True) if np.ndim(y) != 1 else y
     n_bins = 2 ** (min(int(max_bins), len(y)).bit_length() - 1)
     y_discrete = bool(which_discrete(y, discrete_y, "y", "discrete_y")[0])

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from skdim.information.discrete import as_array
 from skdim.information.estimator import MIEstimator
 from skdim.information.intervals import SMALLEST_SD, error_of_mean, normal_interval
 from skdim.information.result import MIResult
+from skdim.inputs.tables import as_array
 
 
 def mutual_information(X: Any, y: Any, *, groups: Any = None, **params: Any) -> MIResult:

@@ -6,12 +6,12 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils import check_consistent_length
 
 from skdim._sklearn import Interval, StrOptions, draw_seed, validate_params
 from skdim.information.permutations import IndependenceResult, conditional_test, permutation_test
 from skdim.information.rows import complete_rows
 from skdim.information.sides import OR_BY_PARAMETER, side_values
+from skdim.inputs.tables import check_lengths
 
 #: Fewest blocks that are permuted: three have only six orders.
 FEWEST_BLOCKS = 4
@@ -131,7 +131,7 @@ def independence_test(
         complete, _ = complete_rows(**{name: values for name, (values, _) in given.items()})
         given = {name: (values, given[name][1]) for name, values in zip(given, complete, strict=True)}
     sides = [side_values(values, discrete, name, OR_BY_PARAMETER) for name, (values, discrete) in given.items()]
-    check_consistent_length(*sides)
+    check_lengths(**dict(zip(given, sides, strict=True)))
     n_blocks = -(-len(sides[0]) // block_size)
     if block_size > 1 and n_blocks < FEWEST_BLOCKS:
         raise ValueError(

@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from skdim._sklearn import Interval, RealNotInt, StrOptions, fitted_apart
 from skdim.exceptions import MutualInformationWarning
-from skdim.information.discrete import as_array
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import validated
+from skdim.inputs.tables import as_array
 from skdim.training.state import opened, sealed
 
 #: Nats added to the redundancy before relevance is divided by it.

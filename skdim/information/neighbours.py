@@ -21,6 +21,7 @@ from torch import Tensor
 
 from skdim.information.intervals import Array, Rows
 from skdim.information.model import Evaluation, Model
+from skdim.inputs.scales import unit_of
 
 #: Most rows that new rows are compared with.
 MOST_KEPT = 2048
@@ -40,6 +41,8 @@ def nearest_neighbours(x: Array, y: Array, sizes: Sequence[int]) -> dict[int, Ar
     (Kraskov et al. 2004 [1]_, Eq. 8). If the k-th neighbour is at distance 0, all rows at that distance are counted (Gao et al.
     2017 [2]_).
     """
+    unit = unit_of(np.abs([x.max(), x.min(), y.max(), y.min()]).max())  # scikit-learn's trees square distances
+    x, y = x * unit, y * unit
     n, both = len(x), np.hstack([x, y])
     trees = {name: KDTree(part, metric="chebyshev") for name, part in (("x", x), ("y", y), ("both", both))}
     distances, _ = trees["both"].query(both, min(max(sizes), n - 1) + 1)

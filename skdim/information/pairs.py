@@ -12,10 +12,11 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skdim._sklearn import StrOptions, draw_seed, validate_params
 from skdim.exceptions import warn
-from skdim.information.discrete import entropy, missing_cells
+from skdim.information.discrete import entropy
 from skdim.information.estimator import MIEstimator
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import FILL, OR_BY_PARAMETER, Columns, Mask, side_columns
+from skdim.inputs.tables import missing_cells
 
 #: Most bins of a column in fast scores.
 MOST_BINS = 128

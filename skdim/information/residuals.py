@@ -95,7 +95,7 @@ class Residuals:
     @classmethod
     def learn(cls, X: Columns, discrete: Any, z: Array, marginals: str | None, rng: np.random.Generator) -> Residuals:
         """Learn from columns X (n, n_columns), of which a mask says which are discrete, and the numbers z (n, d)."""
-        side = Side.learn(X, discrete, marginals)
+        side = Side.learn(X, discrete, marginals or "standardize")  # residuals have a scale of their own
         if discrete.all():
             return cls(side, [])
         values = _continuous(side, X)

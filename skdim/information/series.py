@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.fft import irfft, next_fast_len, rfft
-from sklearn.utils import check_consistent_length
 
 from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import SmallSampleWarning, warn
@@ -18,6 +17,7 @@ from skdim.information.functions import conditional_mutual_information
 from skdim.information.result import MIResult
 from skdim.information.rows import FEWEST_GROUPS
 from skdim.information.sides import FILL, Columns, Side, side_columns
+from skdim.inputs.tables import check_lengths
 
 #: Length of a block, in times that series remember: with four, the test of independence has its level on AR(1) series.
 TIMES_OF_MEMORY = 4
@@ -168,7 +168,7 @@ def transfer_entropy(
         side_columns(series, discrete, name, f"discrete_{name}", FILL)
         for series, discrete, name in ((source, discrete_source, "source"), (target, discrete_target, "target"))
     )
-    check_consistent_length(of_source, of_target)
+    check_lengths(source=of_source, target=of_target)
     first = max(lag + history - 1, history)
     if len(of_target) < first + FEWEST_GROUPS:
         raise ValueError(f"lag={lag} and history={history} need {first + FEWEST_GROUPS} rows, got {len(of_target)}.")

@@ -6,30 +6,27 @@ the number of each row's combination is its label.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skdim._sklearn import check_feature_names
 from skdim.information.canonical import Array, NormalScores, Standardize
-from skdim.information.discrete import (
+from skdim.information.discrete import Codebook, entropy, factorize, real_numbers, warn_of_identifiers, which_discrete
+from skdim.inputs.scales import FARTHEST, moments_of
+from skdim.inputs.tables import (
     DROP_OR_FILL,
-    Codebook,
     Column,
     as_array,
-    entropy,
-    factorize,
-    real_numbers,
-    refuse_infinite,
-    refuse_missing,
-    table_columns,
-    warn_of_identifiers,
-    which_discrete,
+    check_lengths,
+    column_labels,
+    refuse_unusable,
 )
 from skdim.training.state import part
 
@@ -182,7 +179,7 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     checks = {"dtype": None, "ensure_min_samples": min_samples, "ensure_all_finite": False}
     checked = validate_data(estimator, _of_objects(X), reset=reset, **checks)
     target = check_array(_of_objects(y), ensure_2d=False, input_name="y", estimator=estimator, **checks)
-    check_consistent_length(checked, target)
+    check_lengths(X=checked, y=target)
     target = target.reshape(len(target), -1)
     labels = column_labels(X, "X"), column_labels(y, "y")
     if reset:
@@ -198,33 +195,20 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
     )
     if reset:
         for side, discrete, called in zip(sides, estimator.discrete_, labels, strict=True):
-            warn_of_identifying(side, discrete, called)
+            warn_of_columns(side, discrete, called, getattr(estimator, "marginals", "normal_scores"))
     return sides
 
 
-def refuse_unusable(table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False) -> None:
-    """Raise a ``ValueError`` that names the side, the column and the first row of a missing or infinite value.
-
-    What is no table passes: the check of its shape will refuse it.
-    """
-    try:
-        columns = table_columns(table, name)
-    except (TypeError, ValueError):
-        return
-    if not allow_missing:
-        refuse_missing(columns, advice)
-    refuse_infinite(columns)
-
-
-def column_labels(table: Any, name: str) -> list[str]:
-    """Return what messages call the columns of a side: by their names if it is a frame, else by their positions."""
-    return [column.label for column in table_columns(table, name)]
-
-
-def warn_of_identifying(side: Columns, discrete: Mask, labels: Sequence[str]) -> None:
-    """Warn of each discrete column in which most rows have a value of their own."""
+def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], marginals: str | None) -> None:
+    """Warn of discrete columns in which most rows have a value of their own, and of outliers where they are not ranks."""
     for j in np.flatnonzero(discrete):
         warn_of_identifiers(factorize(Column(labels[j], side[:, j]))[0], labels[j])
+    if marginals != "normal_scores" and not discrete.all():
+        continuous = moments_of(side[:, ~discrete].astype(np.float64))
+        called = [label for label, is_discrete in zip(labels, discrete, strict=True) if not is_discrete]
+        advice = "Clip or drop the outliers, or use marginals='normal_scores'."
+        # Models learn the scale of columns as they are from a part of the rows, and may meet the outlier in the others.
+        continuous.warn_of_outliers(called, advice, FARTHEST if marginals is None else math.inf)
 
 
 def _of_objects(table: Any) -> Any:

@@ -51,6 +51,19 @@ class Layout:
             scales[by_channel] = by_channel[:, :1]
         return np.unique(scales, return_inverse=True)[1]
 
+    def labels(self, scales: npt.NDArray[np.int64], names: Sequence[str] | None) -> list[str]:
+        """Return what messages call the columns or channels of each number in ``scales``."""
+        if self.sample_shape is not None:
+            return scale_labels(self.sample_shape, names)
+        labels = [""] * (scales.max() + 1)
+        for view, columns, shape in self.views:
+            for k, first in enumerate(columns.reshape(shape[0], -1)[:, 0]):
+                kind = "column" if len(shape) == 1 else "channel"
+                labels[scales[first]] = f"{kind} {k} of view {view!r}"
+                if names is not None and len(shape) == 1:
+                    labels[scales[first]] = f"column {names[first if self.used is None else self.used[first]]!r} of X"
+        return labels
+
     def presence(self, X: Any) -> npt.NDArray[np.bool_] | None:
         """Return which views each row has, (n, n_views), None if no view is missing; raise if one is missing in part."""
         if X.dtype.kind != "f":
@@ -114,6 +127,13 @@ class Layout:
         whole = tuple(state["sample_shape"].tolist()) if "sample_shape" in state else None
         used = np.array(state["used"]) if "used" in state else None
         return cls(views, state["kind"], whole, state["may_lack"], used)
+
+
+def scale_labels(shape: tuple[int, ...], names: Sequence[str] | None) -> list[str]:
+    """Return what messages call the columns of a table, or the channels of samples of another shape (C, ...)."""
+    if len(shape) > 1:
+        return [f"channel {j} of X" for j in range(shape[0])]
+    return [f"column {name!r} of X" for name in (range(shape[0]) if names is None else names)]
 
 
 def find_layout(

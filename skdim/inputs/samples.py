@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
-from skdim.inputs.layout import Layout
+from skdim.inputs.layout import Layout, scale_labels
+from skdim.inputs.scales import FARTHEST, Moments, unit_of
 
 Array = npt.NDArray[np.generic]
 
@@ -34,42 +35,42 @@ class Standardizer:
     mean: npt.NDArray[np.float64]  # (C,)
     scale: npt.NDArray[np.float64]  # (C,)
     layout: Layout | None = None  # the views that flat samples hold
-    moved: dict[torch.device, tuple[Tensor, Tensor, Tensor | None]] = field(
+    moved: dict[torch.device, tuple[Tensor, Tensor, Tensor, Tensor | None]] = field(
         init=False, default_factory=dict, compare=False, repr=False
     )
 
     @classmethod
-    def learn(cls, X: Array, shape: tuple[int, ...], lengths: npt.NDArray[np.int64] | None = None) -> Standardizer:
-        """Learn mean and scale block by block, without the padding beyond ``lengths``; a constant channel has a scale of 1."""
-        scaler = StandardScaler()
+    def learn(
+        cls,
+        X: Array,
+        shape: tuple[int, ...],
+        lengths: npt.NDArray[np.int64] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> Standardizer:
+        """Learn mean and scale block by block, without the padding beyond ``lengths``; ``names`` are for warnings."""
+        n_values = len(X) * math.prod(shape[1:]) if lengths is None else int(lengths.sum())
+        moments = Moments(n_values, shape[0])
         for start in range(0, len(X), ROWS_AT_ONCE):
             block = np.asarray(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, *shape)
             values = np.moveaxis(block, 1, -1)
             if lengths is not None:
                 values = values[np.arange(shape[1]) < lengths[start : start + ROWS_AT_ONCE, None]]
-            scaler.partial_fit(values.reshape(-1, shape[0]))
-        return cls(shape, scaler.mean_, scaler.scale_)
+            moments.add(values.reshape(-1, shape[0]))
+        moments.warn_of_outliers(scale_labels(shape, names))
+        return cls(shape, moments.mean, moments.scale)
 
     @classmethod
-    def learn_views(cls, X: Array, layout: Layout) -> Standardizer:
+    def learn_views(cls, X: Array, layout: Layout, names: Sequence[str] | None = None) -> Standardizer:
         """Learn the mean and the scale of each channel, or each column of a table, of flat samples; NaN is ignored."""
         groups = layout.scales(int(np.prod(X.shape[1:])))
         mixing = None if layout.mixing is None else torch.from_numpy(layout.mixing)
-        scaler = StandardScaler()
+        moments = Moments(len(X), len(groups))
         for start in range(0, len(X), ROWS_AT_ONCE):
             block = np.array(X[start : start + ROWS_AT_ONCE], dtype=np.float64, order="C").reshape(-1, len(groups))
-            scaler.partial_fit(_mixed(torch.from_numpy(block), mixing).numpy())
-        # The law of total variance, with the number of values of each column as its weight.
-        weight = np.broadcast_to(np.asarray(scaler.n_samples_seen_, dtype=np.float64), groups.shape)
-        total = np.bincount(groups, weight)
-        mean = np.bincount(groups, weight * scaler.mean_) / total
-        squares = np.bincount(groups, weight * (scaler.var_ + (scaler.mean_ - mean[groups]) ** 2))
-        variance = squares / total
-        # As in scikit-learn's StandardScaler, a column that varies by rounding errors alone is constant.
-        eps = np.finfo(np.float64).eps
-        constant = variance <= total * eps * variance + (total * mean * eps) ** 2
-        scale = np.where(constant, 1.0, np.sqrt(variance))
-        return cls((len(groups),), mean[groups], scale[groups], layout)
+            moments.add(_mixed(torch.from_numpy(block), mixing).numpy())
+        pool = moments.pooled(groups)
+        pool.warn_of_outliers(layout.labels(groups, names))
+        return cls((len(groups),), pool.mean[groups], pool.scale[groups], layout)
 
     def __call__(self, block: Array | Tensor, device: torch.device = CPU) -> Tensor:
         """Return the standardised float32 tensor of some rows on the device."""
@@ -83,19 +84,21 @@ class Standardizer:
             values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
         if values.ndim != len(self.shape) + 1:  # stacked sequences keep their own length
             values = values.reshape(-1, *self.shape)
-        mean, scale, mixing = self._on(values.device)
+        unit, mean, scale, mixing = self._on(values.device)
         values = _mixed(values, mixing)
+        values *= unit
         values -= mean
         values /= scale
         return values.to(torch.float32).to(device)  # inf where float32 is too small: transform and score refuse it
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return mean, scale and the matrix of mixing on a device, where they stay: a copy waits for what the device does."""
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return a unit, mean and scale in it, and the matrix of mixing, on a device, where they stay: a copy waits for it."""
         if device not in self.moved:
-            shape = (-1,) + (1,) * (len(self.shape) - 1)
-            mean, scale = (torch.from_numpy(part).reshape(shape).to(device) for part in (self.mean, self.scale))
+            unit, shape = unit_of(self.scale), (-1,) + (1,) * (len(self.shape) - 1)
+            parts = unit, self.mean * unit, self.scale * unit
+            unit_, mean, scale = (torch.from_numpy(part).reshape(shape).to(device) for part in parts)
             mixing = None if self.layout is None else self.layout.mixing
-            self.moved[device] = mean, scale, None if mixing is None else torch.from_numpy(mixing).to(device)
+            self.moved[device] = unit_, mean, scale, None if mixing is None else torch.from_numpy(mixing).to(device)
         return self.moved[device]
 
 
@@ -130,6 +133,23 @@ class Samples:
         if isinstance(self.X, Tensor) and not isinstance(rows, slice):
             return self.standardize(self.X[to_device(torch.from_numpy(rows), self.device)], self.device)
         return self.standardize(self.X[rows], self.device)
+
+    def near(self, names: Sequence[str] | None = None) -> Samples:
+        """Return the samples if a network can square their values; else raise a ``ValueError`` that names the first row."""
+        layout, shape, lengths = self.standardize.layout, self.standardize.shape, self.extras.get("lengths")
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            far = (self.read(rows).abs() > FARTHEST).cpu().numpy()
+            if lengths is not None:  # the rest is padding
+                far &= np.arange(far.shape[2]) < lengths[rows, None, None]
+            if far.any():
+                row, channel, *_ = np.argwhere(far)[0].tolist()
+                where = f", in {scale_labels(shape, names)[channel]}" if layout is None else ""
+                raise ValueError(
+                    f"Row {start + row} of X lies too far outside the range of the fitted data for float32{where}: more than "
+                    f"{FARTHEST:.0e} standard deviations. Drop the row, or fit anew in the present unit."
+                )
+        return self
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape

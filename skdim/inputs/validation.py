@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skdim._sklearn import safe_indexing
 from skdim.inputs.arrays import Stored, as_stored, is_stored
+from skdim.inputs.tables import naming_cells, refuse_not_finite
 
 
 def validate_samples(
@@ -25,19 +26,23 @@ def validate_samples(
     """
     X = as_stored(X) if is_stored(X) else X
     stacked = np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
-    checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": finite}
+    checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": False}
+    given = X
     if isinstance(X, Stored):
         X = checked_as_read(estimator, X, min_samples, finite, columns, reset)
     elif stacked:
         X = check_array(X, allow_nd=True, estimator=estimator, input_name="X", **checks)
     elif columns is None:
-        X = validate_data(estimator, X, reset=reset, **checks)
+        X = naming_cells(lambda: validate_data(estimator, given, reset=reset, **checks), given, "X")
     else:  # the other columns may hold anything: they are not read
         X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
         if len(X.shape) != 2 or hasattr(X, "toarray"):
             check_array(X, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
         validate_data(estimator, X, reset=reset, skip_check_array=True)
-        X = check_array(safe_indexing(X, columns, axis=1), estimator=estimator, input_name="X", **checks)
+        given = safe_indexing(X, columns, axis=1)
+        X = naming_cells(lambda: check_array(given, estimator=estimator, input_name="X", **checks), given, "X")
+    if isinstance(X, np.ndarray):
+        refuse_not_finite(X, "X", given, missing=finite == "allow-nan")
     if not math.prod(X.shape[1:]):
         raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
     if X.dtype.kind not in "fiub":
@@ -62,21 +67,22 @@ def checked_as_read(
 
     The parameters are those of :func:`validate_samples`; ``reset=None`` leaves the number and names of columns unchecked.
     """
-    check = functools.partial(
-        check_array,
-        dtype=None,
-        allow_nd=True,
-        ensure_all_finite=finite,
-        estimator=type(estimator).__name__,
-        input_name="X",
-    )
+    check = functools.partial(_checked, type(estimator).__name__, finite == "allow-nan")
     if len(X) < min_samples or X.ndim < 2:
-        check(X[:min_samples], ensure_min_samples=min_samples)
+        check(X[:min_samples], min_samples=min_samples)
     if reset is not None and X.ndim == 2:
         validate_data(estimator, X, reset=reset, skip_check_array=True)
     if columns is not None:
         X = X.then(lambda block: block[:, columns])
-    return X.then(functools.partial(check, ensure_min_samples=0))
+    return X.then(check)
+
+
+def _checked(estimator: str, missing: bool, block: Any, min_samples: int = 0) -> Any:
+    """Return some rows as an array of finite numbers."""
+    checks: dict[str, Any] = {"dtype": None, "allow_nd": True, "ensure_all_finite": False}
+    array = check_array(block, ensure_min_samples=min_samples, estimator=estimator, input_name="X", **checks)
+    refuse_not_finite(array, "X", missing=missing, in_order=False)
+    return array
 
 
 def validate_shape(

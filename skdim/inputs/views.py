@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -10,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.utils.validation import check_array, check_consistent_length, validate_data
+from sklearn.utils.validation import check_array, validate_data
 
 from skdim.inputs.arrays import Beside, StoredArray, as_stored, is_stored
 from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import feature_names, is_group_list
 from skdim.inputs.samples import Samples, Standardizer
+from skdim.inputs.tables import check_lengths, naming_cells, refuse_not_finite
 from skdim.inputs.validation import checked_as_read, validate_samples, validate_shape
 
 
@@ -79,8 +81,9 @@ def samples_of_views(
         layout = layout_of(shape)
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
-    standardize = fitted or Standardizer.learn_views(X, layout)
-    return Samples(X, standardize, device, {} if present is None else {"present": present})
+    standardize = fitted or Standardizer.learn_views(X, layout, getattr(estimator, "feature_names_in_", None))
+    samples = Samples(X, standardize, device, {} if present is None else {"present": present})
+    return samples if reset or min_samples == 1 else samples.near()
 
 
 def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:
@@ -172,21 +175,17 @@ def arrays_of_views(X: Any, estimator: Any, min_samples: int) -> tuple[Any, list
     """Return the views side by side in one array (n, n_columns), and the groups of columns that they are in it."""
     if len(X) < 2:
         raise ValueError("X is a list of 1 array, that is one view only; a list of arrays has one for each view.")
-    arrays: list[Any] = [
-        as_stored(part)
-        if is_stored(part)
-        else check_array(
-            part,
-            dtype="numeric",
-            allow_nd=True,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=min_samples,
-            estimator=estimator,
-            input_name=f"X[{i}]",
-        )
-        for i, part in enumerate(X)
-    ]
-    check_consistent_length(*arrays)
+    checks: dict[str, Any] = {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": False}
+    checks |= {"ensure_min_samples": min_samples, "estimator": estimator}
+    arrays: list[Any] = []
+    for i, part in enumerate(X):
+        name = f"X[{i}]"
+        if is_stored(part):
+            arrays.append(as_stored(part))
+        else:
+            arrays.append(naming_cells(functools.partial(check_array, part, input_name=name, **checks), part, name))
+            refuse_not_finite(arrays[-1], name, part, missing=True)
+    check_lengths(**{f"X[{i}]": array for i, array in enumerate(arrays)})
     if max(array.ndim for array in arrays) > 4:
         raise ValueError(f"The arrays of X must have at most 4 dimensions, got shapes {[a.shape for a in arrays]}.")
     groups, start = [], 0

@@ -210,7 +210,7 @@ for weight, golden in ((0.0, {0: "nwj"}), (0.01, {0: "alpha .01"}), (0.5, {0: "a
         first_order=weight < 0.1,
     )
 CASES["alpha 1"] = Case(  # whose marginal mean is 1 whatever the scores
-    b.Alpha(1.0), alpha(1.0), cap=lambda k: 1 + math.log(k - 1), short=1, ignores=X, largest=80, first_order=False
+    b.Alpha(1.0), alpha(1.0), cap=lambda k: math.log(k - 1), ignores=X, largest=80, first_order=False
 )
 IDS = list(CASES)
 

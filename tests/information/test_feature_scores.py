@@ -381,7 +381,7 @@ def test_one_row_is_constant():
         ([[1.0], [2.0]], [0.5, np.nan], {}, ValueError, "y has 1 missing value.* NaN"),
         ([[1.0], [2.0]], ["a", None], {}, ValueError, "y has 1 missing value"),
         ([["a"], [None]], [0, 1], {}, ValueError, "column 0 of X has 1 missing value"),
-        ([[1.0], [2.0]], [0, 1, 2], {}, ValueError, r"inconsistent numbers of samples: \[2, 3\]"),
+        ([[1.0], [2.0]], [0, 1, 2], {}, ValueError, "inconsistent numbers of samples: X has 2, y has 3"),
         ([1.0, 2.0], [0, 1], {}, ValueError, r"X must have shape \(n_samples, n_features\), got \(2,\)"),
         (np.zeros((2, 2, 2)), [0, 1], {}, ValueError, r"got \(2, 2, 2\)"),
         (np.zeros((0, 2)), [], {}, ValueError, "empty"),

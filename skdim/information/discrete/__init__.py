@@ -14,28 +14,18 @@ from skdim.information.discrete._information import (
     information_of_codes,
 )
 from skdim.information.discrete._tables import (
-    DROP_OR_FILL,
-    Column,
-    as_array,
     discrete_columns,
     factorize,
     is_discrete,
-    missing_cells,
     real_numbers,
-    refuse_infinite,
-    refuse_missing,
-    table_columns,
     warn_of_identifiers,
     which_discrete,
 )
 
 __all__ = [
-    "DROP_OR_FILL",
     "Codebook",
-    "Column",
     "DiscreteMI",
     "Table",
-    "as_array",
     "discrete_columns",
     "discrete_mutual_information",
     "entropy",
@@ -43,11 +33,7 @@ __all__ = [
     "information_gain",
     "information_of_codes",
     "is_discrete",
-    "missing_cells",
     "real_numbers",
-    "refuse_infinite",
-    "refuse_missing",
-    "table_columns",
     "warn_of_identifiers",
     "which_discrete",
 ]

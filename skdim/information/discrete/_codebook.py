@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from skdim.information.discrete._tables import Column, abridged, factorize, table_columns
+from skdim.information.discrete._tables import abridged, factorize
+from skdim.inputs.tables import Column, table_columns
 
 #: What a category may be, for messages.
 KINDS = "strings, numbers, bools, bytes, dates, times, durations, periods, intervals, or tuples of these"

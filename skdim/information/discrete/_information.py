@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from skdim.information.discrete._chance import Chance, PlugInLaw, Table, plug_in_entropy
-from skdim.information.discrete._tables import factorize, row_codes, shape_of, table_columns
+from skdim.information.discrete._tables import factorize, row_codes
+from skdim.inputs.tables import check_lengths, shape_of, table_columns
 
 Ints = npt.NDArray[np.intp]
 Correction = Literal["chance", "miller-madow"] | None
@@ -30,11 +31,6 @@ Correction = Literal["chance", "miller-madow"] | None
 def _check_correction(correction: object, allowed: tuple[str | None, ...] = ("chance", "miller-madow", None)) -> None:
     if correction not in allowed:
         raise ValueError(f"correction must be {', '.join(map(repr, allowed[:-1]))} or None, got {correction!r}.")
-
-
-def _check_same_length(X: Ints, y: Ints, name: str) -> None:
-    if len(X) != len(y):
-        raise ValueError(f"{name} and y must have the same number of rows, got {len(X)} and {len(y)}.")
 
 
 def _information(table: Table, correction: Correction) -> float:
@@ -113,7 +109,7 @@ def information_gain(X: Any, y: Any, correction: Correction = None) -> np.float6
     gains = []
     for column in table_columns(X, "X"):
         split = factorize(column)[0]
-        _check_same_length(split, target, "X")
+        check_lengths(X=split, y=target)
         gains.append(_information(Table.of(split, target)[0], correction))
     return np.float64(gains[0]) if len(shape_of(X)) == 1 else np.array(gains)
 
@@ -212,7 +208,7 @@ def discrete_mutual_information(
     if not 0 < confidence_level < 1:
         raise ValueError(f"confidence_level must lie between 0 and 1, got {confidence_level!r}.")
     x_codes, y_codes = (row_codes(side, name, warns=True) for side, name in ((x, "x"), (y, "y")))
-    _check_same_length(x_codes, y_codes, "x")
+    check_lengths(x=x_codes, y=y_codes)
     return information_of_codes(x_codes, y_codes, correction, confidence_level)
 
 

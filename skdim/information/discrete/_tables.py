@@ -3,125 +3,34 @@
 from __future__ import annotations
 
 import math
-import reprlib
-from collections.abc import Sequence
 from decimal import Decimal
-from numbers import Number, Real
-from typing import Any, NamedTuple, cast
+from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from skdim.exceptions import SmallSampleWarning, warn
+from skdim.inputs.tables import (
+    Column,
+    as_array,
+    missing_values,
+    refuse_infinite,
+    refuse_missing,
+    refuse_rows,
+    shape_of,
+    shown,
+    table_columns,
+)
 
 #: Fewest rows in which values that are met once may be called identifiers.
 FEW_TO_JUDGE = 20
-#: What to do about missing values.
-DROP_OR_FILL = "Drop rows with NaN or None, or fill the values."
-
-
-class Column(NamedTuple):
-    """One column of a table."""
-
-    label: str  # for messages
-    values: Any  # one-dimensional, with its own dtype
-
-
-#: Writes values in errors: of long ones the start and the end.
-SHORT = reprlib.Repr()
-SHORT.maxstring = SHORT.maxother = 60
-
-
-def as_array(values: Any) -> npt.NDArray[Any]:
-    """Return the values as an array in which each keeps its type."""
-    array = np.asarray(values)
-    if array.dtype.kind == "U" and not isinstance(values, np.ndarray):
-        return np.asarray(values, dtype=object)  # else NaN among strings becomes "nan", and 1 becomes "1"
-    return array
-
-
-def shape_of(values: Any) -> tuple[int, ...]:
-    """Return the shape of an array-like or frame."""
-    return tuple(values.shape if hasattr(values, "shape") else as_array(values).shape)
-
-
-def table_columns(values: Any, name: str) -> list[Column]:
-    """Return the columns of a table, at least one with at least one row; a vector is one column."""
-    if sparse.issparse(values):
-        raise TypeError(f"{name} is sparse, and counting needs a dense array: pass {name}.toarray().")
-    shape = shape_of(values)
-    if len(shape) not in (1, 2):
-        raise ValueError(f"{name} must have shape (n,) or (n, n_columns), got {shape}.")
-    if 0 in shape:
-        raise ValueError(f"{name} is empty: its shape is {shape}. At least one row and one column are needed.")
-    if len(shape) == 1:
-        return [Column(name, values)]
-    if hasattr(values, "columns"):  # a DataFrame, whose columns differ in dtype; polars takes positions without iloc
-        by_position = getattr(values, "iloc", values)
-        return [Column(f"column {label!r} of {name}", by_position[:, j]) for j, label in enumerate(values.columns)]
-    return [Column(f"column {j} of {name}", column) for j, column in enumerate(as_array(values).T)]
-
-
-def _missing_values(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return which values are None, NaN, NaT or NA."""
-    if array.dtype.kind not in "OT":
-        return cast("npt.NDArray[np.bool_]", array != array)
-    # NaN and NaT differ from themselves; the NA of pandas answers no comparison, so its type tells it.
-    unequal = [isinstance(value, Number | np.generic) and _is_nan(value) for value in array]
-    names = [type(value).__name__ in {"NoneType", "NAType", "NaTType"} for value in array]
-    return np.array(unequal, dtype=bool) | np.array(names, dtype=bool)
-
-
-def _is_nan(value: Any) -> bool:
-    return (
-        value.is_nan() if isinstance(value, Decimal) else bool(value != value)
-    )  # a signaling NaN answers no comparison
-
-
-def refuse_missing(columns: Sequence[Column], advice: str = DROP_OR_FILL) -> None:
-    """Raise a ``ValueError`` that names the first column with a missing value."""
-    for column in columns:
-        missing = _missing_values(as_array(column.values))
-        if missing.any():
-            raise ValueError(
-                f"{column.label} has {missing.sum()} missing value(s), the first in row {missing.argmax()}. {advice}"
-            )
-
-
-def refuse_infinite(columns: Sequence[Column]) -> None:
-    """Raise a ``ValueError`` that names the first column with an infinite value."""
-    for column in columns:
-        array = as_array(column.values)
-        if array.dtype.kind in "fc":
-            _refuse_rows(column, np.isinf(array))
-        elif array.dtype.kind == "O":
-            ends = math.inf, -math.inf
-            numbers = [isinstance(value, Real | Decimal) and not _is_nan(value) and value in ends for value in array]
-            _refuse_rows(column, np.array(numbers, dtype=bool))
-
-
-def _refuse_rows(column: Column, is_infinite: npt.NDArray[np.bool_]) -> None:
-    if is_infinite.any():
-        row = int(is_infinite.argmax())
-        raise ValueError(
-            f"{column.label} holds {_shown(as_array(column.values)[row])} in row {row}. Give a finite number below 1.8e308."
-        )
-
-
-def _shown(value: Any) -> str:
-    """Return a value for messages."""
-    return SHORT.repr(value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value)
-
-
-def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
-    """Return which cells of a table or a vector are None, NaN, NaT or NA, (n, n_columns)."""
-    return np.column_stack([_missing_values(as_array(column.values)) for column in table_columns(table, name)])
 
 
 def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
     """Return the code of each row, 0 to m - 1, and the m distinct symbols; equal values are one symbol."""
     refuse_missing([column], "Fill them with a category of their own, such as 'missing', or drop their rows.")
+    refuse_infinite([column])
     array = as_array(column.values)
     if array.dtype.kind not in "OT":
         symbols, codes = np.unique(array, return_inverse=True)
@@ -180,7 +89,7 @@ def abridged(values: list[Any], n_shown: int = 10) -> str:
 def _present(values: Any) -> npt.NDArray[Any]:
     """Return the values that are not missing; objects that are all real numbers become an array of numbers."""
     array = as_array(values)
-    array = array[~_missing_values(array)]
+    array = array[~missing_values(array)]
     if array.dtype.kind != "O" or not all(isinstance(value, Real | Decimal | np.bool_) for value in array):
         return array
     numbers = np.array(array.tolist())
@@ -201,10 +110,10 @@ def _real_values(column: Column, option: str | None) -> npt.NDArray[Any]:
     if values.dtype.kind in "biuf":
         return values
     array = as_array(column.values)
-    given = np.flatnonzero(~_missing_values(array))
+    given = np.flatnonzero(~missing_values(array))
     row = next((row for row in given if not isinstance(array[row], Real | Decimal | np.bool_)), given[0])
     raise ValueError(
-        f"{column.label} holds {_shown(array[row])} in row {row}, which is no real number. Convert the column to numbers"
+        f"{column.label} holds {shown(array[row])} in row {row}, which is no real number. Convert the column to numbers"
         + ("." if option is None else f", or mark it as discrete by the parameter {option}.")
     )
 
@@ -212,8 +121,8 @@ def _real_values(column: Column, option: str | None) -> npt.NDArray[Any]:
 def real_numbers(column: Column, option: str | None) -> npt.NDArray[np.float64]:
     """Return a continuous column as finite numbers, and NaN for what is missing."""
     numbers = np.full(len(column.values), np.nan)
-    numbers[~_missing_values(as_array(column.values))] = _real_values(column, option)
-    _refuse_rows(column, np.isinf(numbers))
+    numbers[~missing_values(as_array(column.values))] = _real_values(column, option)
+    refuse_rows(column, np.isinf(numbers))
     return numbers
 
 

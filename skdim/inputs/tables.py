@@ -1,0 +1,209 @@
+"""Columns of tables, by the names that messages call them, and what no column may hold."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from numbers import Number, Real
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+T = TypeVar("T")
+
+#: What to do about missing values.
+DROP_OR_FILL = "Drop rows with NaN or None, or fill the values."
+#: What to do about infinite values.
+GIVE_FINITE = "Give a finite number below 1.8e308."
+#: Writes values in errors: of long ones the start and the end.
+SHORT = reprlib.Repr()
+SHORT.maxstring = SHORT.maxother = 60
+
+
+class Column(NamedTuple):
+    """One column of a table."""
+
+    label: str  # for messages
+    values: Any  # one-dimensional, with its own dtype
+
+
+def as_array(values: Any) -> npt.NDArray[Any]:
+    """Return the values as an array in which each keeps its type."""
+    array = np.asarray(values)
+    if array.dtype.kind == "U" and not isinstance(values, np.ndarray):
+        return np.asarray(values, dtype=object)  # else NaN among strings becomes "nan", and 1 becomes "1"
+    return array
+
+
+def shape_of(values: Any) -> tuple[int, ...]:
+    """Return the shape of an array-like or frame."""
+    return tuple(values.shape if hasattr(values, "shape") else as_array(values).shape)
+
+
+def table_columns(values: Any, name: str) -> list[Column]:
+    """Return the columns of a table, at least one with at least one row; a vector is one column."""
+    if sparse.issparse(values):
+        raise TypeError(f"{name} is sparse, and counting needs a dense array: pass {name}.toarray().")
+    shape = shape_of(values)
+    if len(shape) not in (1, 2):
+        raise ValueError(f"{name} must have shape (n,) or (n, n_columns), got {shape}.")
+    if 0 in shape:
+        raise ValueError(f"{name} is empty: its shape is {shape}. At least one row and one column are needed.")
+    if len(shape) == 1:
+        return [Column(name, values)]
+    if hasattr(values, "columns"):  # a DataFrame, whose columns differ in dtype; polars takes positions without iloc
+        by_position = getattr(values, "iloc", values)
+        return [Column(f"column {label!r} of {name}", by_position[:, j]) for j, label in enumerate(values.columns)]
+    return [Column(f"column {j} of {name}", column) for j, column in enumerate(as_array(values).T)]
+
+
+def missing_values(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return which values are None, NaN, NaT or NA."""
+    if array.dtype.kind not in "OT":
+        return cast("npt.NDArray[np.bool_]", array != array)
+    # NaN and NaT differ from themselves; the NA of pandas answers no comparison, so its type tells it.
+    unequal = [isinstance(value, Number | np.generic) and _is_nan(value) for value in array]
+    names = [type(value).__name__ in {"NoneType", "NAType", "NaTType"} for value in array]
+    return np.array(unequal, dtype=bool) | np.array(names, dtype=bool)
+
+
+def _is_nan(value: Any) -> bool:
+    return (
+        value.is_nan() if isinstance(value, Decimal) else bool(value != value)
+    )  # a signaling NaN answers no comparison
+
+
+def refuse_missing(columns: Sequence[Column], advice: str = DROP_OR_FILL) -> None:
+    """Raise a ``ValueError`` that names the first column with a missing value."""
+    for column in columns:
+        missing = missing_values(as_array(column.values))
+        if missing.any():
+            raise ValueError(
+                f"{column.label} has {missing.sum()} missing value(s), the first in row {missing.argmax()}. {advice}"
+            )
+
+
+def refuse_infinite(columns: Sequence[Column]) -> None:
+    """Raise a ``ValueError`` that names the first column with an infinite value."""
+    for column in columns:
+        array = as_array(column.values)
+        if array.dtype.kind in "fc":
+            refuse_rows(column, np.isinf(array))
+        elif array.dtype.kind == "O":
+            ends = math.inf, -math.inf
+            numbers = [isinstance(value, Real | Decimal) and not _is_nan(value) and value in ends for value in array]
+            refuse_rows(column, np.array(numbers, dtype=bool))
+
+
+def refuse_rows(column: Column, is_infinite: npt.NDArray[np.bool_]) -> None:
+    """Raise a ``ValueError`` that names the first row of an infinite value."""
+    if is_infinite.any():
+        row = int(is_infinite.argmax())
+        raise ValueError(f"{column.label} holds {shown(as_array(column.values)[row])} in row {row}. {GIVE_FINITE}")
+
+
+def shown(value: Any) -> str:
+    """Return a value for messages."""
+    return SHORT.repr(value.item() if isinstance(value, np.generic) and value.dtype.kind not in "mM" else value)
+
+
+def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
+    """Return which cells of a table or a vector are None, NaN, NaT or NA, (n, n_columns)."""
+    return np.column_stack([missing_values(as_array(column.values)) for column in table_columns(table, name)])
+
+
+def refuse_not_finite(
+    X: npt.NDArray[Any], name: str, given: Any = None, missing: bool = False, in_order: bool = True
+) -> None:
+    """Raise a ``ValueError`` that names the column, or the place in a sample, and the first row of what is not finite.
+
+    ``given`` is the user's table, for names of columns, and ``missing`` allows NaN. Rows out of order have no number.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        if X.dtype.kind != "f" or np.isfinite(X.sum()):
+            return
+    unusable = (np.isinf(X) if missing else ~np.isfinite(X)).reshape(len(X), -1)
+    if unusable.any():
+        j = int(unusable.any(0).argmax())
+        row = int(unusable[:, j].argmax())
+        value = X.reshape(len(X), -1)[row, j]
+        place = ", ".join(str(i) for i in np.unravel_index(j, X.shape[1:]))
+        label = (
+            f"{name}[:, {place}]"
+            if X.ndim > 2
+            else f"column {list(getattr(given, 'columns', range(j + 1)))[j]!r} of {name}"
+        )
+        at = f" in row {row}" if in_order else ""
+        if np.isnan(value):
+            raise ValueError(f"Input {name} contains NaN: {label} has no value{at}. {DROP_OR_FILL}")
+        raise ValueError(f"Input {name} contains infinity: {label} holds {value}{at}. {GIVE_FINITE}")
+
+
+def naming_cells(convert: Callable[[], T], given: Any, name: str) -> T:
+    """Return ``convert()``, which makes numbers of a table of objects; errors name the cell that is no number."""
+    try:
+        return convert()
+    except (TypeError, ValueError, OverflowError) as error:
+        if not sparse.issparse(given) and len(shape_of(given)) == 2 and 0 not in shape_of(given):
+            for column in table_columns(given, name):
+                _refuse_objects(column, error)
+        raise
+
+
+def _refuse_objects(column: Column, error: Exception) -> None:
+    array = as_array(column.values)
+    for row, value in enumerate(array if array.dtype.kind == "O" else ()):
+        try:
+            float(value)
+        except OverflowError:
+            raise ValueError(f"{column.label} holds {shown(value)} in row {row}. {GIVE_FINITE}") from error
+        except (TypeError, ValueError) as reason:
+            message = f"{column.label} holds {shown(value)} in row {row}, which is no number: {reason}."
+            raise type(reason)(f"{message} Convert the column, or drop the row.") from error
+
+
+def refuse_unusable(table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False) -> None:
+    """Raise a ``ValueError`` that names the side, the column and the first row of a missing or infinite value.
+
+    What is no table passes: the check of its shape will refuse it.
+    """
+    try:
+        columns = table_columns(table, name)
+    except (TypeError, ValueError):
+        return
+    if not allow_missing:
+        refuse_missing(columns, advice)
+    refuse_infinite(columns)
+
+
+def column_labels(table: Any, name: str) -> list[str]:
+    """Return what messages call the columns of a side: by their names if it is a frame, else by their positions."""
+    return [column.label for column in table_columns(table, name)]
+
+
+def check_lengths(**sides: Any) -> None:
+    """Raise a ``ValueError`` that names the sides if they differ in their number of rows; a number is that of rows."""
+    n = {name: side if isinstance(side, int) else shape_of(side)[0] for name, side in sides.items()}
+    if len(set(n.values())) > 1:
+        told = ", ".join(f"{name} has {rows}" for name, rows in n.items())
+        raise ValueError(f"Found inconsistent numbers of samples: {told}. Give each the same rows.")
+
+
+def numbered(labels: Any, name: str, advice: str = DROP_OR_FILL) -> tuple[npt.NDArray[Any], npt.NDArray[np.intp]]:
+    """Return the distinct labels (m,) in order and the number of each row's, (n,); labels must be of one kind."""
+    refuse_unusable(labels, name, advice)
+    array = as_array(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} must have shape (n_samples,), one label for each row, got {array.shape}.")
+    try:
+        distinct, numbers = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in array}))
+        raise ValueError(f"{name} must hold labels of one kind; it holds {kinds}.") from error
+    return distinct, numbers

@@ -28,6 +28,11 @@ Choice = TypeVar("Choice")
 class Configured:
     """Base of the frozen-by-convention dataclasses that configure a bound or a critic."""
 
+    def __init__(self) -> None:
+        raise TypeError(
+            f"{type(self).__name__} is no dataclass. Derive a class from it, and decorate that with @dataclasses.dataclass."
+        )
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name; ``deep`` is accepted for scikit-learn and changes nothing."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]

@@ -290,7 +290,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             two_views = TwoViews("auto" if isinstance(self.views, str) else self.views, layout.shapes[0])
         critic = choose_critic(self.critic)
         critic = shared_critic(critic) if self.shared_encoder else critic
-        options = self.graph, self.negatives, self.target_mi
+        options = self.graph, self.negatives, None if self.target_mi is None else float(self.target_mi)
         pairs = build_pairs(self._bound(), critic, self.n_components, len(layout.views), *options)
         encoder = build_view_encoders(
             self.encoder, self.hidden_layer_sizes, layout, self.n_components, self.shared_encoder

@@ -25,8 +25,17 @@ from helpers import (
 )
 from torch import nn
 
-from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
+from skdim import (
+    CPCTransformer,
+    DeepInfoMaxTransformer,
+    MIEstimator,
+    MRMRSelector,
+    MultiViewInfoMaxTransformer,
+    independence_test,
+    mutual_info_features,
+)
 from skdim.bounds import DV, SMILE, TNCE, Alpha, Bound, InfoNCE, NPair, Triplet
+from skdim.evaluation import alignment, effective_rank, linear_probe, uniformity
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.nn.causal import GRU, MaskedConv, StridedConv
 from skdim.nn.critics import Concat, Cosine, Separable
@@ -597,3 +606,30 @@ def test_unknown_features_and_outputs_are_refused_at_transform():
         estimator = make().fit(data).set_params(**params)
         unchanged(estimator, lambda: estimator.transform(data), words)  # noqa: B023
         unchanged(estimator, lambda: estimator.get_feature_names_out(), words)  # noqa: B023
+
+
+TENSORS = {
+    "gradient": lambda X: X.clone().requires_grad_(),
+    "bfloat16": torch.Tensor.bfloat16,
+    "both": lambda X: X.bfloat16().requires_grad_(),
+}
+OF_TENSORS = {
+    "codes": lambda X: tiny_table().fit_transform(X),
+    "views": lambda X: multiview().fit_transform([X[:, :3], X[:, 3:]]),
+    "sequences": lambda X: cpc().fit_transform(X),
+    "information": lambda X: tiny_mi().fit(X, X[:, 0]).pointwise(X, X[:, 0]),
+    "features": lambda X: mutual_info_features(X, X[:, 0]),
+    "selector": lambda X: MRMRSelector().fit(X, X[:, 0]).scores_,
+    "test": lambda X: independence_test(X, X[:, :2], random_state=0).statistic,
+    "geometry": lambda X: (uniformity(X), alignment(X, X), effective_rank(X)),
+    "probe": lambda X: linear_probe(X, (X[:, 0] > 0), random_state=0).mean["accuracy"],
+}
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.MutualInformationWarning")
+@pytest.mark.parametrize("kind", TENSORS)
+@pytest.mark.parametrize("entry", OF_TENSORS)
+def test_tensors_of_any_kind_give_what_their_values_give(entry, kind):
+    tensor = TENSORS[kind](torch.from_numpy(SEQUENCES[:, 0]).float())
+    array = tensor.detach().float().numpy()
+    np.testing.assert_array_equal(OF_TENSORS[entry](tensor), OF_TENSORS[entry](array))

@@ -74,7 +74,7 @@ class Bound(Configured):
     Attributes
     ----------
     name : str
-        The value of the parameter ``estimator``.
+        What messages and tables call the bound: by default the name of the class in lower case.
     kind : {"lower", "upper", "estimate"}
         What :meth:`value` is to the mutual information, in expectation over fresh samples. An estimate may err to either
         side.
@@ -125,6 +125,7 @@ class Bound(Configured):
             raise TypeError(
                 f"{cls.__name__} must have a kind among {KINDS} and needs among {NEEDS}, got {cls.kind!r}, {cls.needs!r}."
             )
+        cls.name = getattr(cls, "name", cls.__name__.lower())
         cls.loss_is_value = cls.loss is Bound.loss
         for method, sources in RESTS_ON.items():
             if _depth(cls, method) > min(_depth(cls, source) for source in sources):

@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from skdim._sklearn import Interval, RealNotInt, validate_params
 from skdim.information.intervals import normal_interval
 from skdim.inputs.scales import Standardize, moments_of
-from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_not_finite, refuse_unusable
+from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_not_finite, refuse_unusable, without_torch
 from skdim.training.ambient import in_own_state
 
 Array = npt.NDArray[np.float64]
@@ -68,6 +68,7 @@ class Parts(NamedTuple):
 
 def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray[Any]:
     """Return features as a finite array (n, d) of float64, or float32 if they are float32."""
+    Z = without_torch(Z)
     refuse_unusable(Z, name)
     checks: dict[str, Any] = {"dtype": [np.float64, np.float32], "input_name": name, "ensure_min_samples": min_samples}
     features = naming_cells(lambda: check_array(Z, ensure_all_finite=False, **checks), Z, name)

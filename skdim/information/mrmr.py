@@ -16,7 +16,7 @@ from skdim._sklearn import Interval, RealNotInt, StrOptions, fitted_apart
 from skdim.exceptions import MutualInformationWarning
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import validated
-from skdim.inputs.tables import as_array
+from skdim.inputs.tables import as_array, without_torch
 from skdim.training.state import opened, sealed
 
 #: Nats added to the redundancy before relevance is divided by it.
@@ -158,6 +158,14 @@ class MRMRSelector(SelectorMixin, BaseEstimator):
         if self.criterion == "difference":
             return self.relevance_ - redundancy
         return self.relevance_ / (redundancy + SMALLEST_REDUNDANCY)
+
+    def transform(self, X: Any) -> Any:
+        """Return the selected columns of X (n_samples, n_features), (n_samples, n_selected)."""
+        return super().transform(without_torch(X))
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Return selected columns (n_samples, n_selected) among zeros in place of the others, (n_samples, n_features)."""
+        return super().inverse_transform(without_torch(X))
 
     def _get_support_mask(self) -> npt.NDArray[np.bool_]:
         check_is_fitted(self)

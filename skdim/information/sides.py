@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
+from torch import Tensor
 
 from skdim._sklearn import check_feature_names
 from skdim.information.canonical import Array, NormalScores, Standardize
@@ -214,7 +215,7 @@ def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], margin
 def _of_objects(table: Any) -> Any:
     """Return a table of which an array keeps the type of each value: moments beside numbers, and NaN in a list of strings."""
     if not hasattr(table, "iloc") or np.ndim(table) != 2:
-        return as_array(table) if isinstance(table, list | tuple) else table
+        return as_array(table) if isinstance(table, list | tuple | Tensor) else table
     moments = [label for label, dtype in table.dtypes.items() if getattr(dtype, "kind", "") in "mM"]
     return table.astype(dict.fromkeys(moments, object)) if moments and len(moments) < table.shape[1] else table
 

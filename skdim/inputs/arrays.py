@@ -12,6 +12,8 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
+from skdim.inputs.tables import as_array
+
 __all__ = ["Beside", "Stored", "StoredArray", "StoredSamples", "as_stored", "each", "is_stored"]
 
 Array = npt.NDArray[np.generic]
@@ -163,7 +165,7 @@ class StoredSamples(Stored):
         sample = self.source[row]
         if isinstance(sample, tuple):
             sample = sample[0]
-        return sample.detach().cpu().numpy() if isinstance(sample, Tensor) else np.asarray(sample)
+        return as_array(sample)
 
     def _take(self, rows: Rows) -> Array:
         if not len(rows):

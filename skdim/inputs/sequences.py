@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from skdim.inputs.arrays import each
+from skdim.inputs.tables import as_array
 
 
 def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDArray[np.int64] | None]:
@@ -17,7 +18,7 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDAr
         X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))
     if lengths is None:
         return X, None
-    lengths = np.asarray(lengths)
+    lengths = as_array(lengths)
     if lengths.shape != (len(X),):
         raise ValueError(f"lengths must have shape ({len(X)},), one for each row of X, got {lengths.shape}.")
     if lengths.dtype.kind not in "iu":

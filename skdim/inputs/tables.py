@@ -11,7 +11,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
+from torch import Tensor
 
 T = TypeVar("T")
 
@@ -31,8 +33,22 @@ class Column(NamedTuple):
     values: Any  # one-dimensional, with its own dtype
 
 
+def without_torch(values: Any) -> Any:
+    """Return a tensor, or each of a list of them, as an array; all else as it is.
+
+    numpy takes no tensor that has a gradient, lies on another device or holds bfloat16.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
+    if isinstance(values, list | tuple) and any(isinstance(value, Tensor) for value in values):
+        return [without_torch(value) for value in values]
+    return values
+
+
 def as_array(values: Any) -> npt.NDArray[Any]:
     """Return the values as an array in which each keeps its type."""
+    values = without_torch(values)
     array = np.asarray(values)
     if array.dtype.kind == "U" and not isinstance(values, np.ndarray):
         return np.asarray(values, dtype=object)  # else NaN among strings becomes "nan", and 1 becomes "1"
@@ -187,6 +203,9 @@ def column_labels(table: Any, name: str) -> list[str]:
 
 def check_lengths(**sides: Any) -> None:
     """Raise a ``ValueError`` that names the sides if they differ in their number of rows; a number is that of rows."""
+    for name, side in sides.items():
+        if not isinstance(side, int) and not shape_of(side):
+            raise TypeError(f"{name} must hold one entry a row, got {shown(side)}.")
     n = {name: side if isinstance(side, int) else shape_of(side)[0] for name, side in sides.items()}
     if len(set(n.values())) > 1:
         told = ", ".join(f"{name} has {rows}" for name, rows in n.items())

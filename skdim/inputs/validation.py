@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from skdim._sklearn import safe_indexing
 from skdim.inputs.arrays import Stored, as_stored, is_stored
-from skdim.inputs.tables import naming_cells, refuse_not_finite
+from skdim.inputs.tables import naming_cells, refuse_not_finite, without_torch
 
 
 def validate_samples(
@@ -24,7 +24,7 @@ def validate_samples(
     The estimator learns the number and names of the columns of a 2-D X (``reset``), or must have been fitted on the same.
     ``finite`` is scikit-learn's ``ensure_all_finite``. Of a 2-D X only ``columns`` are read, all by default.
     """
-    X = as_stored(X) if is_stored(X) else X
+    X = as_stored(X) if is_stored(X) else without_torch(X)
     stacked = np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
     checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": False}
     given = X

@@ -28,7 +28,7 @@ from skdim.training.checkpoint import checkpointed
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
-from skdim.training.inference import encode, mean_score
+from skdim.training.inference import check_trained, encode, mean_score
 from skdim.training.learner import Learner
 from skdim.training.state import opened, sealed
 from skdim.training.trainer import History, held_out_values
@@ -93,6 +93,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
                 root.call_on_fit_task_begin(estimator=new, X=X, y=y)
                 trainer = fitting.trainer(new, learner, resident, (root, X, y))
                 history = trainer.train(learner.objective, fitting.batches(new, learner, resident))
+            check_trained(learner.objective, resident)
             new.__dict__.update(new._fitted(learner, history))
             if history.interrupted:
                 epoch = learner.epoch + len(history.epochs)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from skdim.exceptions import DivergenceError
 from skdim.inputs.batches import Rows, evaluation_batch
 from skdim.inputs.samples import Samples
 from skdim.nn.objectives.objective import Objective, drawn
@@ -42,6 +43,13 @@ def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.
             "their features are not finite in float32."
         )
     return features
+
+
+def check_trained(objective: Objective, samples: Samples) -> None:
+    """Raise a :class:`DivergenceError` if features of the first samples that were trained on are not finite."""
+    for name in objective.widths():
+        if not _encode_rows(objective, samples, slice(0, min(len(samples), ROW_TILE)), name).isfinite().all():
+            raise DivergenceError(f"Training diverged: the features {name!r} are not finite. Lower learning_rate.")
 
 
 @torch.inference_mode()

@@ -252,6 +252,7 @@ SHARED = [
     ("hidden_layer_sizes", "wide", "'wide' & auto"),
     ("hidden_layer_sizes", 64, "Got 64 & tuple"),
     ("optimizer", "lion", "'lion' & adamw & adam & sgd & callable"),
+    ("optimizer", torch.optim.Optimizer.state_dict, "parameter_groups & lr"),
     ("device", "gpu", "'gpu' & auto & cpu & cuda & mps"),
     ("device", "", "'' & auto & cpu"),
     ("device", "meta", "'meta' & not available & cpu"),

@@ -189,7 +189,10 @@ def _scales(side: int) -> tuple[int, int]:
 def _check_pair(Z: Any, X: Any, input_shape: Any, suffix: str = "") -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Return features and images (n, C, H, W)."""
     name = f"X{suffix}"
-    Z, X = check_features(Z, f"Z{suffix}"), check_array(without_torch(X), dtype="numeric", allow_nd=True, input_name=name)
+    Z, X = (
+        check_features(Z, f"Z{suffix}"),
+        check_array(without_torch(X), dtype="numeric", allow_nd=True, input_name=name),
+    )
     check_lengths(**{f"Z{suffix}": Z, name: X})
     if input_shape is not None:
         shape = check_sizes("input_shape", input_shape)

@@ -15,6 +15,7 @@ from skdim.exceptions import warn
 from skdim.information.discrete import entropy
 from skdim.information.estimator import MIEstimator
 from skdim.information.feature_scores import mutual_info_features
+from skdim.information.parameters import refuse_own
 from skdim.information.sides import FILL, OR_BY_PARAMETER, Columns, Mask, side_columns
 from skdim.inputs.tables import missing_cells
 
@@ -93,6 +94,7 @@ def mutual_information_matrix(
     """
     if method == "fast" and params:
         raise ValueError(f"{sorted(params)} have no effect on method='fast'. Use method='full'.")
+    refuse_own(params, ("discrete_X", "discrete_y", "discrete_Z"), "discrete")
     if np.ndim(X) != 2:
         raise ValueError(f"X must have shape (n_samples, n_columns), got {np.shape(X)}.")
     columns, mask = side_columns(X, discrete, "X", "discrete", OR_BY_PARAMETER, allow_missing=missing == "drop")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,12 @@ def model_of(options: MIEstimator, sides: Sequence[Side] = (), is_constant: bool
     if is_constant:
         return Independent
     return model if model.is_known else (model, Labels, Counts)[sum(side.has_labels for side in sides)]
+
+
+def refuse_own(params: Mapping[str, Any], own: Iterable[str], instead: str) -> None:
+    """Raise a ``TypeError`` if parameters are given that a function sets itself, by its own parameters ``instead``."""
+    if given := sorted(params.keys() & own):
+        raise TypeError(f"{given} cannot be given here: they follow from {instead}.")
 
 
 def check_parameters(options: MIEstimator, has_given: bool = False) -> None:

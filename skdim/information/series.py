@@ -14,6 +14,7 @@ from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import SmallSampleWarning, warn
 from skdim.information.features import normal_scores
 from skdim.information.functions import conditional_mutual_information
+from skdim.information.parameters import refuse_own
 from skdim.information.result import MIResult
 from skdim.information.rows import FEWEST_GROUPS
 from skdim.information.sides import FILL, Columns, Side, side_columns
@@ -164,6 +165,9 @@ def transfer_entropy(
     >>> round(transfer_entropy(x, y, random_state=0).value, 1), round(transfer_entropy(y, x, random_state=0).value, 1)
     (0.3, 0.0)
     """
+    refuse_own(
+        params, ("discrete_X", "discrete_y", "discrete_Z", "groups"), "discrete_source, discrete_target and block_size"
+    )
     (of_source, source_mask), (of_target, target_mask) = (
         side_columns(series, discrete, name, f"discrete_{name}", FILL)
         for series, discrete, name in ((source, discrete_source, "source"), (target, discrete_target, "target"))

@@ -161,7 +161,9 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
     if is_stored(X):
         stored = checked_as_read(estimator, as_stored(X))
     else:
-        stored = StoredArray(check_array(without_torch(X), dtype="numeric", allow_nd=True, estimator=estimator, input_name="X"))
+        stored = StoredArray(
+            check_array(without_torch(X), dtype="numeric", allow_nd=True, estimator=estimator, input_name="X")
+        )
     n_columns = sum(len(columns) for _, columns, _ in layout.views)
     width = n_columns if layout.kind == "columns" else math.prod(layout.sample_shape or ())
     return stored.then(lambda block: layout.lift(block, number, width))

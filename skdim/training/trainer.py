@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -61,6 +62,10 @@ def make_optimizer(
     if optimizer in ("adam", "adamw"):
         groups[-1]["betas"] = ADVERSARY_BETAS
     factory = look_up("optimizer", optimizer, OPTIMIZERS) if isinstance(optimizer, str) else optimizer
+    try:
+        inspect.signature(factory).bind(groups, lr=learning_rate)
+    except TypeError as error:
+        raise TypeError(f"optimizer is called as optimizer(parameter_groups, lr={learning_rate}): {error}.") from error
     made = factory([group for group in groups if group["params"]], lr=learning_rate)
     if not isinstance(made, torch.optim.Optimizer):
         raise TypeError(f"optimizer must return a torch.optim.Optimizer, and returned {type(made).__name__}.")

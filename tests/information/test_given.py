@@ -14,6 +14,7 @@ from skdim import (
     conditional_mutual_information,
     interaction_information,
     mutual_information,
+    mutual_information_matrix,
     time_blocks,
     transfer_entropy,
 )
@@ -353,3 +354,13 @@ def test_blocks_are_as_long_as_the_memory_asks():
 def test_a_third_variable_must_be_given(function):
     with pytest.raises(ValueError, match="Z is None"):
         function([0, 1] * 50, [0, 1] * 50, None)
+
+
+@pytest.mark.parametrize("name", ["discrete_X", "discrete_y", "groups"])
+def test_functions_refuse_parameters_that_they_set_themselves(name):
+    series = np.random.default_rng(0).normal(size=(200, 2))
+    with pytest.raises(TypeError, match=name):
+        transfer_entropy(*series.T, **{name: True})
+    if name != "groups":
+        with pytest.raises(TypeError, match=name):
+            mutual_information_matrix(series, method="full", **{name: True})

@@ -23,6 +23,7 @@ from helpers import (
     tiny_mi,
     tiny_table,
 )
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from skdim import (
@@ -35,7 +36,7 @@ from skdim import (
     mutual_info_features,
 )
 from skdim.bounds import DV, SMILE, TNCE, Alpha, Bound, InfoNCE, NPair, Triplet
-from skdim.evaluation import alignment, effective_rank, linear_probe, uniformity
+from skdim.evaluation import alignment, effective_rank, linear_probe, uniformity, v_information
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.nn.causal import GRU, MaskedConv, StridedConv
 from skdim.nn.critics import Concat, Cosine, Separable
@@ -623,6 +624,7 @@ OF_TENSORS = {
     "selector": lambda X: MRMRSelector().fit(X, X[:, 0]).scores_,
     "test": lambda X: independence_test(X, X[:, :2], random_state=0).statistic,
     "geometry": lambda X: (uniformity(X), alignment(X, X), effective_rank(X)),
+    "classifier": lambda X: v_information(X, X[:, 0] > 0, LogisticRegression(), random_state=0).pointwise,
     "probe": lambda X: linear_probe(X, (X[:, 0] > 0), random_state=0).mean["accuracy"],
 }
 

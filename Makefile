@@ -1,12 +1,14 @@
 # The steps of continuous integration, each also for use by hand:
 #   make test    environment, installation and tests in one go
 #   make coverage  the tests once more, with the share of lines and branches that they reach
+#   make oldest  the wheel beside the oldest versions of what it needs
 #   make readme  README's install line and code in a fresh environment
 #   make demo    the main job on the embedded digits; DATA=fashion-mnist for 60,000 images
 # and, by hand alone:
 #   make reproduce    the papers' experiments and their page, hours; QUICK=1 in minutes; -j2 for two at a time
 #   make bench    speed, cost and memory, and their page, hours; PEERS="cebra=<its python> torch-mist=<..> umap=<..>" beside them
 PYTHON ?= python3
+TORCH ?= $(shell sed -n 's/^torch==//p' .ci/constraints.txt)
 VENV ?= .venv
 DATA ?= digits
 
@@ -17,7 +19,11 @@ installed := $(VENV)/.installed
 experiments := deep_infomax_findings bijective matched_bounds critic_capacity adversarial invertibility metric_learning \
 	dependent_negatives
 
-.PHONY: env install lint format types test coverage docs readme demo reproduce bench clean
+# Each class, every bound and the files: what would meet another version of a dependency first.
+SMOKE := $(addprefix tests/,test_base.py test_multiview.py test_predictive_coding.py test_deep_infomax.py test_extremes.py \
+	information/test_mi_estimator.py information/test_mi_auto.py evaluation training/test_checkpoint.py)
+
+.PHONY: env install lint format types test coverage docs readme oldest demo reproduce bench clean
 .DEFAULT_GOAL := test
 
 # Debian keeps ensurepip in a package of its own: without it, pip comes from the interpreter that is there.
@@ -67,6 +73,15 @@ readme:
 	PATH="$(CURDIR)/.venv-readme/bin:$$PATH" PIP_CONSTRAINT=.ci/constraints.txt PIP_QUIET=1 \
 		sh -exc "$$($(PYTHON) tests/code_blocks.py --install README.md)"
 	env -u PYTHONPATH .venv-readme/bin/python -P -W default tests/code_blocks.py README.md
+
+# The wheel beside the oldest versions that it allows, in an environment of its own: the part of the tests that trains.
+oldest:
+	rm -rf .venv-oldest build/dist
+	$(MAKE) --no-print-directory .venv-oldest/bin/python
+	.venv-oldest/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/dist .
+	.venv-oldest/bin/python -m pip install --quiet --constraint .ci/oldest.txt build/dist/*.whl torch==$(TORCH) \
+		hypothesis pandas pytest pytest-xdist skops
+	.venv-oldest/bin/pytest --numprocesses auto --dist worksteal -p no:cacheprovider $(SMOKE)
 
 demo: install
 	$(bin)/python benchmarks/demo.py --data $(DATA)

@@ -298,9 +298,15 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Returns
         -------
         Tensor of float32 of shape (n_samples, ...)
+
+        Raises
+        ------
+        ValueError, TypeError
+            If ``X`` is not numeric, finite and of the fitted shape, or lies too far outside the fitted data for float32.
         """
         check_is_fitted(self)
-        samples = self._samples(X, self._learner.device, reset=False)
+        names = getattr(self, "feature_names_in_", None)
+        samples = self._samples(X, self._learner.device, reset=False).near(names)
         return samples.read(slice(0, len(samples)))
 
     def feature_map(self) -> Callable[[Tensor], Tensor]:

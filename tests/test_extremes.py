@@ -354,3 +354,12 @@ def test_infinity_is_no_symbol():
     for call in (lambda: discrete_mutual_information([1.0, np.inf], [0, 1]), lambda: entropy([Decimal("Infinity"), 1])):
         with pytest.raises(ValueError, match=r"holds .*[Ii]nf.* in row"):
             call()
+
+
+@pytest.mark.parametrize("far", [1e60, 1e300])
+def test_standardized_refuses_rows_that_float32_cannot_hold(far):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    fitted = DeepInfoMaxTransformer(2, max_iter=1, random_state=0).fit(X)
+    X[7, 2] = far
+    with pytest.raises(ValueError, match="Row 7 of X lies too far"):
+        fitted.standardized(X)

@@ -29,6 +29,9 @@ import numpy as np
 import skops.io
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from common import record
+
 import skdim
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MRMRSelector, MultiViewInfoMaxTransformer
 from skdim.bounds import Alpha
@@ -236,6 +239,10 @@ def main() -> None:
     print(f"{'':>22}" + "".join(f"{name:>19}" for name in CONTAINERS))
     for name in OUTCOMES:
         print(f"{name:>22}" + "".join(f"{counts[container][name]:>19}" for container in CONTAINERS))
+    for container, found in counts.items():
+        tries = {"tries": found.total(), "right": found.total() - sum(found[name] for name in MUST_BE_0)}
+        detail = ", ".join(f"{name} {found[name]}" for name in OUTCOMES)
+        record("reliability", {"script": "damage", "subject": container, **tries, "detail": detail, "seed": args.seed})
     sys.exit(any(counts[container][name] for container in CONTAINERS for name in MUST_BE_0))
 
 

@@ -22,6 +22,9 @@ from typing import Any
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from common import record
+
 from skdim import Checkpoint, CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
 
 MOST_KILLS = 2
@@ -69,7 +72,7 @@ def main() -> None:
         Path(f"{out}.seconds").write_text(str(time.perf_counter() - start))
         Path(out).write_bytes(pickle.dumps(answers))
         return
-    moments, n_equal = random.Random(arguments.seed), 0
+    moments, n_equal, n_kills = random.Random(arguments.seed), 0, 0
     for repetition in range(arguments.repetitions):
         name = NAMES[repetition % len(NAMES)]
         with tempfile.TemporaryDirectory() as folder:
@@ -99,8 +102,13 @@ def main() -> None:
                 print(error)
                 is_equal = False
         n_equal += is_equal
+        n_kills += kills
         print(f"{name}, seed {repetition}: {kills} kill(s), {files} of them left a file; equal: {is_equal}", flush=True)
-    print(f"{n_equal} of {arguments.repetitions} equal")
+    tries = {"tries": arguments.repetitions, "right": n_equal}
+    record(
+        "reliability",
+        {"script": "kill", "subject": "all", **tries, "detail": f"{n_kills} kills", "seed": arguments.seed},
+    )
     sys.exit(n_equal < arguments.repetitions)
 
 

@@ -2,10 +2,10 @@
 
     python benchmarks/reliability/served.py
 
-Rows of results/served.csv: "drawing" are fits and answers of all classes beside four threads that draw from torch, "forked"
-are answers of children that were forked while threads fitted, "transforms" are answers of four threads, a quarter of the
-time beside a refit of the same object. "equal" counts the answers with the bits of a fit alone, or, beside refits, of one of
-its two fits. "growth" is what 400 fits add to the peak of memory, in MB.
+Rows of results/reliability.csv: "drawing" are fits and answers of all classes beside four threads that draw from torch.
+"forked" are answers of children that were forked while threads fitted. "transforms" are answers of four threads, a quarter
+of them beside a refit of the same object. "right" counts the answers with the bits of a fit alone, or, beside refits, of one
+of its two fits. "growth" is what 400 fits add to the peak of memory, in MB.
 """
 
 from __future__ import annotations
@@ -121,29 +121,29 @@ def growth() -> float:
     return fits(N_FITS) - before
 
 
-def told(kind: str, subject: str, **counts: Any) -> None:
-    row = dict.fromkeys(("answers", "equal", "fits_met", "growth_mb"), "")
-    record("served", {"kind": kind, "subject": subject} | row | counts)
+def told(kind: str, subject: str, tries: int, right: Any, detail: str = "") -> None:
+    row = {"subject": f"{kind}: {subject}", "tries": tries, "right": right, "detail": detail, "seed": 0}
+    record("reliability", {"script": "served", **row})
 
 
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     expected = {name: answer() for name, answer in ANSWERS.items()}
-    told("growth", "all", answers=N_FITS, growth_mb=round(growth(), 2))
+    told("growth", "all", N_FITS, "", f"{growth():.2f} MB")
     with beside(lambda: torch.rand(8), N_THREADS):
         for name, answer in ANSWERS.items():
-            told("drawing", name, answers=4, equal=sum(answer() == expected[name] for _ in range(4)))
+            told("drawing", name, 4, sum(answer() == expected[name] for _ in range(4)))
     with beside(ANSWERS["MultiViewInfoMaxTransformer"], 1):
         for name in ANSWERS:
-            told("forked", name, answers=4, equal=sum(forked(name) == expected[name] for _ in range(4)))
+            told("forked", name, 4, sum(forked(name) == expected[name] for _ in range(4)))
     for cls, X, params in (
         (DeepInfoMaxTransformer, IMAGES, SMALL),
         (MultiViewInfoMaxTransformer, TABLE, SMALL),
         (CPCTransformer, TABLE, CPC),
     ):
         n_right, n_fits = transforms(X, cls(**params).fit(X), cls(**{**params, "random_state": 1}))
-        told("transforms", cls.__name__, answers=N_TRANSFORMS, equal=n_right, fits_met=n_fits)
+        told("transforms", cls.__name__, N_TRANSFORMS, n_right, f"{n_fits} fits answered")
 
 
 if __name__ == "__main__":

@@ -60,15 +60,15 @@ def test_a_module_is_placed_with_channels_last():
 # --------------------------------------------------------------------------------------------------------- precision
 @pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
 def test_auto_is_float32_on_every_device(monkeypatch, device):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
     assert resolve_precision("auto", torch.device(device)) is torch.float32
 
 
 @pytest.mark.parametrize("instructions", ["avx512_bf16", "amx_bf16", "bf16"])
 def test_bfloat16_on_a_cpu_warns_where_it_has_no_instructions_for_it(monkeypatch, instructions):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True}, raising=False)
     assert resolve_precision("bfloat16", CPU) is torch.bfloat16
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: False, "avx2": True})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: False, "avx2": True}, raising=False)
     with pytest.warns(DeviceWarning, match="slower than 'float32'"):
         assert resolve_precision("bfloat16", CPU) is torch.bfloat16
 

@@ -70,7 +70,7 @@ def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """
     if precision == "auto":
         return torch.float32
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not tell
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older releases of torch do not tell
     slow = device.type == "cpu" and able and not any(able.get(name) for name in MULTIPLIES_BFLOAT16)
     if precision == "bfloat16" and slow:
         warn("precision='bfloat16' on a CPU without instructions for it is far slower than 'float32'.", DeviceWarning)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.utils import Bunch
 
 from skdim import datasets
-from skdim.datasets import load_fashion_mnist, load_mnist, read_idx, read_ts
+from skdim.datasets import _downloads, load_fashion_mnist, load_mnist, read_idx, read_ts
 
 LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
 IDX_NAMES = {
@@ -45,8 +45,8 @@ def nothing_found(monkeypatch):
         raise OSError("network unreachable")
 
     monkeypatch.delenv("SKDIM_DATA_HOME", raising=False)
-    monkeypatch.setattr(datasets, "fetch_openml", unreachable)
-    monkeypatch.setattr(datasets, "_FASHION_MNIST", datasets._FASHION_MNIST._replace(package_folder=None))
+    monkeypatch.setattr(_downloads, "fetch_openml", unreachable)
+    monkeypatch.setattr(_downloads, "_FASHION_MNIST", _downloads._FASHION_MNIST._replace(package_folder=None))
 
 
 def assert_holds(bunch, arrays):
@@ -126,7 +126,7 @@ def test_package_folder_comes_after_the_users_own(tmp_path, arrays, monkeypatch)
     package.mkdir()
     for key, array in arrays.items():
         (package / f"{IDX_NAMES[key]}.gz").write_bytes(gzip.compress(idx_bytes(array)))
-    monkeypatch.setattr(datasets, "_FASHION_MNIST", datasets._FASHION_MNIST._replace(package_folder=package))
+    monkeypatch.setattr(_downloads, "_FASHION_MNIST", _downloads._FASHION_MNIST._replace(package_folder=package))
     assert load_fashion_mnist().source == str(package)
     assert_holds(load_fashion_mnist(), arrays)
     own = {key: value[:2] for key, value in arrays.items()}
@@ -145,8 +145,8 @@ def test_openml_comes_last(monkeypatch, name, data_id):
         asked.update(kwargs)
         return Bunch(data=images.astype(np.float64), target=labels.astype(str).astype(object))
 
-    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
-    monkeypatch.setattr(datasets, "_N_TRAIN", 5)
+    monkeypatch.setattr(_downloads, "fetch_openml", fetch_openml)
+    monkeypatch.setattr(_downloads, "_N_TRAIN", 5)
     bunch = LOADERS[name]()
     assert asked["data_id"] == data_id
     assert bunch.source == "OpenML"
@@ -160,7 +160,7 @@ def test_missing_data_says_how_to_get_it(monkeypatch, tmp_path, name, error):
     def fetch_openml(**kwargs):
         raise error
 
-    monkeypatch.setattr(datasets, "fetch_openml", fetch_openml)
+    monkeypatch.setattr(_downloads, "fetch_openml", fetch_openml)
     with pytest.raises(FileNotFoundError) as raised:
         LOADERS[name](tmp_path)
     message = str(raised.value)

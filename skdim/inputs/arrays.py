@@ -152,25 +152,31 @@ class StoredArray(Stored):
 
 
 class StoredSamples(Stored):
-    """The samples of a map-style torch Dataset, read one by one; of tuples, the first entry is the sample."""
+    """The samples of a map-style torch Dataset; of tuples, the first entry is the sample."""
 
     def __init__(self, source: Any) -> None:
         self.source = source
         n = len(source)
-        first = self._sample(0) if n else np.empty(0)
+        if hasattr(source, "shape") and hasattr(source, "dtype"):
+            first = np.empty(source.shape[1:], source.dtype)
+        else:
+            first = self._sample(0) if n else np.empty(0)
         self.sample_shape = first.shape
         super().__init__(source, np.empty((0, *first.shape), first.dtype), n)
 
     def _sample(self, row: int) -> Array:
-        sample = self.source[row]
-        if isinstance(sample, tuple):
-            sample = sample[0]
-        return as_array(sample)
+        return self._first(self.source[row])
+
+    def _first(self, sample: Any) -> Array:
+        return as_array(sample[0] if isinstance(sample, tuple) else sample)
 
     def _take(self, rows: Rows) -> Array:
         if not len(rows):
             return np.empty((0, *self.shape[1:]), self.dtype)
-        samples = [self._sample(int(row)) for row in rows]
+        if hasattr(self.source, "__getitems__"):  # torch's own protocol of datasets that read several together
+            samples = [self._first(sample) for sample in self.source.__getitems__(rows.tolist())]
+        else:
+            samples = [self._sample(row) for row in rows.tolist()]
         others = {sample.shape for sample in samples} - {self.sample_shape}
         if others:
             raise ValueError(

@@ -45,22 +45,29 @@ def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.
     return features
 
 
+@torch.inference_mode()
 def check_trained(objective: Objective, samples: Samples) -> None:
     """Raise a :class:`DivergenceError` if features of the first samples that were trained on are not finite."""
+    X, rows = _tiles(samples, slice(0, min(len(samples), ROW_TILE)))
     for name in objective.widths():
-        if not _encode_rows(objective, samples, slice(0, min(len(samples), ROW_TILE)), name).isfinite().all():
+        if not objective.features(X, rows, name).isfinite().all():
             raise DivergenceError(f"Training diverged: the features {name!r} are not finite. Lower learning_rate.")
 
 
-@torch.inference_mode()
-def _encode_rows(objective: Objective, samples: Samples, rows: slice, name: str) -> torch.Tensor:
+def _tiles(samples: Samples, rows: slice) -> tuple[torch.Tensor, Rows]:
+    """Return some samples as whole tiles of rows, filled up by zeros."""
     X, n = samples.read(rows), rows.stop - rows.start
     n_padding = -n % ROW_TILE
     if n_padding:
         X = torch.cat([X, X.new_zeros(n_padding, *X.shape[1:])])
     tile = np.append(np.arange(rows.start, rows.stop), np.full(n_padding, rows.start))
     extras = {name: part[tile] for name, part in samples.extras.items()}
-    return objective.features(X, Rows(len(tile), slice(0, len(tile)), samples.shape(), extras), name)[:n]
+    return X, Rows(len(tile), slice(0, len(tile)), samples.shape(), extras)
+
+
+@torch.inference_mode()
+def _encode_rows(objective: Objective, samples: Samples, rows: slice, name: str) -> torch.Tensor:
+    return objective.features(*_tiles(samples, rows), name)[: rows.stop - rows.start]
 
 
 @torch.inference_mode()

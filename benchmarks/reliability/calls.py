@@ -546,13 +546,14 @@ def function_case(rng: Rng, function: Callable[..., Any], tally: Tally) -> None:
 
 def case(seed: int, index: int, tally: Tally) -> None:
     rng = np.random.default_rng([seed, index])
-    if rng.random() < 0.45:
-        estimator_case(rng, CLASSES[rng.integers(len(CLASSES))], tally)
-    else:
-        function = one_of(rng, FUNCTIONS)
-        if function.__name__ in SLOW and rng.random() < 0.6:
-            function = skdim.mutual_info_features
-        function_case(rng, function, tally)
+    subject: Any = one_of(rng, CLASSES if rng.random() < 0.45 else FUNCTIONS)
+    if subject.__name__ in SLOW and rng.random() < 0.6:
+        subject = skdim.mutual_info_features
+    try:
+        (estimator_case if subject in CLASSES else function_case)(rng, subject, tally)
+    except Fault:
+        tally[subject.__name__, "fault"] += 1
+        raise
 
 
 def work(seed: int, first: int, step: int, calls: int) -> tuple[Tally, collections.Counter[str]]:
@@ -564,7 +565,6 @@ def work(seed: int, first: int, step: int, calls: int) -> tuple[Tally, collectio
         try:
             case(seed, index, tally)
         except Fault as fault:
-            tally[next(reversed(tally))[0], "fault"] += 1
             cause = fault.__cause__
             place = "" if cause is None else "".join(traceback.format_tb(cause.__traceback__)[-1:]).strip()
             print(f"case {index}: {str(fault)[:300]}\n    {place}", flush=True)

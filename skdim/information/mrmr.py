@@ -161,11 +161,13 @@ class MRMRSelector(SelectorMixin, BaseEstimator):
 
     def transform(self, X: Any) -> Any:
         """Return the selected columns of X (n_samples, n_features), (n_samples, n_selected)."""
-        return super().transform(without_torch(X))
+        with np.errstate(invalid="ignore"):  # scikit-learn looks for infinity by a sum
+            return super().transform(without_torch(X))
 
     def inverse_transform(self, X: Any) -> Any:
         """Return selected columns (n_samples, n_selected) among zeros in place of the others, (n_samples, n_features)."""
-        return super().inverse_transform(without_torch(X))
+        with np.errstate(invalid="ignore"):
+            return super().inverse_transform(without_torch(X))
 
     def _get_support_mask(self) -> npt.NDArray[np.bool_]:
         check_is_fitted(self)

@@ -22,6 +22,7 @@ from skdim.exceptions import warn
 from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape
+from skdim.nn.encoders import takes_sequences
 from skdim.nn.objectives import Objective
 from skdim.training.ambient import answering, in_own_state, own_state
 from skdim.training.checkpoint import checkpointed
@@ -164,7 +165,7 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         """Return X validated, shaped and standardised by its own shape and scale, or by the fitted ones."""
         X = validate_samples(self, X, reset=reset, min_samples=min_samples)
-        validate_shape(self, X.shape, reset=reset)
+        validate_shape(self, X.shape, reset=reset, of_sequences=self._reads_sequences())
         names = getattr(self, "feature_names_in_", None)
         if not reset:
             samples = Samples(X, self._learner.standardize, device)
@@ -174,6 +175,10 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)."""
         raise NotImplementedError
+
+    def _reads_sequences(self) -> bool:
+        """Whether samples of two axes are (channels, times), and no grey images."""
+        return takes_sequences(self.encoder)
 
     def _check_rows(self, samples: Samples, rows: Any) -> None:
         """Raise an error if training on these rows is impossible."""
@@ -264,6 +269,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             in order, with views and noise of a fixed seed.
         """
         check_is_fitted(self)
+        self._validate_params()
         samples = self._samples(X, self._learner.device, reset=False, min_samples=2)
         objective = self._learner.objective
         batches = Batches(samples, np.arange(len(samples)), self.batch_size, None, n_draws=objective.n_draws)

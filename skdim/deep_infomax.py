@@ -19,7 +19,7 @@ from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.samples import Standardizer
 from skdim.nn.adapt import Encoder
 from skdim.nn.critics import CRITICS, Separable, choose_critic
-from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder, takes_sequences
+from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder
 from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
 from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
@@ -307,7 +307,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         return {"local": of_local, "global": of_global, "code": of_code}
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        n_axes = 1 if takes_sequences(self.encoder) else 2
+        n_axes = 1 if self._reads_sequences() else 2
         return (1, *input_shape) if len(input_shape) == n_axes else input_shape
 
     def _build(self, standardize: Standardizer, training: bool) -> Objective:

@@ -41,6 +41,10 @@ class PersistenceWarning(UserWarning):
     """A class or function given to an estimator cannot be pickled: the fitted estimator cannot be saved."""
 
 
+class InputShapeWarning(UserWarning):
+    """The axes of X are read in one way, and its shape or values look like another."""
+
+
 class InfiniteLossWarning(UserWarning):
     """A classifier gives probability 0 to the label of a row: its log-loss is infinite."""
 

@@ -331,7 +331,9 @@ class CPCTransformer(InfoMaxTransformer):
         fitted = None if reset else self._learner.standardize
         # Stacked sequences may be longer or shorter than the fitted ones.
         is_like = fitted is not None and len(fitted.shape) == 2 and X.ndim == 3 and X.shape[1] == fitted.shape[0]
-        validate_shape(self, X.shape, reset=reset, accepted=[X.shape[1:]] if is_like else [])
+        validate_shape(
+            self, X.shape, reset=reset, accepted=[X.shape[1:]] if is_like else [], of_sequences=self.patch_size is None
+        )
         shape = self._network_shape(self.input_shape_) if fitted is None else fitted.shape
         if len(shape) == 3:
             if lengths is not None:

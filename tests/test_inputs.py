@@ -37,6 +37,7 @@ from skdim import (
 )
 from skdim.bounds import DV, SMILE, TNCE, Alpha, Bound, InfoNCE, NPair, Triplet
 from skdim.evaluation import alignment, effective_rank, linear_probe, uniformity, v_information
+from skdim.exceptions import InputShapeWarning, PersistenceWarning
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.nn.causal import GRU, MaskedConv, StridedConv
 from skdim.nn.critics import Concat, Cosine, Separable
@@ -333,8 +334,8 @@ DEEP_INFOMAX = [
     ({"critic": PairwiseCritic}, IMAGES, r"critic & \(n, m\)"),
     ({"critic": not_a_module}, IMAGES, "critic & nn.Module & str"),
     ({"encoder": not_a_module}, IMAGES, "encoder & nn.Module & str"),
-    ({"encoder": TooWideEncoder}, IMAGES, r"encoder & \(n, 8\) & \(2, 9\)"),
-    ({"encoder": ThreeDimensionalEncoder}, IMAGES, r"encoder & \(n, 8\) & \(2, 8, 1\)"),
+    ({"encoder": TooWideEncoder}, IMAGES, r"encoder & \(n, 8\) & \(5, 9\)"),
+    ({"encoder": ThreeDimensionalEncoder}, IMAGES, r"encoder & \(n, 8\) & \(5, 8, 1\)"),
     ({"encoder": PoolingEncoder}, IMAGES, r"encoder & \(n, 8\)"),
     ({"encoder": nn.Flatten}, IMAGES, "encoder|argument|shape"),
     ({"encoder": Conv(channels=(0,))}, IMAGES, "channels & positive integer"),
@@ -636,3 +637,86 @@ def test_tensors_of_any_kind_give_what_their_values_give(entry, kind):
     tensor = TENSORS[kind](torch.from_numpy(SEQUENCES[:, 0]).float())
     array = tensor.detach().float().numpy()
     np.testing.assert_array_equal(OF_TENSORS[entry](tensor), OF_TENSORS[entry](array))
+
+
+# --------------------------------------------------------------------------------------------------------- order of axes
+def reader(kind, **params):
+    """Return an estimator that reads two axes as an image, as a sequence, or in two halves."""
+    if kind == "image":
+        return tiny_table(**params)
+    return cpc(**params) if kind == "sequence" else multiview(**params)
+
+
+@pytest.mark.parametrize("kind", ["image", "sequence", "views"])
+@pytest.mark.parametrize("shape", [(32, 32, 3), (28, 28, 1), (24, 16, 4), (16, 16, 8)])
+def test_channels_that_are_last_are_refused_by_name(kind, shape):
+    X = np.zeros((40, *shape))
+    refuses(lambda: reader(kind).fit(X), ValueError, re.escape(str(shape)), r"np\.moveaxis\(X, -1, 1\)", "input_shape")
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (1, 12, 9), (8, 8, 8), (3, 16, 2)])
+def test_channels_that_are_first_are_taken_as_they_are(shape):
+    assert tiny_table().fit(np.random.default_rng(0).random((40, *shape))).input_shape_ == shape
+
+
+def test_input_shape_says_that_axes_are_in_order():
+    X = np.random.default_rng(0).random((40, 16, 16, 8))
+    assert tiny_table(input_shape=(16, 16, 8)).fit(X).input_shape_ == (16, 16, 8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "words"),
+    [
+        ("image", (9, 128), "grey images of 9 x 128 pixels.*encoder='conv1d'"),
+        ("image", (100, 3), "grey images of 100 x 3 pixels"),
+        ("views", (9, 128), "grey images of 9 x 128 pixels"),
+        ("sequence", (128, 9), r"128 channels of 9 times.*np.swapaxes\(X, 1, 2\)"),
+    ],
+)
+def test_sequences_and_images_that_look_like_the_other_warn(kind, shape, words):
+    X = np.random.default_rng(0).random((40, *shape))
+    with pytest.warns(InputShapeWarning, match=words):
+        reader(kind).fit(X)
+    reader(kind, input_shape=shape).fit(X)  # warnings are errors here
+
+
+class InPlaceEncoder(nn.Sequential):
+    def __init__(self, input_shape, n_components):
+        width = int(np.prod(input_shape))
+        super().__init__(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(width, n_components))
+
+
+def test_a_network_may_change_its_view_in_place():
+    multiview(encoder=InPlaceEncoder).fit(TABLE)
+
+
+@pytest.mark.parametrize(
+    "change", [torch.Tensor.double, torch.Tensor.half, lambda codes: codes[:2], torch.Tensor.to_sparse]
+)
+def test_codes_of_another_type_or_number_are_refused(change):
+    class Changed(FlatEncoder):
+        def forward(self, X):
+            return change(super().forward(X))
+
+    with pytest.warns(PersistenceWarning, match="importable"):
+        refuses(lambda: multiview(encoder=Changed).fit(TABLE), ValueError, "The encoder must return")
+
+
+@pytest.mark.parametrize("name", ["n_components", "batch_size", "learning_rate"])
+def test_true_is_no_number(name):
+    refuses(lambda: tiny_table(**{name: True}).fit(TABLE), ValueError, name)
+
+
+def test_objects_that_are_numbers_are_numbers():
+    objects = TABLE.astype(object)
+    np.testing.assert_array_equal(tiny_table().fit_transform(objects), tiny_table().fit_transform(TABLE))
+    labels = pd.Series((TABLE[:, 0] > 0).astype(int), dtype=object)
+    assert (
+        linear_probe(TABLE, labels, random_state=0).mean["accuracy"]
+        == linear_probe(TABLE, labels.astype(int), random_state=0).mean["accuracy"]
+    )
+    refuses(
+        lambda: tiny_table().fit(pd.DataFrame({"a": TABLE[:, 0], "b": pd.Categorical(["u", "v"] * 60)})),
+        ValueError,
+        "column 'b' of X holds 'u' in row 0",
+    )

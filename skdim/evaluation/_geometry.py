@@ -22,7 +22,7 @@ from skdim._sklearn import Interval
 from skdim.base import InfoMaxTransformer
 from skdim.evaluation._inputs import Array, Result, check_features, validated
 from skdim.inputs.scales import unit_of
-from skdim.inputs.tables import without_torch
+from skdim.inputs.tables import as_plain
 from skdim.nn.encoders import Code
 from skdim.nn.views import ViewEncoders
 
@@ -271,7 +271,7 @@ def _map_and_samples(encoder: Any, X: Any) -> tuple[Callable[[Tensor], Any], Ten
             )
         return encoder.feature_map(), encoder.standardized(X)
     dtype = X.dtype if isinstance(X, Tensor) and X.is_floating_point() else torch.get_default_dtype()
-    X = check_array(without_torch(X), dtype=[np.float64, np.float32], allow_nd=True, input_name="X")
+    X = check_array(as_plain(X), dtype=[np.float64, np.float32], allow_nd=True, input_name="X")
     samples = torch.from_numpy(np.array(X)).to(dtype)
     if not isinstance(encoder, nn.Module):
         return encoder, samples

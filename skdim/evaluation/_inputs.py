@@ -17,7 +17,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from skdim._sklearn import Interval, RealNotInt, validate_params
 from skdim.information.intervals import normal_interval
 from skdim.inputs.scales import Standardize, moments_of
-from skdim.inputs.tables import check_lengths, naming_cells, numbered, refuse_not_finite, refuse_unusable, without_torch
+from skdim.inputs.tables import (
+    as_array,
+    as_plain,
+    check_lengths,
+    naming_cells,
+    numbered,
+    refuse_not_finite,
+    refuse_unusable,
+)
 from skdim.training.ambient import in_own_state
 
 Array = npt.NDArray[np.float64]
@@ -68,7 +76,7 @@ class Parts(NamedTuple):
 
 def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray[Any]:
     """Return features as a finite array (n, d) of float64, or float32 if they are float32."""
-    Z = without_torch(Z)
+    Z = as_plain(Z)
     refuse_unusable(Z, name)
     checks: dict[str, Any] = {"dtype": [np.float64, np.float32], "input_name": name, "ensure_min_samples": min_samples}
     features = naming_cells(lambda: check_array(Z, ensure_all_finite=False, **checks), Z, name)
@@ -79,6 +87,8 @@ def check_features(Z: Any, name: str = "Z", min_samples: int = 2) -> npt.NDArray
 def check_labels(y: Any, **rows: Any) -> npt.NDArray[Any]:
     """Return labels as an array (n,) with one entry for each row of the named side, and at least two different ones."""
     distinct, numbers = numbered(y, "y")
+    if distinct.dtype == object:  # integers and booleans among objects are what they are
+        distinct = as_array(distinct.tolist())
     check_lengths(**rows, y=numbers)
     labels: npt.NDArray[Any] = distinct[numbers]
     check_classification_targets(labels)

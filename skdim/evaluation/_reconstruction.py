@@ -20,7 +20,7 @@ from skdim._sklearn import Interval, draw_seed
 from skdim.evaluation._inputs import Array, Result, Scaler, check_features, check_together, optional, validated
 from skdim.evaluation._networks import Training, outputs
 from skdim.inputs.scales import unit_of
-from skdim.inputs.tables import check_lengths, without_torch
+from skdim.inputs.tables import as_plain, check_lengths
 
 #: The module with MS-SSIM, what needs it, and the extra that brings it.
 MS_SSIM = ("torchmetrics.functional.image", "reconstruction_similarity", "metrics")
@@ -191,7 +191,7 @@ def _check_pair(Z: Any, X: Any, input_shape: Any, suffix: str = "") -> tuple[npt
     name = f"X{suffix}"
     Z, X = (
         check_features(Z, f"Z{suffix}"),
-        check_array(without_torch(X), dtype="numeric", allow_nd=True, input_name=name),
+        check_array(as_plain(X), dtype="numeric", allow_nd=True, input_name=name),
     )
     check_lengths(**{f"Z{suffix}": Z, name: X})
     if input_shape is not None:

@@ -25,7 +25,7 @@ from skdim._sklearn import HasMethods, draw_seed, num_features, safe_indexing
 from skdim.evaluation._inputs import Array, Result, Rows, Scaler, check_features, check_labels, mean_interval, validated
 from skdim.evaluation._networks import Training, outputs
 from skdim.exceptions import InfiniteLossWarning, warn
-from skdim.inputs.tables import without_torch
+from skdim.inputs.tables import as_plain
 
 #: Prior variance of a logit, which sets C: weights of variance C on d standardised features give logits of variance C d.
 LOGIT_VARIANCE = 10.0
@@ -304,7 +304,7 @@ def pointwise_v_information(X: Any, y: Any, classifier: Any = None, *, cv: Any =
 
 def _judged(X: Any, y: Any, classifier: Any, cv: Any, random_state: Any) -> Judged:
     """Return all rows, each judged by a classifier of other rows."""
-    X = indexable(without_torch(X))[0]
+    X = indexable(as_plain(X))[0]
     if classifier is None:
         X = check_features(X, "X")
         classifier = linear_classifier(num_features(X))

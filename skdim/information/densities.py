@@ -112,7 +112,7 @@ class KnownConditional(Model):
         assert self.options.conditional is not None
         n, rows = len(y), []
         for i in range(len(x)):
-            log_p = np.asarray(self.options.conditional(np.repeat(x[i : i + 1], n, axis=0), y), dtype=np.float64)
+            log_p = np.asarray(self.options.conditional(np.repeat(x[i : i + 1], n, axis=0), y.copy()), dtype=np.float64)
             if log_p.shape != (n,) or np.isnan(log_p).any() or np.isposinf(log_p).any():
                 raise ValueError(
                     "conditional(X, Y) must return log p(y | x) of shape (n,) for n rows, finite or -inf where p is 0; for "

@@ -22,7 +22,7 @@ from skdim.information.discrete import (
     warn_of_identifiers,
     which_discrete,
 )
-from skdim.inputs.tables import Column, as_array, check_lengths, refuse_unusable, table_columns
+from skdim.inputs.tables import Column, as_array, as_plain, check_lengths, refuse_unusable, table_columns
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -116,6 +116,7 @@ def mutual_info_features(
     >>> mutual_info_features(X, y).round(2).tolist()
     [0.5, 0.0, 0.0]
     """
+    X, y = as_plain(X), as_plain(y)
     discrete = which_discrete(X, discrete_X, "X", "discrete_X")
     if np.ndim(X) != 2:
         raise ValueError(

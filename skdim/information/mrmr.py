@@ -16,7 +16,7 @@ from skdim._sklearn import Interval, RealNotInt, StrOptions, fitted_apart
 from skdim.exceptions import MutualInformationWarning
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import validated
-from skdim.inputs.tables import as_array, without_torch
+from skdim.inputs.tables import as_array, as_plain
 from skdim.training.state import opened, sealed
 
 #: Nats added to the redundancy before relevance is divided by it.
@@ -162,12 +162,12 @@ class MRMRSelector(SelectorMixin, BaseEstimator):
     def transform(self, X: Any) -> Any:
         """Return the selected columns of X (n_samples, n_features), (n_samples, n_selected)."""
         with np.errstate(invalid="ignore"):  # scikit-learn looks for infinity by a sum
-            return super().transform(without_torch(X))
+            return super().transform(as_plain(X))
 
     def inverse_transform(self, X: Any) -> Any:
         """Return selected columns (n_samples, n_selected) among zeros in place of the others, (n_samples, n_features)."""
         with np.errstate(invalid="ignore"):
-            return super().inverse_transform(without_torch(X))
+            return super().inverse_transform(as_plain(X))
 
     def _get_support_mask(self) -> npt.NDArray[np.bool_]:
         check_is_fitted(self)

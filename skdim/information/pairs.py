@@ -17,7 +17,7 @@ from skdim.information.estimator import MIEstimator
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.parameters import refuse_own
 from skdim.information.sides import FILL, OR_BY_PARAMETER, Columns, Mask, side_columns
-from skdim.inputs.tables import missing_cells
+from skdim.inputs.tables import as_plain, missing_cells
 
 #: Most bins of a column in fast scores.
 MOST_BINS = 128
@@ -95,6 +95,7 @@ def mutual_information_matrix(
     if method == "fast" and params:
         raise ValueError(f"{sorted(params)} have no effect on method='fast'. Use method='full'.")
     refuse_own(params, ("discrete_X", "discrete_y", "discrete_Z"), "discrete")
+    X = as_plain(X)
     if np.ndim(X) != 2:
         raise ValueError(f"X must have shape (n_samples, n_columns), got {np.shape(X)}.")
     columns, mask = side_columns(X, discrete, "X", "discrete", OR_BY_PARAMETER, allow_missing=missing == "drop")

@@ -39,6 +39,8 @@ Marginals = NormalScores | Standardize
 ROWS_PER_LABEL = 5
 #: Most categories of a side whose rows have no labels: each becomes an indicator, a column of numbers.
 MOST_INDICATORS = 4096
+#: Largest integer up to which float64 tells all apart.
+LARGEST_EXACT = 2**53
 #: What to do about missing values where ``missing="drop"`` is a parameter.
 OR_BY_PARAMETER = "Drop rows with NaN or None, or fill the values; missing='drop' drops the rows."
 #: What to do about missing values of a series: without their rows, later ones would be earlier.
@@ -213,9 +215,18 @@ def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], margin
 
 
 def _of_objects(table: Any) -> Any:
-    """Return a table of which an array keeps the type of each value: moments beside numbers, and NaN in a list of strings."""
+    """Return a table of which an array keeps the type of each value: moments beside numbers, and NaN in a list of strings.
+
+    Integers of pandas' own types would become float64, which cannot tell large ones apart.
+    """
+    if hasattr(table, "convert_dtypes"):
+        columns = table.items() if np.ndim(table) == 2 else [(None, table)]
+        integers = {label: column.dtype for label, column in columns if hasattr(column.dtype, "numpy_dtype")}
+        exact = {label: kind.numpy_dtype for label, kind in integers.items() if kind.kind in "iu"}
+        if exact and not table.isna().to_numpy().any():
+            table = table.astype(exact if np.ndim(table) == 2 else exact[None])
     if not hasattr(table, "iloc") or np.ndim(table) != 2:
-        return as_array(table) if isinstance(table, list | tuple | Tensor) else table
+        return as_array(table) if isinstance(table, list | tuple | Tensor | np.ma.MaskedArray) else table
     moments = [label for label, dtype in table.dtypes.items() if getattr(dtype, "kind", "") in "mM"]
     return table.astype(dict.fromkeys(moments, object)) if moments and len(moments) < table.shape[1] else table
 
@@ -255,7 +266,10 @@ def _discrete(given: Any, array: Columns, discrete: Any, name: str, option: str 
 
 def _with_numbers(array: Columns, discrete: Mask, labels: Sequence[str], option: str | None) -> Columns:
     """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
-    if array.dtype.kind in "fiub":
+    kind = array.dtype.kind
+    if kind in "fb" or (
+        kind in "iu" and not (discrete.any() and (np.abs(array.astype(np.float64)) > LARGEST_EXACT).any())
+    ):
         return array.astype(np.float64, copy=False)
     if discrete.all():
         return array if array.dtype.kind in "mM" else array.astype(object)  # as objects nanoseconds are integers

@@ -137,7 +137,13 @@ class StoredArray(Stored):
         missing = needed[slots < 0]
         for block, slot in zip(missing, np.argsort(self.last_use, kind="stable")[: len(missing)], strict=True):
             start = block * self.block_rows
-            read = self._finish(np.asarray(self.source[int(start) : int(min(start + self.block_rows, self.n))]))
+            rows = int(start), int(min(start + self.block_rows, self.n))
+            given = np.asarray(self.source[slice(*rows)])
+            if len(given) != rows[1] - rows[0]:
+                raise ValueError(
+                    f"X has shape {self.shape}, but its rows {rows[0]} to {rows[1] - 1} are {len(given)} rows."
+                )
+            read = self._finish(given)
             if self.block_in[slot] >= 0:
                 self.slot_of[self.block_in[slot]] = -1
             self.kept[slot, : len(read)] = read

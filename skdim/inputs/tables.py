@@ -33,22 +33,30 @@ class Column(NamedTuple):
     values: Any  # one-dimensional, with its own dtype
 
 
-def without_torch(values: Any) -> Any:
-    """Return a tensor, or each of a list of them, as an array; all else as it is.
+def as_plain(values: Any) -> Any:
+    """Return a tensor or masked array, or each of a list of them, as an array; all else as it is.
 
-    numpy takes no tensor that has a gradient, lies on another device or holds bfloat16.
+    numpy takes no tensor that has a gradient, lies on another device or holds bfloat16. What is masked is missing.
     """
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
-    if isinstance(values, list | tuple) and any(isinstance(value, Tensor) for value in values):
-        return [without_torch(value) for value in values]
+        try:
+            values = values.detach().cpu().resolve_conj().resolve_neg()
+            return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
+        except (RuntimeError, NotImplementedError) as error:
+            raise TypeError(f"A tensor cannot be read as an array: {error}") from error
+    if isinstance(values, np.ma.MaskedArray):
+        if not np.ma.is_masked(values):
+            return values.data
+        is_real = values.dtype.kind in "fiub"
+        return np.ma.filled(values.astype(np.float64 if is_real else object), np.nan if is_real else None)
+    if isinstance(values, list | tuple) and any(isinstance(value, Tensor | np.ma.MaskedArray) for value in values):
+        return [as_plain(value) for value in values]
     return values
 
 
 def as_array(values: Any) -> npt.NDArray[Any]:
     """Return the values as an array in which each keeps its type."""
-    values = without_torch(values)
+    values = as_plain(values)
     array = np.asarray(values)
     if array.dtype.kind == "U" and not isinstance(values, np.ndarray):
         return np.asarray(values, dtype=object)  # else NaN among strings becomes "nan", and 1 becomes "1"

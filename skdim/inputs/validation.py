@@ -12,8 +12,15 @@ import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from skdim._sklearn import safe_indexing
+from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, as_stored, is_stored
-from skdim.inputs.tables import naming_cells, refuse_not_finite, without_torch
+from skdim.inputs.tables import as_plain, naming_cells, refuse_not_finite
+
+#: Numbers of channels of photographs: grey, colour, colour and transparency.
+COLOURS = 1, 3, 4
+MOST_COLOURS = max(COLOURS)
+#: How many times longer one axis is than the other where a sample is doubted to be an image, or its channels to be first.
+MOST_RATIO = 4
 
 
 def validate_samples(
@@ -24,7 +31,7 @@ def validate_samples(
     The estimator learns the number and names of the columns of a 2-D X (``reset``), or must have been fitted on the same.
     ``finite`` is scikit-learn's ``ensure_all_finite``. Of a 2-D X only ``columns`` are read, all by default.
     """
-    X = as_stored(X) if is_stored(X) else without_torch(X)
+    X = as_stored(X) if is_stored(X) else as_plain(X)
     stacked = np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
     checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": False}
     given = X
@@ -41,6 +48,8 @@ def validate_samples(
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         given = safe_indexing(X, columns, axis=1)
         X = naming_cells(lambda: check_array(given, estimator=estimator, input_name="X", **checks), given, "X")
+    if isinstance(X, np.ndarray) and X.dtype.kind == "O":
+        X = naming_cells(lambda: X.astype(np.float64), given, "X")
     if isinstance(X, np.ndarray):
         refuse_not_finite(X, "X", given, missing=finite == "allow-nan")
     if not math.prod(X.shape[1:]):
@@ -86,11 +95,17 @@ def _checked(estimator: str, missing: bool, block: Any, min_samples: int = 0) ->
 
 
 def validate_shape(
-    estimator: Any, X_shape: tuple[int, ...], *, reset: bool, accepted: Sequence[tuple[int, ...]] = ()
+    estimator: Any,
+    X_shape: tuple[int, ...],
+    *,
+    reset: bool,
+    accepted: Sequence[tuple[int, ...]] = (),
+    of_sequences: bool | None = None,
 ) -> None:
     """Learn ``input_shape_`` and ``n_features_in_`` from X and the parameter ``input_shape``, or check X against them.
 
-    Samples of the fitted shape, of the shapes ``accepted``, and flat ones are valid.
+    Samples of the fitted shape, of the shapes ``accepted``, and flat ones are valid. Axes that look to be in another order
+    are refused or warned of; ``of_sequences`` says how samples of two axes are read, None that it is known.
     """
     shape = X_shape[1:]
     if not reset:
@@ -112,7 +127,32 @@ def validate_shape(
                 f"({math.prod(sides)},)."
             )
         shape = sides
+    else:
+        _check_axes(shape, of_sequences)
     estimator.input_shape_ = tuple(int(side) for side in shape)
     estimator.n_features_in_ = math.prod(estimator.input_shape_)
     if len(X_shape) > 2:
         vars(estimator).pop("feature_names_in_", None)
+
+
+def _check_axes(shape: tuple[int, ...], of_sequences: bool | None) -> None:
+    """Refuse samples whose channels look to be last, and warn of sequences and images that look like the other."""
+    if len(shape) == 3:
+        height, width, last = shape
+        if last < min(height, width) and height > MOST_COLOURS and (last in COLOURS or height == width):
+            raise ValueError(
+                f"X has samples of shape {shape}, which look like {height} x {width} pixels of {last} channel(s). Images are "
+                f"(n, channels, height, width): give np.moveaxis(X, -1, 1). If they are so already, give input_shape={shape}."
+            )
+    elif len(shape) == 2 and of_sequences and shape[0] >= MOST_RATIO * shape[1]:
+        warn(
+            f"Samples of shape {shape} are read as {shape[0]} channels of {shape[1]} times. If they are {shape[0]} times of "
+            f"{shape[1]} channels, give np.swapaxes(X, 1, 2). If not, input_shape={shape} says so.",
+            InputShapeWarning,
+        )
+    elif len(shape) == 2 and of_sequences is False and max(shape) >= MOST_RATIO * min(shape):
+        warn(
+            f"Samples of shape {shape} are read as grey images of {shape[0]} x {shape[1]} pixels. If they are sequences, give "
+            f"(n, channels, times) and encoder='conv1d', or CPCTransformer. If they are images, input_shape={shape} says so.",
+            InputShapeWarning,
+        )

@@ -17,7 +17,7 @@ from skdim.inputs.arrays import Beside, StoredArray, as_stored, is_stored
 from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import feature_names, is_group_list
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.tables import check_lengths, naming_cells, refuse_not_finite, without_torch
+from skdim.inputs.tables import as_plain, check_lengths, naming_cells, refuse_not_finite
 from skdim.inputs.validation import checked_as_read, validate_samples, validate_shape
 
 
@@ -51,14 +51,15 @@ def samples_of_views(
     number of a view: rows must have that one and may lack the others.
     """
     reset = fitted is None
-    X = without_torch(X)
+    X = as_plain(X)
     given, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
 
     def layout_of(shape: tuple[int, ...]) -> Layout:
-        validate_shape(estimator, shape, reset=reset)
+        which = sequences(None if columns is None else len(columns))
+        of_sequences = all(which) if estimator.views == "auto" else None  # else views say what samples are
+        validate_shape(estimator, shape, reset=reset, of_sequences=of_sequences)
         if fitted is not None and fitted.layout is not None:
             return fitted.layout
-        which = sequences(None if columns is None else len(columns))
         return find_layout(estimator.views, given, estimator.input_shape_, which, columns, estimator.graph)
 
     def validated(used: Any = None) -> Any:
@@ -162,7 +163,7 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
         stored = checked_as_read(estimator, as_stored(X))
     else:
         stored = StoredArray(
-            check_array(without_torch(X), dtype="numeric", allow_nd=True, estimator=estimator, input_name="X")
+            check_array(as_plain(X), dtype="numeric", allow_nd=True, estimator=estimator, input_name="X")
         )
     n_columns = sum(len(columns) for _, columns, _ in layout.views)
     width = n_columns if layout.kind == "columns" else math.prod(layout.sample_shape or ())

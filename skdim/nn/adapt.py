@@ -23,6 +23,10 @@ class Code(NamedTuple):
     global_: Tensor  #: Y, the code of the whole input, (n, n_components)
 
 
+#: Inputs of the pass that tries a network.
+N_TRIED = 5
+
+
 class Encoder(nn.Module):
     """A network that returns a :class:`Code`; :func:`build_encoder` sets its attributes."""
 
@@ -66,14 +70,14 @@ def _flat(local: Tensor) -> Tensor:
 
 
 def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_components: int) -> Encoder:
-    """Build an encoder and check, on a pass of two zero inputs, that its codes have the right shapes.
+    """Build an encoder and check, on a pass of zero inputs, that its codes have the right shapes.
 
     The network returns a :class:`Code`, a triple like it, or one tensor (n, n_components), which then serves as local (one
     location), hidden and global features. Raises TypeError if it is no nn.Module and ValueError if a shape is wrong.
     """
     network = _module("encoder", factory(input_shape, n_components))
     encoder = network if isinstance(network, Encoder) else _Adapted(network)
-    training = encoder.training
+    training, n = encoder.training, N_TRIED
     encoder.eval()
     expected = (
         f"The encoder must return a tensor of shape (n, {n_components}), or a Code of local (n, channels, ...), hidden "
@@ -81,14 +85,16 @@ def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_compo
     )
     try:
         with torch.no_grad():
-            code: Code = encoder(torch.zeros(2, *input_shape))
+            code: Code = encoder(torch.zeros(n, *input_shape))
         shapes = [tuple(part.shape) for part in code]
     except Exception as error:
         raise ValueError(f"{expected}; it raised {type(error).__name__}: {error}") from error
-    if code.global_.shape != (2, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (2,) for shape in shapes):
+    if code.global_.shape != (n, n_components) or code.hidden.ndim != 2 or any(shape[:1] != (n,) for shape in shapes):
         raise ValueError(
-            f"{expected}; for n = 2 it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
+            f"{expected}; for n = {n} it returned local {shapes[0]}, hidden {shapes[1]}, global {shapes[2]}."
         )
+    if others := {str(part.dtype) for part in code if part.dtype is not torch.float32 or part.is_sparse}:
+        raise ValueError(f"{expected}, dense and of torch.float32; it returned {sorted(others)}.")
     encoder.train(training)
     encoder.local_shape = (int(code.local.shape[1]), int(code.local.shape[2]))
     encoder.n_components = n_components

@@ -28,7 +28,8 @@ class SplitViews(nn.Module):
 
     def forward(self, X: Tensor) -> list[Tensor]:
         parts = [self.get_buffer(f"columns_{view}") if part is None else part for view, part in enumerate(self.slices)]
-        return [X[:, columns].reshape(-1, *shape) for columns, shape in zip(parts, self.shapes, strict=True)]
+        # Each in memory of its own: a network may change its view in place.
+        return [X[:, columns].reshape(-1, *shape).clone() for columns, shape in zip(parts, self.shapes, strict=True)]
 
 
 class ViewEncoders(nn.Module):

@@ -9,9 +9,10 @@ import pickle
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from skdim._params import Configured
 from skdim._versions import __version__
 from skdim.exceptions import CheckpointWarning, warn
 from skdim.inputs.arrays import ROWS_AT_ONCE
-from skdim.training.distributed import Ranks, write_whole
+from skdim.training.distributed import Ranks, left_beside, write_whole
 from skdim.training.interrupts import in_search
 from skdim.training.state import load_module, load_optimizer, module_state, optimizer_state, part
 
@@ -66,8 +67,10 @@ class Checkpoint(Configured):
     minutes: float = 10.0
 
     def check(self) -> None:
-        """Raise a ``ValueError`` if ``minutes`` is no number from 0 on."""
-        if not (isinstance(self.minutes, int | float) and 0 <= self.minutes < math.inf):
+        """Raise a ``ValueError`` or ``TypeError`` if the directory is no path, or ``minutes`` no number from 0 on."""
+        if not isinstance(self.directory, str | os.PathLike) or not os.fspath(self.directory):
+            raise TypeError(f"checkpoint must be a directory, got {self.directory!r}.")
+        if not (isinstance(self.minutes, Real) and 0 <= self.minutes < math.inf):
             raise ValueError(f"minutes must be a number from 0 on, got {self.minutes!r}.")
 
 
@@ -167,6 +170,8 @@ class Journal:
                 arrays = {name: file[name] for name in file.files}
             meta = json.loads(arrays.pop("meta").tobytes())
             key, versions, facts = meta["key"], meta["versions"], meta["trainings"]
+        except FileNotFoundError:
+            raise
         except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ValueError(f"The checkpoint {self.path} is damaged: {error}. {advice}") from None
         if differing := _differing(key, self.key):
@@ -179,15 +184,15 @@ class Journal:
 
     def start(self) -> None:
         """Read the file if there is one; else write it, so that a directory of no use is known before training."""
-        if self.path.exists():
-            self.read()
-            return
-        self._tell_of_others()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                with suppress(FileNotFoundError):  # another fit of the same key has just ended
+                    return self.read()
+            self._tell_of_others()
             self.write()
         except OSError as error:
-            raise type(error)(error.errno, f"checkpoint cannot be written: {error.strerror}", str(self.path)) from None
+            raise OSError(error.errno, f"checkpoint cannot be written: {error.strerror}", str(self.path)) from None
 
     def _tell_of_others(self) -> None:
         """Warn of a file that another fit of this class left: a fit that should go on must not start anew in silence."""
@@ -203,7 +208,7 @@ class Journal:
 
     def delete(self) -> None:
         """Delete the file, and what killed processes have left beside it."""
-        for path in (self.path, *self.path.parent.glob(f".{self.path.name}.*")):
+        for path in (self.path, *left_beside(self.path)):
             path.unlink(missing_ok=True)
 
 
@@ -234,7 +239,8 @@ def checkpointed(
     given |= {"random_state": int(estimator.random_state)} | learned_from()
     key = {name: _hash(name, value) for name, value in given.items()}
     name = f"{type(estimator).__name__}-{joblib.hash(key)[:16]}.npz"
-    journal = Journal(Path(checkpoint.directory).expanduser() / name, key, checkpoint.minutes)
+    directory = os.path.expanduser(checkpoint.directory)  # noqa: PTH111 - Path.expanduser raises for unknown users
+    journal = Journal(Path(directory) / name, key, checkpoint.minutes)
     if ranks is None or ranks.rank == 0:
         journal.start()
     if ranks is not None:

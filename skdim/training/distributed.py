@@ -20,6 +20,7 @@ import atexit
 import importlib
 import multiprocessing
 import os
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -127,7 +128,7 @@ def write_once(path: str | Path, write: Callable[[Path], Any]) -> None:
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file beside its place, wait until the disk has it, and move it there: at any moment a file is whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
     try:
         write(beside)
         with beside.open("r+b") as file:
@@ -141,6 +142,23 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def left_beside(path: Path) -> list[Path]:
+    """Return the files that processes which were killed left beside one that they wrote."""
+    return [file for file in path.parent.glob(f".{path.name}.*") if not _is_alive(file.suffix[1:].partition("-")[0])]
+
+
+def _is_alive(process: str) -> bool:
+    if os.name != "posix":  # there a signal of 0 ends a process
+        return True
+    try:
+        os.kill(int(process), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 class Ranks:

@@ -1,10 +1,12 @@
 """Columns of any kind become numbers, and labels where all are discrete: against slow twins, and the same for new rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skdim import MIEstimator, independence_test, mutual_info_features
 from skdim.information.canonical import NormalScores, Standardize
 from skdim.information.sides import MARGINALS, ROWS_PER_LABEL, Side, load_sides, state_of_sides
 
@@ -195,3 +197,24 @@ def test_a_side_gives_labels_if_it_has_them_and_else_numbers():
     colours = COLOURS[:, None].astype(object)
     np.testing.assert_array_equal(all_discrete(colours)(colours), all_discrete(colours).labels(colours))
     np.testing.assert_array_equal(side(NUMBERS)(NUMBERS), side(NUMBERS).numbers(NUMBERS))
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64", "Int64", "object"])
+def test_large_integers_are_labels_of_their_own(kind):
+    x = np.random.default_rng(0).normal(size=200)
+    above = (x > 0).astype(int)
+    y = pd.Series(2**60 + above).astype(kind)
+    options = {"random_state": 0, "n_permutations": 99}
+    assert independence_test(x, y, **options).statistic == independence_test(x, above, **options).statistic
+    scores = [mutual_info_features(x[:, None], labels)[0] for labels in (y, above)]
+    assert scores[0] == scores[1]
+
+
+def test_what_is_masked_is_missing():
+    table = np.ma.masked_less(np.random.default_rng(0).normal(size=(60, 2)), -2)
+    with pytest.raises(ValueError, match="column 0 of X has 2 missing"):
+        MIEstimator().fit(table, table.data[:, 1])
+    plain = np.ma.array(table.data, mask=False)
+    np.testing.assert_array_equal(
+        mutual_info_features(plain, plain[:, 0]), mutual_info_features(table.data, table.data[:, 0])
+    )

@@ -274,3 +274,14 @@ def test_memory_is_bounded(monkeypatch):
     whole = 200_000 * 64
     assert in_fit < whole / 2
     assert in_transform < features.nbytes + whole / 2
+
+
+def test_a_source_that_returns_fewer_rows_than_it_has_is_refused():
+    class Short:
+        shape, dtype = (30, 4), np.dtype(np.float64)
+
+        def __getitem__(self, rows):
+            return np.ones((30, 4))[rows][:-1]
+
+    with pytest.raises(ValueError, match="its rows 0 to 29 are 29 rows"):
+        StoredArray(Short())[:5]

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -221,3 +222,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
 def test_errors_say_what_is_needed(change, error, message, tmp_path):
     with pytest.raises(error, match=message):
         DeepInfoMaxTransformer(4, **{**SMALL, "checkpoint": tmp_path, **change}).fit(X)
+
+
+@pytest.mark.parametrize("directory", ["", 3, "x" * 300])
+def test_a_directory_of_no_use_is_named(directory, tmp_path):
+    directory = str(tmp_path / directory) if directory and isinstance(directory, str) else directory
+    with pytest.raises((OSError, TypeError), match="checkpoint"):
+        DeepInfoMaxTransformer(2, max_iter=1, random_state=0, checkpoint=Checkpoint(directory)).fit(np.eye(8))
+
+
+def test_two_fits_at_once_may_share_a_directory(tmp_path):
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    dim = DeepInfoMaxTransformer(
+        2, max_iter=8, batch_size=16, random_state=0, checkpoint=Checkpoint(tmp_path, minutes=0)
+    )
+    with ThreadPoolExecutor(2) as threads:
+        fits = [threads.submit(lambda: clone(dim).fit(X).transform(X)) for _ in range(6)]
+    expected = clone(dim).set_params(checkpoint=None).fit(X).transform(X)
+    for fit in fits:
+        np.testing.assert_array_equal(fit.result(), expected)
+    assert not list(tmp_path.iterdir())

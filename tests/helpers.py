@@ -15,7 +15,7 @@ from skdim import DeepInfoMaxTransformer, MIEstimator
 from skdim.bounds import Bound
 from skdim.inputs.batches import evaluation_batch
 from skdim.nn.encoders import Code, Conv
-from skdim.nn.objectives import drawn
+from skdim.nn.objectives import UniformPrior, drawn
 from skdim.training.state import opened, sealed
 
 IMAGES, LABELS = load_digits().images, load_digits().target  # (1797, 8, 8), float64, 0 to 16
@@ -44,6 +44,8 @@ def tiny(**params):
         "max_iter": 2,
         "random_state": 0,
     }
+    if "prior_weight" in params:
+        defaults["prior"] = UniformPrior(hidden_layer_sizes=(20,))
     return DeepInfoMaxTransformer(**{**defaults, **params})
 
 

@@ -65,7 +65,7 @@ OPTIONS = [
     {"optimizer": "adamw"},
     {"optimizer": "adam"},
     {"optimizer": "sgd", "learning_rate": 0.1},
-    {"optimizer": sgd_without_momentum, "learning_rate": 0.1},
+    {"optimizer": sgd_without_momentum, "learning_rate": 0.3},
     *[{"features": features} for features in ["global", "hidden", "local"]],
     {"code_weight": 0},
     {"code_weight": 2.0},
@@ -78,7 +78,7 @@ OPTIONS = [
     {"early_stopping": True},
 ]
 #: Enough steps for a small network to learn something.
-QUICK = {"max_iter": 6, "batch_size": 32, "learning_rate": 1e-2}
+QUICK = {"max_iter": 4, "batch_size": 48, "learning_rate": 2e-2}
 DEFAULTS = tiny(**QUICK).get_params(deep=False)
 
 

@@ -112,8 +112,8 @@ def test_with_the_gaussian_reference_little_training_is_needed(estimator):
 @pytest.mark.parametrize("critic", ["auto", "inner", "bilinear", "separable", "concat"])
 @pytest.mark.parametrize("estimator", OF_CRITICS)
 def test_every_estimator_goes_with_every_critic(estimator, critic):
-    X, y = pairs(1200)
-    mi = tiny_mi(estimator=estimator, critic=critic, max_iter=6).fit(X, y)
+    X, y = pairs(800)
+    mi = tiny_mi(estimator=estimator, critic=critic, max_iter=4).fit(X, y)
     slack = 3 * mi.diagnostics_["standard_error"]
     assert -0.4 - slack < mi.mi_ < TRUTH + slack + 0.1
     assert np.isfinite(mi.mi_interval_).all()
@@ -259,7 +259,7 @@ def lowered(base):
 def test_a_subclass_with_another_value_is_reported_by_it(name, block, monkeypatch):
     monkeypatch.setattr(stacked, "BLOCK", block)
     base, own = (
-        tiny_mi(estimator=bound, control_variate=False, max_iter=1).fit(*pairs(1200))  # one split: no ensemble
+        tiny_mi(estimator=bound, control_variate=False, max_iter=1).fit(*pairs(600))  # one split: no ensemble
         for bound in (MI_BOUNDS[name](), lowered(MI_BOUNDS[name]))
     )
     scores = own._models[0].scores(*own._new_rows(*pairs(300, seed=4)))

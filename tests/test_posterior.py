@@ -25,7 +25,7 @@ TRAIN, HELD_OUT = images(192), images(128, start=1000)
 POSTERIOR = {"posterior": "gaussian", "global_weight": 1.0, "local_weight": 0.0, "code_weight": 0.0}
 NOISE = {"prior": "normal", "prior_method": "noise"}
 WEIGHT = "total_correlation_weight"
-QUICK = {"max_iter": 3, "batch_size": 32, "learning_rate": 1e-2}
+QUICK = {"max_iter": 6, "batch_size": 32, "learning_rate": 1e-2}
 
 
 def coded(dim, X):

@@ -84,7 +84,8 @@ ENCODERS = {"table": (TABLE, None), "conv": (COLOURS, CONV), "conv1d": (SEQUENCE
 ENCODERS |= {"resnet": (IMAGES, ResNet(channels=(4, 8)))}
 PARTITIONED = {name: COLOURS if "ch" in name.replace("shift", "") else IMAGES for name in PARTITIONS if name != "shift"}
 CASES = {
-    f"dim {bound.name} {critic}": dim(estimator=bound, critic=critic) for bound, critic in paired(CODE_BOUNDS, CRITICS)
+    f"dim {bound.name} {critic}": dim(estimator=bound, critic=critic, augment=None)
+    for bound, critic in paired(CODE_BOUNDS, CRITICS)
 }
 CASES |= {f"dim {name}": dim(X, encoder=encoder) for name, (X, encoder) in ENCODERS.items() if encoder is not None}
 CASES |= {
@@ -99,7 +100,9 @@ CASES |= {
     "dim all terms": dim(COLOURS, encoder=CONV, global_weight=1.0, code_weight=1.0, n_locations=2),
 }
 CASES |= {f"views {name}": views(views=TWO, estimator=name) for name in ("infonce", *METRIC_LOSSES)}
-CASES |= {f"views {name}": views(X, views=name, encoder=CONV) for name, X in PARTITIONED.items()}
+CASES |= {
+    f"views {name}": views(X, views=name, encoder="mlp", hidden_layer_sizes=(8,)) for name, X in PARTITIONED.items()
+}
 CASES |= {
     "views shift": views(SEQUENCES, views="shift", encoder=CONV1D),
     "views core": views(graph="core"),

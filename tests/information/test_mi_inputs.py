@@ -130,7 +130,7 @@ def test_awkward_data_give_finite_numbers(case, estimator):
     for marginals in (
         ("normal_scores", "standardize", None) if estimator in ("infonce", "gaussian") else ("normal_scores",)
     ):
-        mi = tiny_mi(estimator=estimator, marginals=marginals, max_iter=1).fit(x, y)
+        mi = tiny_mi(estimator=estimator, marginals=marginals, reference="auto", max_iter=1).fit(x, y)
         assert np.isfinite(numbers(mi)).all()
         assert np.isfinite(mi.pointwise(x, y)).all()
         result = mi.estimate(x, y)
@@ -149,7 +149,7 @@ def test_the_unit_does_not_matter(factor, marginals):
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 6, 7, 8, 9, 12, 20, 76])
 def test_few_rows_give_finite_numbers_and_a_wide_interval(n, estimator):
     x, y = pairs(n)
-    mi = tiny_mi(estimator=estimator, max_iter=2, test_fraction=0.2).fit(x, y)
+    mi = tiny_mi(estimator=estimator, reference="auto", max_iter=2, test_fraction=0.2).fit(x, y)
     assert np.isfinite(numbers(mi)).all()
     assert np.isfinite([mi.score(x, y), mi.estimate(x, y).value, *mi.pointwise(x, y)]).all()
     assert np.diff(mi.mi_interval_) > 1 / math.sqrt(n)
@@ -163,7 +163,9 @@ def test_few_independent_rows_give_an_interval_with_0(n):
     holds = []
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        mi = tiny_mi(test_fraction=0.2, random_state=seed).fit(rng.normal(size=(n, 1)), rng.normal(size=(n, 1)))
+        mi = tiny_mi(reference="auto", test_fraction=0.2, random_state=seed).fit(
+            rng.normal(size=(n, 1)), rng.normal(size=(n, 1))
+        )
         holds.append(mi.mi_interval_[0] <= 0 <= mi.mi_interval_[1])
     assert np.mean(holds) >= 0.9
 

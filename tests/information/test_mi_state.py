@@ -78,7 +78,7 @@ MIXED = np.hstack([np.abs(X).astype(object), np.where(X > 0, "up", "down")])
 SAVED = {
     "default": ({}, X, Y),
     "refits": ({"n_refits": 1, "max_iter": 10}, np.hstack([X, X**2]), Y),
-    "mixture": ({"n_refits": 1}, *FURTHER["contaminated-5-5-0.2"].sample(500, random_state=0)),
+    "mixture": ({"reference": "auto", "n_refits": 1}, *FURTHER["contaminated-5-5-0.2"].sample(500, random_state=0)),
     "radial": ({"estimator": Alpha(0.5), "critic": Separable(width=4)}, X, Y),
     "concat": ({"critic": "concat", "estimator": "dime"}, X, Y),
     "standardised": ({"marginals": "standardize", "reference": None}, X, Y),

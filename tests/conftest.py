@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each run starts processes that compile nothing
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for its package ``tasks``
 

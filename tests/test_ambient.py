@@ -75,7 +75,7 @@ def of_transformer(name):
 
 
 def of_information(y, **options):
-    mi = MIEstimator(max_iter=2, n_refits=0, random_state=0, **options).fit(X[:, :2], y)
+    mi = MIEstimator(max_iter=2, n_refits=0, test_fraction=0.5, random_state=0, **options).fit(X[:, :2], y)
     loaded = pickle.loads(pickle.dumps(mi))
     rows = X[:20, :2], y[:20]
     return [
@@ -133,7 +133,7 @@ def test_threads_that_draw_from_torch_change_nothing_and_are_not_changed(expecte
     stop, drawn = threading.Event(), []
 
     def draw():
-        while not stop.is_set():
+        while not stop.wait(1e-4):
             drawn.append(torch.rand(3))
 
     torch.manual_seed(0)

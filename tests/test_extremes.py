@@ -50,6 +50,7 @@ IMAGES = RNG.random((N, 8, 8))
 EXPONENTS = (-996, -565, 565, 996)  # 1e-300, 1e-170, 1e170 and 1e300
 PARTS = [("a", slice(0, 2)), ("b", slice(2, 4))]
 CLOSED = {"estimator": "gaussian", "random_state": 0}
+SHORT = {"estimator": "infonce", "hidden_layer_sizes": (16,), "n_refits": 0, "max_iter": 1, "random_state": 0}
 
 
 def small(kind, **params):
@@ -88,9 +89,7 @@ FUNCTIONS = {
         for name, call in {
             "gaussian": lambda s, m=marginals: MIEstimator(**CLOSED, marginals=m).fit(s * X, s * TARGET).mi_,
             "ksg": lambda s, m=marginals: MIEstimator(estimator="ksg", marginals=m).fit(s * X, s * TARGET).mi_,
-            "infonce": lambda s, m=marginals: (
-                MIEstimator(estimator="infonce", max_iter=1, marginals=m, random_state=0).fit(s * X, s * TARGET).mi_
-            ),
+            "infonce": lambda s, m=marginals: MIEstimator(**SHORT, marginals=m).fit(s * X, s * TARGET).mi_,
             "given": lambda s, m=marginals: (
                 conditional_mutual_information(s * X[:, 0], s * TARGET, s * X[:, 1], marginals=m, **CLOSED).value
             ),
@@ -178,11 +177,11 @@ def test_an_outlier_of_any_size_is_told_beside_values_of_any_size():
 def test_an_outlier_that_hides_a_column_is_told_with_its_name(value):
     rows = with_outlier(value)
     with pytest.warns(OutlierWarning, match=r"scale of column 2 of X: its values reach .* QuantileTransformer"):
-        assert np.isfinite(small(DeepInfoMaxTransformer).fit(rows).transform(rows)).all()
+        assert np.isfinite(small(DeepInfoMaxTransformer, batch_size=500).fit(rows).transform(rows)).all()
     with pytest.warns(OutlierWarning, match="scale of column 'c' of X"):
-        small(MultiViewInfoMaxTransformer).fit(pd.DataFrame(rows, columns=list("abcd")))
+        small(MultiViewInfoMaxTransformer, batch_size=500).fit(pd.DataFrame(rows, columns=list("abcd")))
     with pytest.warns(OutlierWarning, match="scale of column 0 of view 'b'"):
-        small(MultiViewInfoMaxTransformer, views=PARTS).fit(rows)
+        small(MultiViewInfoMaxTransformer, views=PARTS, batch_size=500).fit(rows)
     with pytest.warns(OutlierWarning, match="column 2 of X.*marginals='normal_scores'"):
         MIEstimator(marginals="standardize", **CLOSED).fit(rows, rows[::-1, 0])
     with pytest.warns(OutlierWarning, match="column 2 of the features"):

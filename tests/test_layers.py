@@ -1,6 +1,7 @@
 """The house has floors and rooms of a size: what a module may import, and how large modules, classes and calls may be."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def layer(name):
     return LAYERS[above]
 
 
+@functools.cache
 def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 

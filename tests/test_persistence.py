@@ -232,7 +232,9 @@ def test_no_torch_object_is_in_the_pickle(continued, protocol):
 def test_skops_finds_one_untrusted_name(tmp_path):
     skops.io.dump(tiny(encoder="auto").fit(X), tmp_path / "dim.skops")
     assert skops.io.get_untrusted_types(file=tmp_path / "dim.skops") == ["skdim.deep_infomax.DeepInfoMaxTransformer"]
-    skops.io.dump(tiny(encoder="auto", warm_start=True, prior_weight=0.5).fit(X), tmp_path / "dim.skops")
+    skops.io.dump(
+        tiny(encoder="auto", warm_start=True, prior="uniform", prior_weight=0.5).fit(X), tmp_path / "dim.skops"
+    )
     assert skops.io.get_untrusted_types(file=tmp_path / "dim.skops") == ["skdim.deep_infomax.DeepInfoMaxTransformer"]
     with pytest.raises(Exception, match=r"[Uu]ntrusted"):
         skops.io.load(tmp_path / "dim.skops")
@@ -279,17 +281,22 @@ def test_a_model_with_the_paper_s_settings_is_saved():
 
 
 def test_another_process_loads_it(tmp_path):
-    fitted = tiny(encoder="conv").fit(X)
-    joblib.dump(fitted, tmp_path / "dim.joblib")
-    np.save(tmp_path / "X.npy", X)
+    fitted, pair = tiny(encoder="conv").fit(X), (table(400), table(400, 2, seed=1))
+    mi = tiny_mi().fit(*pair)
+    joblib.dump((fitted, mi), tmp_path / "both.joblib")
+    np.savez(tmp_path / "data.npz", X=X, x=pair[0], y=pair[1])
     code = f"""
 import joblib, numpy, torch
 torch.set_num_threads({torch.get_num_threads()})
-dim = joblib.load({str(tmp_path / "dim.joblib")!r})
-numpy.save({str(tmp_path / "features.npy")!r}, dim.transform(numpy.load({str(tmp_path / "X.npy")!r})))
+dim, mi = joblib.load({str(tmp_path / "both.joblib")!r})
+data = numpy.load({str(tmp_path / "data.npz")!r})
+answers = dict(features=dim.transform(data["X"]), pointwise=mi.pointwise(data["x"], data["y"]))
+numpy.savez({str(tmp_path / "answers.npz")!r}, **answers)
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=Path(__file__).parent.parent)
-    assert (np.load(tmp_path / "features.npy") == fitted.transform(X)).all()
+    answers = np.load(tmp_path / "answers.npz")
+    assert (answers["features"] == fitted.transform(X)).all()
+    assert (answers["pointwise"] == mi.pointwise(*pair)).all()
 
 
 SEALED = {

@@ -55,7 +55,7 @@ FITS = {
     "multi-view, metric learning": lambda: multiview(views="halves", estimator="triplet"),
     "predictive": lambda: cpc(),
     "predictive, all negatives": lambda: cpc(negatives="all", **EARLY),
-    "mi, refits": lambda: mi(n_refits=2, max_iter=20),
+    "mi, refits": lambda: mi(reference="auto", n_refits=2, max_iter=20),
     "mi, joint": lambda: mi(1, max_iter=20),
     "mi, one critic": lambda: mi(critic="separable"),
     "mi, conditional": lambda: mi(estimator="ba"),

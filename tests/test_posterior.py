@@ -39,11 +39,11 @@ def coded(dim, X):
 @pytest.fixture(scope="module")
 def with_and_without_penalty():
     settings = {**POSTERIOR, "max_iter": 15, "learning_rate": 5e-3, "n_components": 10}
-    return {weight: tiny(**settings, **{WEIGHT: weight}).fit(IMAGES[:900]) for weight in (0.0, 0.3)}
+    return {weight: tiny(**settings, **{WEIGHT: weight}).fit(IMAGES[:600]) for weight in (0.0, 0.3)}
 
 
 def test_the_penalty_lowers_the_total_correlation_at_equal_accuracy(with_and_without_penalty):
-    X, y, X_eval, y_eval = IMAGES[:900], LABELS[:900], IMAGES[900:], LABELS[900:]
+    X, y, X_eval, y_eval = IMAGES[:600], LABELS[:600], IMAGES[900:], LABELS[900:]
     truth, bound, accuracy = {}, {}, {}
     for weight, dim in with_and_without_penalty.items():
         code = coded(dim, X_eval)

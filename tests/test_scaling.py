@@ -1,13 +1,11 @@
-"""The page on large data, many cores and many machines: its listings run, and give what they say."""
+"""The page on large data, many cores and many machines: its listings run, and give what they say.
+
+Its script is run in one process and in two by training/test_distributed.py.
+"""
 
 import functools
-import os
-import runpy
-import subprocess
-import sys
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 from code_blocks import blocks
@@ -20,10 +18,6 @@ from skdim.nn.encoders import Conv
 
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
 pytestmark = pytest.mark.skipif(not PAGE.exists(), reason="the tests run without the repository around them")
-
-
-def listings(is_script):
-    return [block for block in blocks(PAGE) if block.startswith("# train.py") == is_script]
 
 
 # A dashboard of somebody else's cluster on this machine is no matter.
@@ -40,7 +34,7 @@ def test_the_listings_run(tmp_path, monkeypatch):
     names = {}
     labelled = names["X_labelled"], names["y_labelled"] = images(200), LABELS[:200]
     try:
-        for block in listings(is_script=False):
+        for block in (block for block in blocks(PAGE) if not block.startswith("# train.py")):
             exec(compile(block, str(PAGE), "exec"), names)
         alone = clone(names["search"]).fit(*labelled)
     finally:
@@ -56,17 +50,3 @@ def test_the_listings_run(tmp_path, monkeypatch):
         assert (on_cluster.cv_results_[name] == alone.cv_results_[name]).all()
     # The same bits: one thread there and here.
     assert (on_cluster.predict_proba(images(50)) == alone.predict_proba(images(50))).all()
-
-
-def test_the_script_trains_in_one_process_and_in_two(tmp_path, monkeypatch):
-    (script,) = listings(is_script=True)
-    (tmp_path / "train.py").write_text(script)
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path("train.py")
-    one = joblib.load("dim.joblib")
-    Path("dim.joblib").unlink()
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "train.py"]
-    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300)
-    two = joblib.load("dim.joblib")
-    assert two.loss_curve_ == pytest.approx(one.loss_curve_, rel=1e-2)  # 30 steps of rounding
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dim.joblib", "train.py"]

@@ -79,11 +79,13 @@ def paired(bounds, critics):
     return list(zip(itertools.islice(itertools.cycle(bounds), n), itertools.cycle(critics), strict=False))
 
 
+TWO = [("a", slice(0, 2)), ("b", [2, 5])]
 ENCODERS = {"table": (TABLE, None), "conv": (COLOURS, CONV), "conv1d": (SEQUENCES, CONV1D)}
 ENCODERS |= {"resnet": (IMAGES, ResNet(channels=(4, 8)))}
 PARTITIONED = {name: COLOURS if "ch" in name.replace("shift", "") else IMAGES for name in PARTITIONS if name != "shift"}
 CASES = {
-    f"dim {bound.name} {critic}": dim(estimator=bound, critic=critic) for bound, critic in paired(CODE_BOUNDS, CRITICS)
+    f"dim {bound.name} {critic}": dim(estimator=bound, critic=critic, augment=None)
+    for bound, critic in paired(CODE_BOUNDS, CRITICS)
 }
 CASES |= {f"dim {name}": dim(X, encoder=encoder) for name, (X, encoder) in ENCODERS.items() if encoder is not None}
 CASES |= {
@@ -97,17 +99,19 @@ CASES |= {
     "dim posterior one view": dim(posterior="gaussian", augment=None),
     "dim all terms": dim(COLOURS, encoder=CONV, global_weight=1.0, code_weight=1.0, n_locations=2),
 }
-CASES |= {f"views {name}": views(estimator=name) for name in ("infonce", *METRIC_LOSSES)}
-CASES |= {f"views {name}": views(X, views=name, encoder=CONV) for name, X in PARTITIONED.items()}
+CASES |= {f"views {name}": views(views=TWO, estimator=name) for name in ("infonce", *METRIC_LOSSES)}
+CASES |= {
+    f"views {name}": views(X, views=name, encoder="mlp", hidden_layer_sizes=(8,)) for name, X in PARTITIONED.items()
+}
 CASES |= {
     "views shift": views(SEQUENCES, views="shift", encoder=CONV1D),
     "views core": views(graph="core"),
     "views shared": views(IMAGES, views="halves", encoder=CONV, shared_encoder=True),
     "views missing": views(MISSING),
-    "views target": views(target_mi=0.5),
-    "views target jsd": views(target_mi=0.5, estimator="jsd"),
+    "views target": views(views=TWO, target_mi=0.5),
+    "views target jsd": views(views=TWO, target_mi=0.5, estimator="jsd"),
     "views groups": views(groups=GROUPS, negatives="same_group"),
-    "views semi hard": views(negatives="semi_hard"),
+    "views semi hard": views(views=TWO, negatives="semi_hard"),
 }
 for i, (negatives, context) in enumerate(itertools.product(NEGATIVES, CONTEXTS)):  # with each, lengths in turn
     bound, lengths = CODE_BOUNDS[i % len(CODE_BOUNDS)], (None, LENGTHS)[(i + i // len(CONTEXTS)) % 2]
@@ -294,7 +298,7 @@ def test_a_step_of_deep_infomax_stays_on_the_device(place, monkeypatch):
 
 @pytest.mark.parametrize("bound", CODE_BOUNDS, ids=lambda bound: bound.name)
 def test_a_step_of_views_and_sequences_stays_on_the_device(bound, monkeypatch):
-    fits = [views(estimator=bound, critic=critic) for critic in CRITICS]
+    fits = [views(views=TWO, estimator=bound, critic=critic) for critic in CRITICS]
     fits += [cpc(estimator=bound, negatives=negatives, lengths=LENGTHS) for negatives in NEGATIVES]
     for objective, *batches in itertools.chain.from_iterable(caught(fit, monkeypatch) for fit in fits):
         for batch in batches[:2]:

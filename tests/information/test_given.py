@@ -24,7 +24,7 @@ from skdim.information.intervals import error_of_mean, normal_interval
 from skdim.information.permutations import permutation_p_value
 from skdim.information.residuals import Regression, Residuals
 
-SHORT = {"max_iter": 2, "n_refits": 0, "test_fraction": 0.5, "random_state": 0}
+SHORT = {"hidden_layer_sizes": (16,), "max_iter": 2, "n_refits": 0, "test_fraction": 0.5, "random_state": 0}
 GAUSSIAN = {"estimator": "gaussian", "random_state": 0}
 LOG_2 = np.log(2)
 
@@ -77,7 +77,7 @@ TRUTHS = {
 @pytest.mark.parametrize("name", TRUTHS)
 def test_values_are_those_of_closed_forms(name):
     sample, truth = TRUTHS[name]
-    result = conditional_mutual_information(*sample(1200, rng()), n_refits=0, max_iter=30, random_state=0)
+    result = conditional_mutual_information(*sample(1200, rng()), **{**SHORT, "max_iter": 30})
     assert result.value == pytest.approx(truth, abs=0.06)
     assert result.kind == "estimate"
     assert result.interval[0] < result.value < result.interval[1]
@@ -274,7 +274,7 @@ def slow_series(seed, n=2000):
 def test_blocks_make_slow_independent_series_read_nothing():
     x, y = slow_series(0)
     blocks = time_blocks(np.column_stack([x, y]), block_size=200)
-    result = mutual_information(x, y, groups=blocks, max_iter=5, n_refits=0, random_state=0)
+    result = mutual_information(x, y, groups=blocks, **{**SHORT, "max_iter": 5})
     assert result.value == pytest.approx(0, abs=0.03)
     assert result.interval[0] <= 0 <= result.interval[1]
     assert result.p_value > 0.05

@@ -16,7 +16,7 @@ from skdim.inputs import batches
 from skdim.training import checkpoint, distributed
 
 RNG = np.random.default_rng(0)
-X, IMAGES, SERIES = RNG.normal(size=(200, 12)), RNG.random((96, 1, 12, 12)), RNG.normal(size=(96, 20)).cumsum(1)
+X, IMAGES, SERIES = RNG.normal(size=(96, 12)), RNG.random((96, 1, 12, 12)), RNG.normal(size=(96, 20)).cumsum(1)
 A, NOISE = RNG.normal(size=(2, 400, 1))
 B = np.sin(3 * A) + 0.3 * NOISE
 SMALL = {"max_iter": 4, "batch_size": 32, "random_state": 0}
@@ -69,25 +69,27 @@ def answers(fitted, data):
     return of_rows, fitted.history_
 
 
-@pytest.mark.parametrize("at", [1, 5])
 @pytest.mark.parametrize("case", CASES)
-def test_a_killed_fit_goes_on_to_the_bit(case, at, monkeypatch, tmp_path):
+def test_a_killed_fit_goes_on_to_the_bit(case, monkeypatch, tmp_path):
     estimator, data = CASES[case]
     whole = answers(clone(estimator).fit(*data), data)
     watched = clone(estimator).set_params(checkpoint=Checkpoint(tmp_path, minutes=0))
-    with killed_at(at):
-        watched.fit(*data)
-    assert len(files(tmp_path)) == 1
-    steps = []
+    steps, n_after = [], {}
     offer = checkpoint.Journal.offer
     monkeypatch.setattr(checkpoint.Journal, "offer", lambda *args: (steps.append(args), offer(*args)))
-    resumed = answers(clone(watched).fit(*data), data)
-    np.testing.assert_array_equal(resumed[0], whole[0])
-    np.testing.assert_equal(resumed[1], whole[1])
-    assert files(tmp_path) == []
-    n_after, steps[:] = len(steps), []
+    for at in (1, 5):
+        with killed_at(at):
+            watched.fit(*data)
+        assert len(files(tmp_path)) == 1
+        steps.clear()
+        resumed = answers(clone(watched).fit(*data), data)
+        n_after[at] = len(steps)
+        np.testing.assert_array_equal(resumed[0], whole[0])
+        np.testing.assert_equal(resumed[1], whole[1])
+        assert files(tmp_path) == []
+    steps.clear()
     clone(watched).fit(*data)
-    assert n_after == len(steps) - max(at - 1, 0)  # what was done is not done again
+    assert n_after == {1: len(steps), 5: len(steps) - 4}  # what was done is not done again
 
 
 def test_continued_training_has_a_file_of_its_own(tmp_path):
@@ -107,7 +109,7 @@ def test_candidates_and_folds_of_a_search_have_files_of_their_own(monkeypatch, t
     names, write = set(), checkpoint.Journal.write
     monkeypatch.setattr(checkpoint.Journal, "write", lambda self: (names.add(self.path.name), write(self)))
     watched = GridSearchCV(clone(dim).set_params(checkpoint=Checkpoint(tmp_path, 0)), grid, cv=folds)
-    with killed_at(40):
+    with killed_at(20):
         watched.fit(X)
     watched.fit(X)
     assert len(names) == 2 * 2 + 1  # and the best one on all rows
@@ -120,7 +122,7 @@ def test_the_clock_says_when_a_file_is_written(monkeypatch, tmp_path):
     monkeypatch.setattr(checkpoint.time, "monotonic", lambda: next(now))
     monkeypatch.setattr(checkpoint.Journal, "write", lambda self: written.append(self.place))
     DeepInfoMaxTransformer(4, checkpoint=Checkpoint(tmp_path, minutes=1), **SMALL).fit(X)
-    assert 2 < len(written) < SMALL["max_iter"] * 7 / 2
+    assert 2 < len(written) < SMALL["max_iter"] * 3 / 2
 
 
 # --------------------------------------------------------------------------------------------------------- files of no use

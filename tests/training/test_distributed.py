@@ -2,20 +2,24 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 import torch
 import torchrun
+from code_blocks import blocks
 from torch import nn
 
 from skdim.training import distributed
 from skdim.training.distributed import Ranks, join, refuse_several, write_once
 
 SCRIPT = Path(torchrun.__file__)
+PAGE = SCRIPT.parents[2] / "docs" / "scaling.md"
 
 
 def run(folder, *words):
@@ -29,6 +33,10 @@ def run(folder, *words):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("torchrun")
+    (folder / "script").mkdir()
+    if PAGE.exists():
+        (script,) = (block for block in blocks(PAGE) if block.startswith("# train.py"))
+        (folder / "script" / "train.py").write_text(script)
     finished = run(folder)
     assert finished.returncode == 0, finished.stderr[-3000:]
     return folder
@@ -78,6 +86,17 @@ def test_the_first_rank_alone_writes_and_none_leaves_what_could_outlive_it(ran):
     assert (ran / "written by").read_text() == "0"
     assert not list(ran.glob(".*"))
     assert [(ran / f"left, {rank}.txt").read_text() for rank in range(2)] == ["False", "False"]
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the tests run without the repository around them")
+def test_the_script_of_the_page_trains_in_one_process_and_in_two(ran, monkeypatch):
+    folder = ran / "script"
+    assert sorted(path.name for path in folder.iterdir()) == ["dim.joblib", "train.py"]
+    two = joblib.load(folder / "dim.joblib")
+    monkeypatch.chdir(folder)
+    runpy.run_path("train.py")
+    one = joblib.load("dim.joblib")
+    assert two.loss_curve_ == pytest.approx(one.loss_curve_, rel=1e-2)  # 30 steps of rounding
 
 
 def test_a_killed_rank_ends_the_job(tmp_path):

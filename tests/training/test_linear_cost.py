@@ -10,7 +10,7 @@ from helpers import Largest
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.inputs import ImageAugmentation, SequenceAugmentation
 
-N = 4
+N = 2
 
 
 def fitted(make, *shape):

@@ -1,10 +1,12 @@
 """What test_distributed.py runs under torchrun and, in its own process, without: fits by name, and what comes of them.
 
-torchrun --nproc-per-node 2 tests/training/torchrun.py FOLDER, with tests/ on the path
+torchrun --nproc-per-node 2 tests/training/torchrun.py FOLDER, with tests/ on the path; a script in FOLDER/script is run, too
 """
 
+import contextlib
 import gc
 import os
+import runpy
 import sys
 import tempfile
 from pathlib import Path
@@ -197,6 +199,9 @@ def main():
     folder = Path(sys.argv[1])
     if sys.argv[2:] == ["killed"]:
         killed(folder)
+    for script in folder.glob("script/*.py"):
+        with contextlib.chdir(script.parent):
+            runpy.run_path(script.name)
     for kind, fits in {"cases": CASES, "agreeing": AGREEING}.items():
         for name, fit in fits.items():
             np.savez(folder / f"{kind}, {name}, {RANK}.npz", **outcome(fit()))

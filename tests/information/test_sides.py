@@ -210,6 +210,7 @@ def test_large_integers_are_labels_of_their_own(kind):
     assert scores[0] == scores[1]
 
 
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.MutualInformationWarning")
 def test_what_is_masked_is_missing():
     table = np.ma.masked_less(np.random.default_rng(0).normal(size=(60, 2)), -2)
     with pytest.raises(ValueError, match="column 0 of X has 2 missing"):

@@ -36,7 +36,8 @@ PARAMETERS = """\
         each size of the batches, and on CPUs a C++ compiler.
     checkpoint : str, path-like, Checkpoint or None, default=None
         A directory in which ``fit`` keeps what it has trained so far, every ten minutes: if its process is killed, the same fit
-        goes on from there. See :class:`~skdim.Checkpoint`. It needs an integer ``random_state``.
+        goes on from there. See :class:`~skdim.Checkpoint`. It needs an integer ``random_state``. ``fit`` raises OSError if
+        it cannot write there.
     random_state : int, RandomState instance or None, default=None
         An int gives reproducible bits on one CPU, at the same number of threads and the same versions.
     verbose : int, default=0

@@ -720,3 +720,11 @@ def test_objects_that_are_numbers_are_numbers():
         ValueError,
         "column 'b' of X holds 'u' in row 0",
     )
+
+
+def test_columns_of_a_view_that_are_none_are_named():
+    refuses(lambda: multiview(views=[("a", None), ("b", [3])]).fit(TABLE), TypeError, "view 'a'", "positions")
+
+
+def test_an_exponent_beyond_float64_is_refused():
+    refuses(lambda: alignment(TABLE, TABLE + 1, alpha=1e300), ValueError, "alpha=1e\\+300")

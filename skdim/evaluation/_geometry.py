@@ -97,7 +97,11 @@ def alignment(Z_a: Any, Z_b: Any, *, alpha: float = 2.0) -> float:
     a, b = _on_sphere(Z_a, "Z_a", min_samples=1), _on_sphere(Z_b, "Z_b", min_samples=1)
     if a.shape != b.shape:
         raise ValueError(f"Z_a and Z_b hold pairs of rows and must have equal shapes, got {a.shape} and {b.shape}.")
-    return float(np.mean(np.linalg.norm(a - b, axis=1) ** alpha))
+    with np.errstate(over="ignore"):
+        value = float(np.mean(np.linalg.norm(a - b, axis=1) ** alpha))
+    if math.isinf(value):
+        raise ValueError(f"alpha={alpha} is too large: a distance to this power is beyond float64.")
+    return value
 
 
 @validated(t=POSITIVE)

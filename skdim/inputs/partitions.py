@@ -290,6 +290,10 @@ def _positions(name: str, columns: Any, X: Any, n_columns: int) -> npt.NDArray[n
     if isinstance(columns, slice):
         positions = np.arange(n_columns)[_slice_of_positions(name, columns, named)]
     else:
+        if not (isinstance(columns, Integral) or np.iterable(columns)):
+            raise TypeError(
+                f"The columns of view {name!r} must be names, positions, a slice or a mask, got {columns!r}."
+            )
         keys = [columns] if isinstance(columns, (str, Integral)) else list(columns)
         positions = _positions_of_keys(name, keys, named, n_columns)
     if not len(positions):

@@ -215,6 +215,10 @@ def check_lengths(**sides: Any) -> None:
         if not isinstance(side, int) and not shape_of(side):
             raise TypeError(f"{name} must hold one entry a row, got {shown(side)}.")
     n = {name: side if isinstance(side, int) else shape_of(side)[0] for name, side in sides.items()}
+    if unknown := [name for name, rows in n.items() if rows != rows]:
+        raise ValueError(
+            f"The number of rows of {unknown[0]} is unknown. Of a Dask array, compute_chunk_sizes() finds it."
+        )
     if len(set(n.values())) > 1:
         told = ", ".join(f"{name} has {rows}" for name, rows in n.items())
         raise ValueError(f"Found inconsistent numbers of samples: {told}. Give each the same rows.")

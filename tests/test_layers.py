@@ -50,7 +50,7 @@ LIBRARIES = {
     3: {"joblib", "numpy", "skorch", "torch"},
     4: {"numpy", "scipy", "sklearn", "torch"},
 }
-OPTIONAL = {"matplotlib", "pandas", "polars", "rich", "skops", "torchmetrics"}
+OPTIONAL = {"PIL", "matplotlib", "pandas", "polars", "rich", "skops", "torchmetrics"}
 MOST_LINES, MOST_METHODS, MOST_PARAMETERS = 400, 15, 8
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from joblib import cpu_count
 from sklearn.utils import Bunch
 from torch.utils.data import Dataset
 
@@ -190,7 +189,7 @@ class ImageFiles(Dataset[Array]):
                 else:
                     images[place] = found
 
-        with ThreadPoolExecutor(cpu_count()) as threads:  # Pillow decodes without the interpreter's lock
+        with ThreadPoolExecutor() as threads:  # Pillow decodes without the interpreter's lock
             list(threads.map(fill, range(0, len(rows), FILES_AT_ONCE)))
         return images
 

@@ -223,8 +223,10 @@ def _of_objects(table: Any) -> Any:
         columns = table.items() if np.ndim(table) == 2 else [(None, table)]
         integers = {label: column.dtype for label, column in columns if hasattr(column.dtype, "numpy_dtype")}
         exact = {label: kind.numpy_dtype for label, kind in integers.items() if kind.kind in "iu"}
-        if exact and not table.isna().to_numpy().any():
-            table = table.astype(exact if np.ndim(table) == 2 else exact[None])
+        if exact and np.ndim(table) == 1:
+            table = table if table.isna().any() else table.astype(exact[None])
+        elif exact:
+            table = table.astype({label: kind for label, kind in exact.items() if not np.any(table[label].isna())})
     if not hasattr(table, "iloc") or np.ndim(table) != 2:
         return as_array(table) if isinstance(table, list | tuple | Tensor | np.ma.MaskedArray) else table
     moments = [label for label, dtype in table.dtypes.items() if getattr(dtype, "kind", "") in "mM"]

@@ -445,7 +445,7 @@ def estimator_case(rng: Rng, cls: Any, tally: Tally) -> None:
         other_y = (
             y
             if other is X
-            else target(rng, other.shape[0] if np.ndim(getattr(other, "shape", 0)) and other.shape else 5)
+            else target(rng, max(1, other.shape[0]) if np.ndim(getattr(other, "shape", 0)) and other.shape else 5)
         )
         wants = list(inspect.signature(getattr(estimator, method)).parameters)
         arguments = {"X": other, "y": other_y, "input_features": None}

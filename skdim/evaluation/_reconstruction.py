@@ -19,7 +19,7 @@ from skdim._params import check_sizes
 from skdim._sklearn import Interval, draw_seed
 from skdim.evaluation._inputs import Array, Result, Scaler, check_features, check_together, optional, validated
 from skdim.evaluation._networks import Training, outputs
-from skdim.inputs.scales import unit_of
+from skdim.inputs.scales import FARTHEST, unit_of
 from skdim.inputs.tables import as_plain, check_lengths
 
 #: The module with MS-SSIM, what needs it, and the extra that brings it.
@@ -150,11 +150,17 @@ def reconstruction_similarity(
     scaler, flat = Scaler().fit(Z), torch.from_numpy(targets).flatten(1)
     training = Training(hidden, n_steps, seed, device, "reconstruction_similarity")
     decoder = training.supervised(scaler.transform(Z), flat, flat.mean(dim=0), F.mse_loss)
+    held_out = scaler.transform(Z_test)
+    if (far := (np.abs(held_out) > FARTHEST).any(1)).any():
+        raise ValueError(
+            f"{far.sum()} held-out row(s) of Z lie more than {FARTHEST:.0e} standard deviations from the training rows, too "
+            "far for float32. Drop the rows, or scale the features."
+        )
     n_scales, window = _scales(min(images.shape[2:]))
     values, errors = [], []
     for start in range(0, len(expected), CHUNK):
         true = torch.from_numpy(expected[start : start + CHUNK])
-        decoded = outputs(decoder, scaler.transform(Z_test[start : start + CHUNK])).clamp(0, 1).reshape(true.shape)
+        decoded = outputs(decoder, held_out[start : start + CHUNK]).clamp(0, 1).reshape(true.shape)
         values.append(np.atleast_1d(_ms_ssim(decoded, true.clamp(0, 1), n_scales, window).double().numpy()))
         errors.append((decoded - true).square().flatten(1).mean(1).double().numpy())
     return ReconstructionResult(np.concatenate(values), np.concatenate(errors), n_scales, window)

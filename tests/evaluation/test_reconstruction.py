@@ -79,3 +79,12 @@ def test_without_torchmetrics_it_says_what_to_install(monkeypatch):
 def test_refuses_what_it_cannot_use(change, message):
     with pytest.raises(ValueError, match=message):
         quick(**({"Z": PIXELS[:50], "X": IMAGES[:50]} | change))
+
+
+def test_held_out_features_beyond_float32_are_refused():
+    rng = np.random.default_rng(0)
+    Z, X = rng.normal(size=(12, 3)), rng.random((12, 16, 16))
+    far = Z.copy()
+    far[4] = 1e200
+    with pytest.raises(ValueError, match=r"1 held-out row\(s\) of Z lie more than"):
+        reconstruction_similarity(Z, X, far, X, n_steps=1, hidden_layer_sizes=(4,), random_state=0)

@@ -112,7 +112,9 @@ def load_images(
     root, paths = _files(source)
     target = _labels(paths, root, labels)
     is_grey, broken = _headers(paths, until_colour=not lazy)
-    files = ImageFiles(paths, (height, width), color={True: "L", False: "RGB"}[is_grey] if color == "auto" else color)
+    if color == "auto":
+        color = "L" if is_grey else "RGB"
+    files = ImageFiles(paths, (height, width), color)
     data: Any = files if lazy else files.read(range(len(paths)), broken)
     if broken:
         if on_error == "raise" or len(broken) == len(paths):
@@ -120,7 +122,7 @@ def load_images(
         warn(_told(paths, broken) + " They are left out.", UserWarning)
         kept = [i for i in range(len(paths)) if i not in broken]
         paths, target = [paths[i] for i in kept], None if target is None else target[kept]
-        data = ImageFiles(paths, files.size, files.color) if lazy else data[kept]
+        data = ImageFiles(paths, (height, width), color) if lazy else data[kept]
     return Bunch(data=data, target=target, filenames=[str(path) for path in paths])
 
 

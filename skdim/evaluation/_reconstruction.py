@@ -135,12 +135,7 @@ def reconstruction_similarity(
         Z, Z_test, images, images_test = train_test_split(Z, images, test_size=test_fraction, random_state=seed)
     else:
         Z_test, images_test = _check_pair(Z_test, X_test, input_shape, "_test")
-        pairs = (Z_test, images_test), (Z, images)
-        test, train = (f"{z.shape[1]} features and images of shape {x.shape[1:]}" for z, x in pairs)
-        if test != train:
-            raise ValueError(f"Test rows have {test}, training rows {train}.")
-    if len(Z) < 2:
-        raise ValueError(f"{len(Z)} image is left to train on, after {len(Z_test)} held out. Give more samples.")
+    _check_parts((Z, images), (Z_test, images_test))
     low, high = float(images.min()), float(images.max())
     if not high > low:
         raise ValueError(f"All values of X are {low}: there is nothing to reconstruct.")
@@ -164,6 +159,17 @@ def reconstruction_similarity(
         values.append(np.atleast_1d(_ms_ssim(decoded, true.clamp(0, 1), n_scales, window).double().numpy()))
         errors.append((decoded - true).square().flatten(1).mean(1).double().numpy())
     return ReconstructionResult(np.concatenate(values), np.concatenate(errors), n_scales, window)
+
+
+def _check_parts(train: tuple[Any, Any], test: tuple[Any, Any]) -> None:
+    """Raise a ``ValueError`` if pairs of features and images differ in shape, or too few are left to train on."""
+    of_test, of_train = (f"{z.shape[1]} features and images of shape {x.shape[1:]}" for z, x in (test, train))
+    if of_test != of_train:
+        raise ValueError(f"Test rows have {of_test}, training rows {of_train}.")
+    if len(train[0]) < 2:
+        raise ValueError(
+            f"{len(train[0])} image is left to train on, after {len(test[0])} held out. Give more samples."
+        )
 
 
 def _scaled(images: npt.NDArray[Any], unit: float, low: float, high: float) -> npt.NDArray[np.float32]:

@@ -215,22 +215,24 @@ def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], margin
 
 
 def _of_objects(table: Any) -> Any:
-    """Return a table of which an array keeps the type of each value: moments beside numbers, and NaN in a list of strings.
-
-    Integers of pandas' own types would become float64, which cannot tell large ones apart.
-    """
-    if hasattr(table, "convert_dtypes"):
-        columns = table.items() if np.ndim(table) == 2 else [(None, table)]
-        integers = {label: column.dtype for label, column in columns if hasattr(column.dtype, "numpy_dtype")}
-        exact = {label: kind.numpy_dtype for label, kind in integers.items() if kind.kind in "iu"}
-        if exact and np.ndim(table) == 1:
-            table = table if table.isna().any() else table.astype(exact[None])
-        elif exact:
-            table = table.astype({label: kind for label, kind in exact.items() if not np.any(table[label].isna())})
-    if not hasattr(table, "iloc") or np.ndim(table) != 2:
+    """Return a table of which an array keeps the type of each value: moments beside numbers, and NaN in a list of strings."""
+    if not hasattr(table, "iloc"):
         return as_array(table) if isinstance(table, list | tuple | Tensor | np.ma.MaskedArray) else table
-    moments = [label for label, dtype in table.dtypes.items() if getattr(dtype, "kind", "") in "mM"]
-    return table.astype(dict.fromkeys(moments, object)) if moments and len(moments) < table.shape[1] else table
+    if np.ndim(table) != 2:
+        return table.astype(_exact(table))
+    kinds = {j: _exact(table.iloc[:, j]) for j in range(table.shape[1])}
+    moments = [j for j, kind in kinds.items() if getattr(kind, "kind", "") in "mM"]
+    kinds |= dict.fromkeys(moments, object) if len(moments) < len(kinds) else {}
+    if all(kind is dtype for kind, dtype in zip(kinds.values(), table.dtypes, strict=True)):
+        return table
+    numbered = table.set_axis(range(table.shape[1]), axis=1).astype(kinds)
+    return numbered.set_axis(table.columns, axis=1)
+
+
+def _exact(column: Any) -> Any:
+    """Return the type of a column, of pandas' own integers NumPy's: they would become float64, which merges large ones."""
+    is_integer = hasattr(column.dtype, "numpy_dtype") and column.dtype.kind in "iu"
+    return column.dtype.numpy_dtype if is_integer and not column.isna().any() else column.dtype
 
 
 def side_values(given: Any, discrete: Any, name: str, advice: str = DROP_OR_FILL) -> Columns:
@@ -268,11 +270,10 @@ def _discrete(given: Any, array: Columns, discrete: Any, name: str, option: str 
 
 def _with_numbers(array: Columns, discrete: Mask, labels: Sequence[str], option: str | None) -> Columns:
     """Return an array whose continuous columns are float64; of objects only if a discrete column needs it."""
-    kind = array.dtype.kind
-    if kind in "fb" or (
-        kind in "iu" and not (discrete.any() and (np.abs(array.astype(np.float64)) > LARGEST_EXACT).any())
-    ):
-        return array.astype(np.float64, copy=False)
+    if array.dtype.kind in "fiub":
+        numbers = array.astype(np.float64, copy=False)
+        if array.dtype.kind in "fb" or not (np.abs(numbers[:, discrete]) > LARGEST_EXACT).any():
+            return numbers
     if discrete.all():
         return array if array.dtype.kind in "mM" else array.astype(object)  # as objects nanoseconds are integers
     mixed = array.astype(object)

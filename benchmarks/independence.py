@@ -108,6 +108,19 @@ def heavy(n: int, rng: np.random.Generator) -> Sides:
     return z + rng.standard_cauchy((n, 1)), z + rng.standard_t(2, (n, 1)), z
 
 
+def jump(n: int, rng: np.random.Generator) -> Sides:
+    age = rng.integers(18, 90, n).astype(float)
+    x, y = 4 * (age >= 65) + rng.standard_normal((2, n))
+    return x[:, None], y[:, None], age
+
+
+def two_labels(n: int, rng: np.random.Generator) -> Sides:
+    z = rng.integers(0, 20, (n, 2))
+    effects = np.random.default_rng(0).standard_normal((2, 20))
+    x, y = effects[0, z[:, 0]] + effects[1, z[:, 1]] + 0.2 * rng.standard_normal((2, n))
+    return x[:, None], y[:, None], z.astype(str).astype(object)
+
+
 def several(n: int, rng: np.random.Generator) -> Sides:
     z = rng.standard_normal((n, 2))
     sides = [z @ rng.standard_normal((2, d)) + rng.standard_normal((n, d)) for d in (3, 2)]
@@ -138,6 +151,8 @@ NULL: dict[str, tuple[tuple[int, ...], Task, dict[str, int]]] = {
     "sine | z": ((300, 1000), given(lambda z, a, b: (np.sin(3 * z) + 0.3 * a, np.sin(3 * z) + 0.3 * b)), {}),
     "scale | z": ((300, 1000), given(lambda z, a, b: (np.exp(z) * a, np.exp(z) * b)), {}),
     "heavy tails | z": ((300, 1000), heavy, {}),
+    "jump | z": ((300, 1000, 5000), jump, {}),
+    "two labels of 20 | z": ((300, 1000, 5000), two_labels, {}),
     "discrete z": ((300,), given(lambda z, a, b: (z + a, z**2 + b), k=4), {}),
     "tables | z": ((300,), given(lambda z, a, b: ((z + binary(a)) % 3, z + binary(b)), k=3), {}),
     "label | z": ((300, 1000), given(lambda z, a, b: (binary(z + a), z + b)), {}),
@@ -204,7 +219,11 @@ def others(sides: Sides, rng: np.random.Generator) -> dict[str, bool]:
     rejects: dict[str, bool] = {}
     x, y = (side.reshape(len(side), -1).astype(float) for side in sides[:2])
     if x.shape[1] == y.shape[1] == 1:
-        z = np.column_stack([np.ones(len(x)), *[side.reshape(len(x), -1) for side in sides[2:]]])
+        columns = [side.reshape(len(x), -1) for side in sides[2:]]
+        codes = [
+            np.unique(side, return_inverse=True)[1].reshape(side.shape) for side in columns if side.dtype == object
+        ]
+        z = np.column_stack([np.ones(len(x)), *[side for side in columns if side.dtype != object], *codes])
         left = [side - z @ np.linalg.lstsq(z, side, rcond=None)[0] for side in (x, y)]
         rejects["pearson"] = bool(pearsonr(left[0][:, 0], left[1][:, 0]).pvalue <= LEVEL)
     if len(sides) > 2:

@@ -27,7 +27,16 @@ from skdim.information.intervals import SMALLEST_SD, Array, Rows, error_of_mean,
 from skdim.information.permutations import conditional_test
 from skdim.information.residuals import Residuals
 from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, MIResult
-from skdim.information.sides import OR_BY_PARAMETER, Columns, Mask, Side, is_constant, side_columns, warn_of_columns
+from skdim.information.sides import (
+    OR_BY_PARAMETER,
+    Columns,
+    Mask,
+    Side,
+    is_constant,
+    side_columns,
+    strata,
+    warn_of_columns,
+)
 from skdim.inputs.tables import check_lengths, column_labels
 from skdim.training.state import part
 
@@ -225,7 +234,8 @@ def _p_value(columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> f
     rng = np.random.default_rng([seed, 3])
     order = rng.permutation(len(columns[0])) if groups is None else np.arange(len(columns[0]))
     rows = order[:MOST_TESTED]
-    sides = [Side.learn(part[rows], mask, None)(part[rows]) for part, mask in zip(columns, masks, strict=True)]
-    return conditional_test(
-        sides[0], sides[1], sides[2], rng, N_PERMUTATIONS, groups if groups is None else groups[rows]
-    ).p_value
+    sides = [Side.learn(part[rows], mask, None, name) for part, mask, name in zip(columns, masks, "XyZ", strict=True)]
+    x, y, z = (side(part[rows]) for side, part in zip(sides, columns, strict=True))
+    if groups is not None:
+        return conditional_test(x, y, z, rng, N_PERMUTATIONS, groups[rows]).p_value
+    return conditional_test(x, y, strata(sides[2], columns[2][rows]), rng, N_PERMUTATIONS).p_value

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import rankdata
+from sklearn.tree import DecisionTreeRegressor
 
 Array = npt.NDArray[np.float64]
 
@@ -31,6 +32,8 @@ UNDERSMOOTHING = 0.03
 N_MODERATORS = 4
 #: Most columns of z of which all products enter.
 MOST_MULTIPLIED = 16
+#: Most leaves of a tree of jumps, fewest rows of one, and the most targets that have a tree each.
+MOST_LEAVES, FEWEST_IN_LEAF, MOST_TREES = 16, 5, 16
 #: Weights of the parts of a regression on several columns: axes of both kernels, cosines of each column, products.
 BLOCK_WEIGHTS = 1.0, 1.0, 3.0, 1.5
 
@@ -99,13 +102,19 @@ def _squared_distances(x: Array, landmarks: Array) -> Array:
     return np.maximum(squares, 0)
 
 
+def _orthonormal(columns: Array) -> Array:
+    axes, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    return axes[:, sizes > SMALLEST_SHARE * sizes[0]]
+
+
 class Residuals:
     """What ridge regressions on functions of z leave of targets: lines, products and cosines of columns, axes of kernels.
 
-    Each target has the penalty of the least generalised cross-validation error, then 0.03 of it.
+    Each target has the penalty of the least generalised cross-validation error, then 0.03 of it. Jumps of targets
+    that are seen first have no penalty: those that lines leave, then those that all functions leave.
     """
 
-    def __init__(self, z: Array, rng: np.random.Generator) -> None:
+    def __init__(self, z: Array, seen: Array, rng: np.random.Generator) -> None:
         n, d = z.shape
         if n < ROWS_PER_NUMBER * (d + 1):
             raise ValueError(
@@ -123,11 +132,20 @@ class Residuals:
         if 1 < d <= MOST_MULTIPLIED:
             first, second = np.triu_indices(d)
             blocks.append(scores[:, first] * scores[:, second])
-        self.lines = np.linalg.qr(np.column_stack([np.ones(n), scores]))[0]
-        blocks = [block - self.lines @ (self.lines.T @ block) for block in blocks]
-        weights = [1.0] * 3 if d == 1 else BLOCK_WEIGHTS
-        scaled = [w * block / (np.sqrt((block**2).sum() / n) or 1) for w, block in zip(weights, blocks, strict=False)]
-        design = np.hstack(scaled)
+        self.blocks = list(zip([1.0] * 3 if d == 1 else BLOCK_WEIGHTS, blocks, strict=False))
+        self.freedom = 0.0  # degrees of freedom of the last call, on average over targets
+        self.lines = _orthonormal(np.column_stack([np.ones(n), scores]))
+        self._leave(jumps(z, seen - self.lines @ (self.lines.T @ seen)))
+        hidden = jumps(z, self(seen))
+        if hidden.shape[1]:
+            self._leave(hidden)
+
+    def _leave(self, functions: Array) -> None:
+        """Take functions (n, k) without a penalty, and of the others what they do not say."""
+        self.lines = _orthonormal(np.hstack([self.lines, functions]))
+        n = len(functions)
+        blocks = [(weight, block - self.lines @ (self.lines.T @ block)) for weight, block in self.blocks]
+        design = np.hstack([weight * block / (np.sqrt((block**2).sum() / n) or 1) for weight, block in blocks])
         eigenvalues, vectors = np.linalg.eigh(design.T @ design)
         kept = eigenvalues > SMALLEST_SHARE * max(eigenvalues[-1], n * SMALLEST_SHARE)
         eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
@@ -136,7 +154,6 @@ class Residuals:
         self.shrunk, self.undersmoothed = (eigenvalues / (eigenvalues + c * penalties) for c in (1, UNDERSMOOTHING))
         allowed = self.undersmoothed.sum(1) + self.lines.shape[1] <= MOST_FREEDOM * n
         self.shrunk, self.undersmoothed = self.shrunk[allowed], self.undersmoothed[allowed]
-        self.freedom = 0.0  # degrees of freedom of the last call, on average over targets
 
     def __call__(self, targets: Array) -> Array:
         """Return residuals (n, m); what is left of a function of z by rounding is 0."""
@@ -148,3 +165,23 @@ class Residuals:
         self.freedom = float(self.lines.shape[1] + shares.sum(1).mean())
         rest -= self.axes @ (shares.T * part)
         return np.where(rest.std(0) > SMALLEST_SHARE * np.abs(targets).max(0), rest, 0)
+
+
+def jumps(z: Array, residuals: Array) -> Array:
+    """Return indicators (n, k) of the leaves of trees on z (n, d) that residuals (n, m), or their squares, grow.
+
+    A split counts if it explains more than the best of all splits does of noise.
+    """
+    targets = np.hstack([residuals, residuals**2])
+    targets = (targets - targets.mean(0)) / np.where(targets.std(0) > 0, targets.std(0), 1)
+    n, d = z.shape
+    noise = 2 * np.log(n * d) / n
+    each = targets.shape[1] <= MOST_TREES
+    leaves = []
+    for target in targets.T if each else [targets]:
+        tree = DecisionTreeRegressor(
+            max_leaf_nodes=MOST_LEAVES, min_samples_leaf=FEWEST_IN_LEAF, min_impurity_decrease=noise, random_state=0
+        )
+        leaf = tree.fit(z, target).apply(z)
+        leaves.append(leaf[:, None] == np.unique(leaf)[1:])
+    return np.hstack([np.zeros((n, 0)), *leaves]).astype(np.float64)

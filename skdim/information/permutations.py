@@ -108,17 +108,19 @@ def conditional_test(
     n = len(x)
     if z.ndim == 1 and groups is None:
         return _stratified(x, y, z, rng, n_permutations)
-    residuals = Residuals(indicators(z, rng) if z.ndim == 1 else z, rng)
+    numbers = np.eye(int(z.max()) + 1)[z] if z.ndim == 1 else z
+    sides = [indicators(side, rng) if side.ndim == 1 else normal_scores(side) for side in (x, y)]
+    residuals = Residuals(numbers, np.hstack(sides), rng)
 
-    def prepared(side: Values) -> tuple[Features, float]:
+    def prepared(side: Values, values: Array) -> tuple[Features, float]:
         # Ranks of residuals depend on z less than ranks do, and what is left of the bias is removed with theirs.
-        left = residuals(residuals(indicators(side, rng) if side.ndim == 1 else normal_scores(side)))
+        left = residuals(residuals(values))
         if side.ndim == 1:
             return Features(left, np.ones((1, left.shape[1]))), residuals.freedom
         found, freedom = features(left, rng), residuals.freedom
         return Features(residuals(found.values), found.weights), max(freedom, residuals.freedom)
 
-    (a, freedom_a), (b, freedom_b) = prepared(x), prepared(y)
+    (a, freedom_a), (b, freedom_b) = (prepared(*side) for side in zip((x, y), sides, strict=True))
     # Products of residuals of two projections have 1 / (1 - d / n) times the variance that the signs give.
     size = 1 / np.sqrt(1 - max(freedom_a, freedom_b) / n)
     statistics = [_covariances(_moderated(a, residuals.moderators), b)]

@@ -18,6 +18,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skdim._sklearn import check_feature_names
+from skdim.exceptions import SmallSampleWarning, warn
 from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import Codebook, entropy, factorize, real_numbers, warn_of_identifiers, which_discrete
 from skdim.inputs.scales import FARTHEST, moments_of
@@ -37,6 +38,8 @@ Marginals = NormalScores | Standardize
 
 #: Fewest rows, on average, that hold a combination of several discrete values for it to be a label.
 ROWS_PER_LABEL = 5
+#: Share of rows whose combination no other row has, above which a test given it warns.
+MOST_ALONE = 0.5
 #: Most categories of a side whose rows have no labels: each becomes an indicator, a column of numbers.
 MOST_INDICATORS = 4096
 #: Largest integer up to which float64 tells all apart.
@@ -235,10 +238,27 @@ def _exact(column: Any) -> Any:
     return column.dtype.numpy_dtype if is_integer and not column.isna().any() else column.dtype
 
 
-def side_values(given: Any, discrete: Any, name: str, advice: str = DROP_OR_FILL) -> Columns:
+def side_values(given: Any, discrete: Any, name: str, advice: str = DROP_OR_FILL, is_stratum: bool = False) -> Columns:
     """Return the labels (n,) or the numbers (n, n_numbers) of a side that no estimator learns."""
     columns, mask = side_columns(given, discrete, name, f"discrete_{name}", advice)
-    return Side.learn(columns, mask, None, name, column_labels(given, name))(columns)
+    side = Side.learn(columns, mask, None, name, column_labels(given, name))
+    return strata(side, columns) if is_stratum else side(columns)
+
+
+def strata(side: Side, columns: Columns) -> Columns:
+    """Return the labels (n,) of combinations of discrete columns, however few rows share one, or the numbers of the side."""
+    if side.book is None or not side.discrete.all():
+        return side(columns)
+    labels, counts = np.unique(side.book.encode(columns), axis=0, return_inverse=True, return_counts=True)[1:]
+    labels = labels.reshape(len(columns))
+    alone = float((counts[labels] == 1).mean())
+    if alone > MOST_ALONE:
+        warn(
+            f"{alone:.0%} of the rows have a {side.name} that no other row has, and say nothing about dependence given it. "
+            f"Merge values of {side.name}, or declare columns that are numbers with discrete_{side.name}=False.",
+            SmallSampleWarning,
+        )
+    return labels
 
 
 def side_columns(

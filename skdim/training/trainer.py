@@ -69,6 +69,14 @@ def make_optimizer(
     made = factory([group for group in groups if group["params"]], lr=learning_rate)
     if not isinstance(made, torch.optim.Optimizer):
         raise TypeError(f"optimizer must return a torch.optim.Optimizer, and returned {type(made).__name__}.")
+    given, held = (
+        {id(parameter) for group in each for parameter in group["params"]} for each in (groups, made.param_groups)
+    )
+    if given - held:
+        raise ValueError(
+            f"optimizer holds {len(given & held)} of the {len(given)} parameters that it was given; the others would not be "
+            "trained. Let it hold them all."
+        )
     return made
 
 

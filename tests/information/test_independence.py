@@ -9,6 +9,7 @@ from scipy.signal import lfilter
 from scipy.stats import chi2_contingency
 
 from skdim import independence_test
+from skdim.exceptions import SmallSampleWarning
 from skdim.information.features import Residuals, features, indicators, kernel_axes
 from skdim.information.permutations import conditional_test, permutation_p_value, permutation_test
 from skdim.information.screen import bonferroni_p_value, rank_bins, screen_pairs, table_scores
@@ -121,6 +122,25 @@ def test_what_a_common_cause_explains_is_no_dependence_given_it(z):
     x, y = (cause + rng(seed).normal(size=1000) for seed in (1, 2))
     assert independence_test(x, y, n_permutations=99, random_state=0).p_value == 0.01
     assert independence_test(x, y, cause, n_permutations=99, random_state=0).p_value > 0.05
+
+
+def test_the_level_holds_where_rows_of_two_labels_are_few():
+    rejected = 0
+    for seed in range(10):
+        draw = rng(seed)
+        codes = draw.integers(0, 20, (600, 2))
+        cause = rng().normal(size=(2, 20))[[0, 1], codes].sum(1)
+        x, y = cause + 0.2 * draw.normal(size=(2, 600))
+        given = codes.astype(str).astype(object)
+        rejected += independence_test(x, y, given, n_permutations=39, random_state=0).p_value <= 0.05
+    assert rejected <= 3  # of 10, at level 0.05: more with probability 0.001
+
+
+def test_given_labels_of_which_each_row_has_its_own_says_nothing_and_warns():
+    names = np.array([f"row {k}" for k in range(80)])
+    with pytest.warns(SmallSampleWarning, match="100% of the rows have a Z that no other row has"):
+        result = independence_test(X, X, names, random_state=0)
+    assert result.p_value > 0.05
 
 
 # -------------------------------------------------------------------------------------------------------------- invariance
@@ -250,11 +270,12 @@ def test_random_sums_of_many_labels_have_the_covariance_of_their_indicators():
 
 def test_residuals_leave_nothing_of_functions_of_z_and_noise_as_it_is():
     z, noise = rng().normal(size=(1000, 2)), rng(1).normal(size=1000)
-    leave = Residuals(z, rng())
-    known = np.column_stack([np.sin(2 * z[:, 0]), z[:, 0] * z[:, 1], noise])
+    known = np.column_stack([np.sin(2 * z[:, 0]), z[:, 0] * z[:, 1], z.min(1) > 0.3, noise])
+    leave = Residuals(z, known, rng())
     left = leave(known).std(0)
-    assert left[0] < 0.05 > left[1]
-    assert left[2] == pytest.approx(noise.std(), rel=0.1)
+    assert (left[:2] < 0.05).all()
+    assert left[2] < 1e-6
+    assert left[3] == pytest.approx(noise.std(), rel=0.1)
     assert (leave(np.ones((1000, 1))) == 0).all()
 
 

@@ -364,6 +364,15 @@ def test_every_optimizer_improves_on_the_start(optimizer):
     assert judge(objective)["loss"] < start
 
 
+@pytest.mark.parametrize(
+    "some", [lambda groups: [nn.Parameter(torch.zeros(1))], lambda groups: groups[0]["params"][:1]], ids=["none", "one"]
+)
+def test_an_optimizer_that_leaves_parameters_out_is_refused(some):
+    x, y = pairs()
+    with pytest.raises(ValueError, match=r"optimizer holds [01] of the \d+ parameters that it was given"):
+        make_optimizer(lambda groups, lr: torch.optim.Adam(some(groups), lr=lr), objective_of(x, y), 0.01, 0.0)
+
+
 def test_training_starts_at_a_reference_that_is_right():
     x, y = pairs(1000)
     objective, judge = objective_of(x, y, correlations=(0.8,)), judge_of(x[N_TRAIN:], y[N_TRAIN:])

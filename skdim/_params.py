@@ -17,6 +17,7 @@ from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from torch import nn
 
 from skdim.exceptions import PersistenceWarning, warn
@@ -103,6 +104,10 @@ def same_parameter(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
+    if isinstance(a, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a.cpu(), b.cpu())
+    if isinstance(a, nn.Module):
+        return str(a) == str(b) and same_parameter(a.state_dict(), b.state_dict())
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(same_parameter, a, b))
     if isinstance(a, dict):
@@ -121,9 +126,10 @@ def check_factories(estimator: Any, names: Iterable[str]) -> None:
     for name in sorted(names):
         for part in _leaves(getattr(estimator, name)):
             if isinstance(part, nn.Module) and name in ("encoder", "critic", "context"):
+                weights = "; skdim.nn.pretrained.Pretrained(module) keeps its weights" if name == "encoder" else ""
                 raise TypeError(
                     f"{name} is an nn.Module instance of {type(part).__name__}; pass the class or a function that builds "
-                    "it: clone would copy its trained weights into every candidate of a search."
+                    f"it: clone would copy its trained weights into every candidate of a search{weights}."
                 )
             if callable(part) and not _is_importable(part):
                 warn(
@@ -134,18 +140,21 @@ def check_factories(estimator: Any, names: Iterable[str]) -> None:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Yield what nested tuples and lists hold."""
+    """Yield what nested tuples, lists and partial functions hold, and the classes of the modules of configured objects."""
     if isinstance(value, (tuple, list)):
         for part in value:
             yield from _leaves(part)
+    elif isinstance(value, functools.partial):
+        yield from _leaves((value.func, *value.args, *value.keywords.values()))
     else:
         yield value
+    if isinstance(value, Configured):
+        modules = (part for part in value.get_params().values() if isinstance(part, nn.Module))
+        yield from dict.fromkeys(type(part) for module in modules for part in module.modules())
 
 
 def _is_importable(part: Any) -> bool:
     """Whether a class or function is found again under its module and name, as a saved model needs it."""
-    while isinstance(part, functools.partial):
-        part = part.func
     target = part if hasattr(part, "__qualname__") else type(part)
     found: Any = sys.modules.get(target.__module__)
     for name in target.__qualname__.split("."):

@@ -170,7 +170,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
         if not reset:
             samples = Samples(X, self._learner.standardize, device)
             return samples if min_samples == 1 else samples.near(names)  # transform judges its features
-        return Samples(X, Standardizer.learn(X, self._network_shape(self.input_shape_), names=names), device)
+        standardize = Standardizer.learn(X, self._network_shape(self.input_shape_), names=names)
+        return Samples(X, standardize.expected_by(self.encoder), device)
 
     def _network_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one input as the network takes it: (C, H, W), (C, L) or (n_columns,)."""

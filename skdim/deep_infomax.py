@@ -77,7 +77,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     encoder : {"auto", "conv", "conv1d", "resnet", "mlp"}, object or callable, default="auto"
         The encoder: a name, an object such as ``Conv(channels=(16, 32, 64))``, or a class or function
         ``(input_shape, n_components) -> nn.Module``; see :mod:`skdim.nn.encoders`. "auto" is "conv" for images of at least
-        8 x 8 pixels, else "mlp".
+        8 x 8 pixels, else "mlp". :class:`~skdim.nn.pretrained.Pretrained` makes one of a trained network.
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
         Sizes of the fully connected layers of a named encoder. "auto" is (256, 256) for "mlp" and no layer for the others.
     input_shape : tuple of int, default=None

@@ -338,7 +338,7 @@ class CPCTransformer(InfoMaxTransformer):
         if len(shape) == 3:
             if lengths is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
-            samples = Samples(X, fitted or Standardizer.learn(X, shape), device)
+            samples = Samples(X, fitted or Standardizer.learn(X, shape).expected_by(self.encoder), device)
             return samples if reset or min_samples == 1 else samples.near()
         X, lengths = cut_to_lengths(X, shape[0], lengths)
         encoder: Any = None if reset else self._learner.objective.get_submodule("encoder")

@@ -19,6 +19,7 @@ import skops.io
 import torch
 from helpers import FlatEncoder, arrays, images, noise, restored, same_state, table, tiny, tiny_mi, tiny_table
 from sklearn.base import clone
+from torch import nn
 
 import skdim
 from skdim import (
@@ -32,6 +33,7 @@ from skdim import (
 from skdim.bounds import Alpha
 from skdim.exceptions import DeviceWarning, PersistenceWarning
 from skdim.nn.critics import Separable
+from skdim.nn.pretrained import Pretrained
 from skdim.training.state import STATE_VERSION
 
 X = images(96)
@@ -73,6 +75,11 @@ MODELS = {
         X,
     ),
     "user's encoder": (tiny(encoder=FlatEncoder, augment=noise), X),
+    "pretrained": (
+        tiny(encoder=Pretrained(nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3)), freeze="1")),
+        X,
+    ),
+    "module as augmentation": (tiny(augment=nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.2))), X),
     "sequence": (tiny(encoder="conv1d"), X),
     "untrained": (tiny(max_iter=0), X),
     "features": (tiny(features="local"), X),

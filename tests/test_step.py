@@ -27,6 +27,7 @@ from skdim.nn.encoders import Conv, Conv1d, ResNet
 from skdim.nn.invertible import Couplings, ResidualMLP
 from skdim.nn.objectives import drawn
 from skdim.nn.objectives.predictive import NEGATIVES
+from skdim.nn.pretrained import Pretrained
 from skdim.training.trainer import History, Trainer
 
 pytestmark = pytest.mark.no_cover  # its lines are covered elsewhere, and tracing makes tracing slow
@@ -82,6 +83,8 @@ def paired(bounds, critics):
 TWO = [("a", slice(0, 2)), ("b", [2, 5])]
 ENCODERS = {"table": (TABLE, None), "conv": (COLOURS, CONV), "conv1d": (SEQUENCES, CONV1D)}
 ENCODERS |= {"resnet": (IMAGES, ResNet(channels=(4, 8)))}
+NET = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Conv2d(4, 6, 3))
+ENCODERS |= {"pretrained": (COLOURS, Pretrained(NET, freeze="1", local="1"))}
 PARTITIONED = {name: COLOURS if "ch" in name.replace("shift", "") else IMAGES for name in PARTITIONS if name != "shift"}
 CASES = {
     f"dim {bound.name} {critic}": dim(estimator=bound, critic=critic, augment=None)

@@ -12,6 +12,7 @@ References
 
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from numbers import Real
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skdim._params import Configured
 from skdim._random import LocalSeed
@@ -281,6 +283,11 @@ class TwoViews:
         #: Whether a view is a function of the sample and its random numbers, and not the user's.
         self.is_seeded = isinstance(self.augmentation, Augmentation)
         self.n_draws = 2 * self.augmentation.n_draws(shape) if isinstance(self.augmentation, Augmentation) else 0
+        if isinstance(self.augmentation, nn.Module):  # the user's own is not changed, and this one learns nothing
+            self.augmentation = copy.deepcopy(self.augmentation).requires_grad_(False)
+            for part in self.augmentation.modules():
+                if isinstance(part, _BatchNorm):
+                    part.eval()
 
     def draw(self, first_row: int, generator: torch.Generator | None) -> dict[str, torch.Generator]:
         """Return what a user's function draws from: another sequence for each step, and for each process's rows."""
@@ -295,6 +302,8 @@ class TwoViews:
             half = self.n_draws // 2
             views = [self.augmentation(X, uniform[:, :half]), self.augmentation(X, uniform[:, half:])]
         else:
+            if isinstance(self.augmentation, nn.Module):
+                self.augmentation.to(X.device)
             views = [_call(self.augmentation, X, generator) for _ in range(2)]
         for view in views:
             if not isinstance(view, Tensor):
@@ -311,7 +320,7 @@ class TwoViews:
 def _call(augment: Callable[..., Tensor], X: Tensor, generator: torch.Generator | None) -> Tensor:
     """Return the view of a user's function of (X, generator), or of X alone, whose draws are seeded."""
     try:
-        inspect.signature(augment).bind(X, generator)
+        inspect.signature(augment.forward if isinstance(augment, nn.Module) else augment).bind(X, generator)
     except TypeError:
         seed = int(torch.randint(2**31, (), generator=generator))
         with LocalSeed(seed):

@@ -25,6 +25,8 @@ CPU = torch.device("cpu")
 MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 #: Largest share of a CUDA device's free memory that samples may take.
 RESIDENT_SHARE = 0.5
+#: How many times wider or narrower X may be spread than an encoder expects: beyond, one is in 0 to 1 and the other in 0 to 255.
+MOST_UNLIKE = 30
 
 
 @dataclass
@@ -71,6 +73,35 @@ class Standardizer:
         pool = moments.pooled(groups)
         pool.warn_of_outliers(layout.labels(groups, names))
         return cls((len(groups),), pool.mean[groups], pool.scale[groups], layout)
+
+    def expected_by(self, encoder: object) -> Standardizer:
+        """Return the mean and scale that an encoder declares as its ``statistics``, if it does, or each of a list for its view.
+
+        Raises ValueError if they are for another number of channels, or in another unit than what was learned.
+        """
+        whole = "", np.arange(self.shape[0]), self.shape[:1]
+        views = [whole] if self.layout is None else self.layout.views
+        encoders = encoder if isinstance(encoder, (list, tuple)) else [encoder] * len(views)
+        mean, scale = self.mean.copy(), self.scale.copy()
+        for (_, columns, shape), each in zip(views, encoders, strict=False):  # what builds them counts them
+            if (given := getattr(each, "statistics", None)) is None:
+                continue
+            if any(part.shape not in ((), shape[:1]) for part in given):
+                raise ValueError(
+                    f"mean and std of {each!r} must be numbers, or have one for each of {shape[0]} channels."
+                )
+            mean[columns], scale[columns] = (
+                np.repeat(np.broadcast_to(part, shape[:1]), math.prod(shape[1:])) for part in given
+            )
+        unlike = np.flatnonzero((self.scale > MOST_UNLIKE * scale) | (scale > MOST_UNLIKE * self.scale))
+        if len(unlike):
+            k = unlike[0]
+            raise ValueError(
+                f"The encoder expects a mean of {mean[k]:.3g} and a standard deviation of {scale[k]:.3g}, and X has "
+                f"{self.mean[k]:.3g} and {self.scale[k]:.3g}: give mean and std in the unit of X, such as 255 times "
+                "those of pixels from 0 to 1, or None to standardise by X."
+            )
+        return replace(self, mean=mean, scale=scale)
 
     def __call__(self, block: Array | Tensor, device: torch.device = CPU) -> Tensor:
         """Return the standardised float32 tensor of some rows on the device."""

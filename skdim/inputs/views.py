@@ -83,7 +83,9 @@ def samples_of_views(
         layout = layout_of(shape)
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
-    standardize = fitted or Standardizer.learn_views(X, layout, getattr(estimator, "feature_names_in_", None))
+    if (standardize := fitted) is None:
+        standardize = Standardizer.learn_views(X, layout, getattr(estimator, "feature_names_in_", None))
+        standardize = standardize.expected_by(estimator.encoder)
     samples = Samples(X, standardize, device, {} if present is None else {"present": present})
     return samples if reset or min_samples == 1 else samples.near()
 

@@ -344,7 +344,7 @@ def build_causal_encoder(
         stride, grid = 0, patches.grid(input_shape)
         patch_encoder = build_encoder(encoder, (input_shape[0], *patches.size), n_components)
         for part in patch_encoder.modules():
-            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.training:  # frozen statistics are constants
                 raise ValueError(
                     f"The encoder of patches has a {type(part).__name__}: statistics of the batch carry information on the "
                     "patches that a context predicts. Normalise per patch, as Conv(norm='group') does."

@@ -14,7 +14,8 @@ from torch import Tensor
 from skdim._random import LocalSeed
 from skdim.exceptions import DivergenceError
 from skdim.inputs.augmentation import EVALUATION_SEED
-from skdim.training.state import as_array, as_tensor, load_module, part
+from skdim.nn.packing import as_array, as_tensor
+from skdim.training.state import load_module, part
 
 #: 1 / eps of float32: beyond it a weight no longer feels an update of size 1.
 LARGEST_WEIGHT = 1 / torch.finfo(torch.float32).eps

@@ -12,19 +12,24 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from skdim._params import Configured, same_parameter
 from skdim._versions import __version__
+from skdim.nn.packing import as_array, as_tensor, packed, unpacked
 
 STATE_VERSION = 2
 #: The entry of a state that says what wrote it, and holds the digest of the others.
 SEAL = "_saved"
 #: The entry that is an unfitted estimator, and is saved as its parameters.
 UNFITTED = "_built_with"
+#: What a module that is a parameter itself, as an augmentation may be, is saved under.
+PACKED = "module"
 DAMAGED = "is damaged, or older than the first release. Load another copy of the file, or fit anew."
 #: How a class may change what pickle saves and restores of its objects.
 HOOKS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__deepcopy__")
@@ -34,7 +39,11 @@ def sealed(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of an estimator's state with the versions that wrote it and a digest of all that it holds."""
     state = dict(state)
     if UNFITTED in state:
-        state[UNFITTED] = state[UNFITTED].get_params(deep=False)
+        params = state[UNFITTED].get_params(deep=False)
+        for name, value in params.items():  # a network that both were given is written once
+            if isinstance(value, Configured | list | tuple) and same_parameter(value, state.get(name)):
+                params[name] = state[name]
+        state[UNFITTED] = params
     copied: dict[str, Any] = _copied(state)
     seal = {"version": STATE_VERSION, "skdim_version": __version__, "torch_version": str(torch.__version__)}
     return copied | {SEAL: seal | {"digest": _digest(copied, seal)}}
@@ -59,13 +68,27 @@ def opened(state: Any, kind: type) -> dict[str, Any]:
     # A parameter that came later has its default value.
     given = inspect.signature(kind).parameters.values()
     later = {each.name: each.default for each in given if each.default is not each.empty}
-    return later | rest | ({UNFITTED: kind(**rest[UNFITTED])} if UNFITTED in rest else {})
+    rest = {name: _restored(value) for name, value in rest.items()}
+    if UNFITTED in rest:
+        rest[UNFITTED] = kind(**{name: _restored(value) for name, value in rest[UNFITTED].items()})
+    return later | rest
+
+
+def _restored(value: Any) -> Any:
+    """Return a parameter as it was given; of a configured object another one, whose parameters are set by themselves."""
+    if isinstance(value, Configured):
+        return replace(value)  # type: ignore[type-var]
+    if type(value) is dict and value.keys() == {PACKED}:
+        return unpacked(value[PACKED])
+    return type(value)(map(_restored, value)) if type(value) in (list, tuple) else value
 
 
 def _copied(value: Any) -> Any:
     """Return a value whose containers and arrays are copies."""
     if isinstance(value, np.ndarray):
         return value.copy("K")
+    if isinstance(value, nn.Module):
+        return {PACKED: packed(value)}
     if type(value) is dict:
         return {name: _copied(part) for name, part in value.items()}
     return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
@@ -97,6 +120,8 @@ def _described(value: Any, deep: bool = True) -> Any:
     if isinstance(value, bytes | complex):
         return str(value)
     kind = type(value)
+    if isinstance(value, Configured):
+        return [kind.__qualname__, value.__getstate__() or {}]
     is_plain = all(getattr(kind, hook, None) is getattr(object, hook, None) for hook in HOOKS)
     named = getattr(value, "__qualname__", None) or kind.__qualname__
     return [named, getattr(value, "__dict__", None) if is_plain and deep else None]
@@ -105,19 +130,6 @@ def _described(value: Any, deep: bool = True) -> Any:
 def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Return the entries of a state under a prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
-    """Return a copy of a tensor."""
-    tensor = tensor.detach().cpu()
-    if tensor.dtype == torch.bfloat16:  # NumPy has no bfloat16; float32 holds it exactly
-        tensor = tensor.float()
-    return tensor.contiguous().numpy().copy()
-
-
-def as_tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """Return a copy of an array."""
-    return torch.from_numpy(np.array(array, order="C"))
 
 
 def module_state(module: nn.Module) -> dict[str, Any]:

@@ -206,7 +206,10 @@ def test_a_view_depends_on_its_sample_and_draws_alone(augment, shape):
     assert torch.equal(views(X, torch.cat([draws, draws], 1))[1], view)
 
 
-@pytest.mark.parametrize("augment", [user_noise, noise_of_the_batch])
+USER_MODULE = torch.nn.Sequential(torch.nn.Linear(5, 5), torch.nn.BatchNorm1d(5), torch.nn.Dropout(0.5))
+
+
+@pytest.mark.parametrize("augment", [user_noise, noise_of_the_batch, USER_MODULE], ids=["generator", "batch", "module"])
 def test_a_users_function_draws_from_a_seed_and_leaves_the_global_generator(augment):
     views, X, state = TwoViews(augment, (5,)), noise(8, 5), torch.get_rng_state()
 
@@ -221,6 +224,18 @@ def test_a_users_function_draws_from_a_seed_and_leaves_the_global_generator(augm
     assert not torch.equal(a, pair(4, 1))  # another process's rows
     assert torch.equal(pair(0, None), pair(0, None))  # held-out views are fixed
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_users_module_is_not_changed_and_learns_nothing():
+    before = {name: tensor.clone() for name, tensor in USER_MODULE.state_dict().items()}
+    views, X = TwoViews(USER_MODULE, (5,)), noise(8, 5)
+    first = views(X, torch.empty(8, 0), torch.Generator().manual_seed(0))
+    views(3 * X + 1, torch.empty(8, 0), torch.Generator().manual_seed(1))
+    again = views(X, torch.empty(8, 0), torch.Generator().manual_seed(0))
+    assert torch.equal(first[0], again[0])  # whatever came between
+    assert not first[0].requires_grad
+    assert all(torch.equal(tensor, before[name]) for name, tensor in USER_MODULE.state_dict().items())
+    assert all(part.training for part in USER_MODULE.modules())
 
 
 BATCHES = {"table": torch.ones(4, 6), "sequences": torch.ones(4, 2, 10), "images": torch.ones(4, 1, 8, 8)}

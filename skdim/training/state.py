@@ -56,10 +56,10 @@ def opened(state: Any, kind: type) -> dict[str, Any]:
         )
     if not is_whole:
         raise ValueError(f"This model {DAMAGED}")
-    # A parameter that came later has its default value.
-    given = inspect.signature(kind).parameters.values()
-    later = {each.name: each.default for each in given if each.default is not each.empty}
-    return later | rest | ({UNFITTED: kind(**rest[UNFITTED])} if UNFITTED in rest else {})
+    # A parameter that came later has its default value, or the one that says what was done before it.
+    given, before = inspect.signature(kind).parameters.values(), getattr(kind, "_before", {})
+    later = {each.name: each.default for each in given if each.default is not each.empty} | before
+    return later | rest | ({UNFITTED: kind(**before | rest[UNFITTED])} if UNFITTED in rest else {})
 
 
 def _copied(value: Any) -> Any:

@@ -144,6 +144,7 @@ def judge_images(arguments: Any) -> None:
                         "epochs": epochs,
                     }
                     row |= {"width": Z.shape[1], "negatives": arguments.negatives, "patch": arguments.patch}
+                    row["first_step"] = getattr(fitted, "first_step_", "")
                     row |= {"rows": len(X), "seed": seed, "accuracy": round(probe(Z, y, Z_eval, data.y_eval), 4)}
                     record("cpc_images", {**row, "fit_cpu_s": cpu})
 

@@ -18,6 +18,10 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from skdim import PAPER, DeepInfoMaxTransformer
+from skdim.bounds import PooledDV, PooledInfoNCE
+
+#: Estimators of the paper, by name.
+PAPERS_ESTIMATORS = {"infonce": PooledInfoNCE(), "dv": PooledDV(), "jsd": "jsd"}
 
 
 def judge(name: str, seed: Any, Z: Any, Z_eval: Any, data: Any, arguments: Any, **more: Any) -> None:
@@ -56,7 +60,8 @@ def judge_controls(data: Any, arguments: Any) -> None:
 def settings(arguments: Any) -> DeepInfoMaxTransformer:
     epochs = {"max_iter": arguments.epochs} if arguments.epochs else {}
     if arguments.paper:
-        return DeepInfoMaxTransformer(**{**PAPER[arguments.paper], "estimator": arguments.estimator, **epochs})
+        options = {"estimator": PAPERS_ESTIMATORS[arguments.estimator], "n_locations": arguments.locations, **epochs}
+        return DeepInfoMaxTransformer(**{**PAPER[arguments.paper], **options})
     return DeepInfoMaxTransformer(arguments.n_components, **epochs)
 
 
@@ -88,7 +93,10 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--features", nargs="+", default=["global", "hidden"], choices=["global", "hidden", "local"])
     parser.add_argument("--paper", choices=sorted(PAPER), help="the paper's settings instead of the defaults")
-    parser.add_argument("--estimator", default="infonce", help="the estimator of the paper's settings")
+    parser.add_argument("--estimator", choices=PAPERS_ESTIMATORS, default="infonce", help="of the paper's settings")
+    parser.add_argument(
+        "--locations", type=int, default=4, help="of each map that a step of the paper's settings scores"
+    )
     parser.add_argument("--minutes", type=float, help="end training after the epoch in which this CPU time is up")
     parser.add_argument("--epochs", type=int, help="epochs, which the learning rate's schedule spans")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

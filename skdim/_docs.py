@@ -12,7 +12,9 @@ PARAMETERS = """\
     max_iter : int or "auto", default="auto"
         Epochs. "auto" makes about 8,000 steps, in 1 to 100 epochs. 0 leaves the network untrained.
     learning_rate : float, default=2e-3
-        Highest learning rate; in ``fit`` it rises over the first 5 % of the steps and falls along a cosine.
+        Highest learning rate; see ``schedule``.
+    schedule : {"cosine"} or None, default="cosine"
+        The learning rate in ``fit``: "cosine" rises over the first 5 % of the steps and falls along a cosine; None is constant.
     optimizer : {"adamw", "adam", "sgd"} or callable, default="adamw"
         Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
     weight_decay : float, default=1e-2

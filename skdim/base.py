@@ -49,6 +49,8 @@ class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
     _factories = frozenset({"encoder", "critic", "context", "augment", "views", "optimizer"})
     #: Parameters that a continued training may change; the others describe the network.
     _training_parameters: frozenset[str] = frozenset({*TRAINING_CONSTRAINTS, "features"})
+    #: Values that later parameters have in files without them, where the default does something else.
+    _before: dict[str, Any] = {}
     _learner: Learner
 
     def fit(self, X: Any, y: Any = None) -> Any:

@@ -170,6 +170,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         batch_size: int = 128,
         max_iter: int | str = "auto",
         learning_rate: float = 2e-3,
+        schedule: str | None = "cosine",
         optimizer: Any = "adamw",
         weight_decay: float = 1e-2,
         early_stopping: bool = False,
@@ -204,6 +205,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.early_stopping = early_stopping
@@ -249,7 +251,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         if isinstance(self.critic, (tuple, list)) and len(self.critic) != 2:
             raise ValueError(f"A pair of critics is (global, local), got {len(self.critic)} of them: {self.critic!r}.")
         check_encoders([self.encoder], self.hidden_layer_sizes)
-        bound_for_codes(self.estimator)
+        bound_for_codes(self.estimator, of_maps=True)
         if self.posterior is not None:
             self._check_posterior(weights)
         elif self.total_correlation_weight > 0:
@@ -316,7 +318,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         factory = choose_encoder(self.encoder, shape, self.hidden_layer_sizes)
         encoder: Encoder | NormalizedCode = build_encoder(factory, shape, self.n_components)
         pair = self.critic if isinstance(self.critic, (tuple, list)) else (self.critic, self.critic)
-        critics, bound = [choose_critic(critic) for critic in pair], bound_for_codes(self.estimator)
+        critics, bound = [choose_critic(critic) for critic in pair], bound_for_codes(self.estimator, of_maps=True)
         known = PosteriorInfoMax(weights["global"], self.total_correlation_weight) if self.posterior else None
         terms = build_terms(encoder, bound, critics, weights, known)
         prior = choose("prior", self.prior, PRIORS)

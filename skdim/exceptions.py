@@ -14,6 +14,7 @@ __all__ = [
     "MutualInformationWarning",
     "NotABoundWarning",
     "OutlierWarning",
+    "OverlapWarning",
     "PersistenceWarning",
     "SaturationWarning",
     "SmallSampleWarning",
@@ -75,6 +76,10 @@ class UnderfittingWarning(MutualInformationWarning):
 
 class NotABoundWarning(MutualInformationWarning):
     """The choice of negatives, or a learned conditional, makes the reported value no bound."""
+
+
+class OverlapWarning(MutualInformationWarning):
+    """What is predicted shares samples with what it is predicted from: copying counts as information."""
 
 
 class ConstantInputWarning(MutualInformationWarning):

@@ -163,6 +163,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         batch_size: int = 128,
         max_iter: int | str = "auto",
         learning_rate: float = 2e-3,
+        schedule: str | None = "cosine",
         optimizer: Any = "adamw",
         weight_decay: float = 1e-2,
         early_stopping: bool = False,
@@ -192,6 +193,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.early_stopping = early_stopping

@@ -14,12 +14,13 @@ from skdim._params import choose
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
+from skdim.exceptions import OverlapWarning, warn
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.sequences import check_frames, cut_to_lengths
 from skdim.inputs.validation import validate_samples, validate_shape
 from skdim.nn.causal import CONTEXTS, GRU, PATCH_ENCODERS, MaskedConv, PatchGrid, StridedConv, build_causal_encoder
 from skdim.nn.objectives import Objective
-from skdim.nn.objectives.predictive import NEGATIVES, Predictive, steps_allowed
+from skdim.nn.objectives.predictive import NEGATIVES, Predictive, last_step
 from skdim.training.ambient import answering
 from skdim.training.inference import encode
 
@@ -33,7 +34,7 @@ class CPCTransformer(InfoMaxTransformer):
 
     .. math::
 
-        \frac1K \sum_{k=1}^{K} I(z_{t+k}; c_t), \qquad f_k(x_{t+k}, c_t) = z_{t+k}^\top W_k c_t
+        \frac1{K - k_1 + 1} \sum_{k=k_1}^{K} I(z_{t+k}; c_t), \qquad f_k(x_{t+k}, c_t) = z_{t+k}^\top W_k c_t
 
     where each I is a bound in nats with the critic :math:`f_k`, a bilinear predictor for each step k [1]_ (Eqs. 3 and 4). An
     image is cut into a grid of overlapping patches, and rows of patches predict the rows below.
@@ -45,7 +46,10 @@ class CPCTransformer(InfoMaxTransformer):
     n_components : int, default=64
         Number of components of the latents z_t and of the contexts c_t.
     n_steps : int, default=12
-        Largest number K of steps ahead, in frames or rows of patches; ``n_steps_`` is what the length allows.
+        Last step K ahead, in frames or rows of patches; ``n_steps_`` is what the length allows.
+    first_step : int or "auto", default="auto"
+        First step ahead. "auto" is the first whose frame or patch shares no sample with its context: 1, or 2 with patches that
+        overlap by half. Below it copying counts as prediction, and OverlapWarning is given.
     context : {"gru", "conv"} or object, default="gru"
         The causal network g_ar: a recurrent network, or convolutions over the past; as a name or an object such as
         ``GRU(n_layers=2)``, see :mod:`skdim.nn.causal`. With patches, "gru" runs down each column alone, and "conv" also sees
@@ -80,10 +84,13 @@ class CPCTransformer(InfoMaxTransformer):
     encoder_ : nn.Module
         The trained encoder, a copy in eval mode: standardised tensors -> :class:`~skdim.nn.causal.Contexts`.
     n_steps_ : int
-        Number of steps ahead: ``n_steps``, or what the longest sequence fitted allows.
-    step_accuracy_ : ndarray of float of shape (n_steps,)
+        Last step ahead: ``n_steps``, or what the longest sequence fitted allows.
+    first_step_ : int
+        First step ahead.
+    step_accuracy_ : ndarray of float of shape (n_steps_,)
         How often a context scores its own latent k steps ahead above those of the other sequences in a batch. Chance is one
-        over the size of the batch. NaN without training, and for steps that fewer than two sequences of a batch reach.
+        over the size of the batch. NaN without training, before ``first_step_``, and for steps that fewer than two sequences
+        of a batch reach.
     lower_bound_ : float
         The estimator's value in nats, averaged over the steps, with negatives at the same offset of other sequences: the mean
         over the batches of the last epoch, or over the held-out rows in the best epoch; -inf without training.
@@ -128,6 +135,7 @@ class CPCTransformer(InfoMaxTransformer):
         n_components: int = 64,
         *,
         n_steps: int = 12,
+        first_step: int | str = "auto",
         context: Any = "gru",
         negatives: str = "batch",
         n_anchors: int = 4,
@@ -140,6 +148,7 @@ class CPCTransformer(InfoMaxTransformer):
         batch_size: int = 32,
         max_iter: int | str = "auto",
         learning_rate: float = 2e-3,
+        schedule: str | None = "cosine",
         optimizer: Any = "adamw",
         weight_decay: float = 1e-2,
         early_stopping: bool = False,
@@ -156,6 +165,7 @@ class CPCTransformer(InfoMaxTransformer):
     ) -> None:
         self.n_components = n_components
         self.n_steps = n_steps
+        self.first_step = first_step
         self.context = context
         self.negatives = negatives
         self.n_anchors = n_anchors
@@ -168,6 +178,7 @@ class CPCTransformer(InfoMaxTransformer):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.optimizer = optimizer
         self.weight_decay = weight_decay
         self.early_stopping = early_stopping
@@ -182,9 +193,11 @@ class CPCTransformer(InfoMaxTransformer):
         self.random_state = random_state
         self.verbose = verbose
 
+    _before = {"first_step": 1}
     _parameter_constraints = {
         **InfoMaxTransformer._parameter_constraints,
         "n_steps": [Interval(Integral, 1, None, closed="left")],
+        "first_step": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "context": [StrOptions(set(CONTEXTS)), GRU, MaskedConv],
         "negatives": [StrOptions(set(NEGATIVES))],
         "n_anchors": [Interval(Integral, 1, None, closed="left")],
@@ -274,6 +287,12 @@ class CPCTransformer(InfoMaxTransformer):
         """
         return self._score(X, lengths=lengths)
 
+    @property
+    def first_step_(self) -> int:
+        """First step ahead that is predicted."""
+        check_is_fitted(self)
+        return self.n_steps_ - len(self._learner.objective.get_parameter("W")) + 1
+
     def _check_parameters(self) -> None:
         super()._check_parameters()
         bound_for_codes(self.estimator)
@@ -321,9 +340,24 @@ class CPCTransformer(InfoMaxTransformer):
             factory = choose("encoder", patches.encoder if self.encoder == "auto" else self.encoder, PATCH_ENCODERS)
         context = choose("context", self.context, CONTEXTS)
         encoder = build_causal_encoder(factory, context, shape, self.n_components, patches)
-        bound = bound_for_codes(self.estimator)
-        n_steps = steps_allowed(self.n_steps, self.negatives, encoder, shape)
-        return Predictive(encoder, bound, self.n_components, n_steps, self.negatives, self.n_anchors)
+        bound, first = bound_for_codes(self.estimator), self._step_apart(shape)
+        first = first if isinstance(self.first_step, str) else int(self.first_step)
+        n_steps = last_step(first, self.n_steps, self.negatives, encoder, shape)
+        return Predictive(encoder, bound, self.n_components, n_steps, self.negatives, self.n_anchors, first)
+
+    def _step_apart(self, shape: tuple[int, ...]) -> int:
+        """Return the first step ahead whose frame or patch shares no sample with its context."""
+        patches = PatchGrid.of(self.patch_size, self.patch_overlap)
+        return self._strided().step_apart(shape[1]) if patches is None else patches.step_apart
+
+    def _check_rows(self, samples: Samples, rows: Any) -> None:
+        apart = self._step_apart(samples.standardize.shape)
+        if not isinstance(self.first_step, str) and self.first_step < apart:
+            warn(
+                f"first_step={self.first_step} predicts frames or patches that share samples with their context, so copies "
+                f"count as prediction. Set first_step='auto', which is {apart} here, or remove the overlap.",
+                OverlapWarning,
+            )
 
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         lengths = extras.get("lengths")

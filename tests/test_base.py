@@ -224,6 +224,9 @@ def test_fit_has_a_schedule_and_partial_fit_a_constant_rate(monkeypatch):
     rates.clear()
     estimator.partial_fit(X)
     assert rates == [1e-3] * 12  # nobody knows how many more will follow
+    rates.clear()
+    tiny(max_iter=2, batch_size=8, learning_rate=1e-3, schedule=None).fit(X)
+    assert rates == [1e-3] * 24
 
 
 def test_training_raises_the_bound():

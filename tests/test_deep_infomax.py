@@ -28,7 +28,7 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from skdim import PAPER, DeepInfoMaxTransformer
+from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS, DV, Alpha, InfoNCE
 from skdim.inputs.augmentation import ImageAugmentation
 from skdim.nn.critics import CRITICS, Bilinear, Concat, Inner, Separable
@@ -363,55 +363,6 @@ def test_prior_matching_makes_codes_uniform():
 def test_priors_differ():
     uniform, normal = (tiny(prior=prior, prior_weight=1.0).fit(TRAIN) for prior in ("uniform", "normal"))
     assert not same_state(uniform, normal)
-
-
-# ------------------------------------------------------------------------------------------------------ the paper's settings
-def test_the_paper_s_numbers():
-    weights = {
-        name: (settings["global_weight"], settings["local_weight"], settings["prior_weight"])
-        for name, settings in PAPER.items()
-    }
-    assert weights == {"DIM(G)": (1.0, 0.0, 1.0), "DIM(L)": (0.0, 1.0, 0.1), "DIM(L+G)": (0.5, 0.1, 0.1)}
-    for settings in PAPER.values():
-        assert settings["augment"] is None
-        assert settings["n_components"] == 64
-        assert settings["batch_size"] == 64
-        assert settings["learning_rate"] == 1e-4
-        assert settings["n_locations"] == 4  # a random subset per step; every location in expectation
-        optimizer = settings["optimizer"]([torch.nn.Parameter(torch.zeros(2))], lr=1e-4)
-        assert isinstance(optimizer, torch.optim.Adam)
-        assert optimizer.defaults["betas"] == (0.5, 0.999)
-    for name in ("DIM(G)", "DIM(L)"):
-        critic = PAPER[name]["critic"]
-        assert isinstance(critic, Separable)
-        assert (critic.width, tuple(critic.hidden_layer_sizes)) == (2048, (2048,))
-    assert tuple(PAPER["DIM(L+G)"]["critic"].hidden_layer_sizes) == (512, 512)
-
-
-@pytest.mark.parametrize("name", PAPER)
-def test_the_paper_s_settings_train(name):
-    X = np.random.default_rng(0).integers(0, 256, size=(8, 28, 28), dtype=np.uint8)
-    dim = clone(DeepInfoMaxTransformer(**{**PAPER[name], "max_iter": 1}, estimator="jsd", random_state=0))
-    # The paper's layers at smaller widths, so that the test is quick.
-    dim.set_params(encoder__hidden_layer_sizes=(128,), n_components=16)
-    if isinstance(dim.critic, Separable):
-        dim.set_params(critic__width=64, critic__hidden_layer_sizes=(64,))
-    else:
-        dim.set_params(critic__hidden_layer_sizes=(32, 32))
-    dim.fit(X)
-    code = dim.encoder_(torch.zeros(1, 1, 28, 28))
-    assert code.local.shape == (1, 128, 49)
-    assert code.hidden.shape == (1, 128)
-    assert dim.transform(X).shape == (8, 16)
-    assert np.isfinite(dim.score(X))
-    assert "code" not in dim.history_[0]
-    assert PAPER[name]["encoder"].hidden_layer_sizes == (1024,)  # clone copied: the constant stands
-
-
-def test_estimators_do_not_share_the_paper_s_objects():
-    first = clone(DeepInfoMaxTransformer(**PAPER["DIM(G)"]))
-    first.set_params(critic__width=3)
-    assert PAPER["DIM(G)"]["critic"].width == 2048
 
 
 # ------------------------------------------------------------------------------------------------------------- features

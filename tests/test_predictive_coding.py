@@ -20,6 +20,7 @@ from torch import nn
 
 from skdim import CPCTransformer
 from skdim.bounds import BOUNDS, Alpha, InfoNCE
+from skdim.exceptions import OverlapWarning
 from skdim.inputs.batches import Rows
 from skdim.nn.causal import CONTEXTS, GRU, CausalEncoder, Contexts, MaskedConv, StridedConv, build_causal_encoder
 from skdim.nn.encoders import MLP, Conv
@@ -236,7 +237,7 @@ PATCH_OPTIONS = [
     {"negatives": "all"},
     {"encoder": "mlp"},
     {"encoder": FlatEncoder},
-    {"patch_overlap": 3},
+    {"patch_overlap": 3, "n_steps": 4},
     {"patch_overlap": (0, 2), "n_steps": 1},
     {"features": "sequence"},
 ]
@@ -365,6 +366,72 @@ def test_n_steps_of_images():
     assert tiny_patches(n_steps=9, max_iter=0).fit(images()).n_steps_ == 2
     assert tiny_patches(patch_size=(4, 8), n_steps=9, max_iter=0).fit(images()).n_steps_ == 2
     assert tiny_patches(negatives="sequence", n_steps=9, max_iter=0).fit(images()).n_steps_ == 2  # columns besides
+
+
+# ---------------------------------------------------------------------------------------------------------- the first step
+@pytest.mark.parametrize(
+    ("option", "first"),
+    [
+        ({"patch_size": 4}, 2),
+        ({"patch_size": 4, "patch_overlap": 0, "n_steps": 1}, 1),
+        ({"patch_size": 3, "patch_overlap": 2, "n_steps": 3}, 3),
+        ({"patch_size": (3, 4), "patch_overlap": (1, 2)}, 2),
+    ],
+)
+def test_the_first_row_of_patches_that_is_predicted_shares_no_pixel(option, first):
+    model = tiny_patches(**option, max_iter=0).fit(images())
+    assert model.first_step_ == first
+    images_of_one = torch.zeros(1, 1, 8, 8)
+    for k in range(1, model.encoder_.grid[0]):  # which pixels the patches k rows below the first depend on
+        above, below = (np.zeros((8, 8), dtype=bool) for _ in range(2))
+        for rows, seen in (([0], above), ([k], below)):
+            X = images_of_one.clone().requires_grad_()
+            model.encoder_(X).z[:, rows].square().sum().backward()
+            seen |= X.grad[0, 0].numpy() != 0
+        assert (above & below).any() == (k < first)
+
+
+@pytest.mark.parametrize(("overlap", "stride"), [(1, 1), (1, 8), (2, 1), (2, 4), (3, 2)])
+def test_the_first_frame_that_is_predicted_shares_no_sample(overlap, stride):
+    length = 80
+    model = tiny(encoder=StridedConv(16, overlap, stride), n_steps=20, max_iter=0).fit(waves(20, length))
+    X = torch.randn(1, 2, length, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    z, seen = model.encoder_(X).z, []
+    for t in (-model.first_step_ - 1, -model.first_step_, -1):  # the last frame, and two that come so many before it
+        (gradient,) = torch.autograd.grad(z[:, t].square().sum(), X, retain_graph=True)
+        seen.append(gradient.abs().sum((0, 1)) != 0)
+    assert not (seen[0] & seen[2]).any()
+    assert model.first_step_ == 1 or (seen[1] & seen[2]).any()
+
+
+def test_a_first_step_of_the_user_s():
+    model = tiny(first_step=2).fit(X)
+    assert (model.first_step_, model.n_steps_) == (2, 4)
+    assert (np.isfinite(model.step_accuracy_) == [False, True, True, True]).all()
+    with pytest.warns(OverlapWarning, match=r"first_step=1 predicts .*'auto', which is 2 here"):
+        assert tiny_patches(first_step=1).fit(images()).first_step_ == 1
+    refuses(lambda: tiny_patches(n_steps=1).fit(images()), ValueError, "n_steps=1 ends before the first step, 2")
+    refuses(
+        lambda: tiny_patches(patch_size=6).fit(images()),
+        ValueError,
+        "1 row",
+        "at least 3 .* 2 ahead",
+        "smaller patch_size",
+    )
+    refuses(lambda: tiny(first_step=0).fit(X), ValueError, "first_step")
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"), [((40,), {}), ((12, 12), {"patch_size": 4}), ((12, 12), {"patch_size": 4, "context": "conv"})]
+)
+def test_white_noise_tells_nothing_of_what_comes_later(shape, options):
+    noise = np.random.default_rng(0).normal(size=(2304, *shape))
+    model = CPCTransformer(max_iter=2, random_state=0, **options).fit(noise[:2048])
+    with torch.no_grad():
+        of_steps = model._learner.objective.information(*held_out(model, noise[2048:]))
+    assert len(of_steps) == model.n_steps_ - model.first_step_ + 1
+    assert of_steps.abs().max() < 0.05
+    assert abs(model.score(noise[2048:])) < 0.05
 
 
 # ------------------------------------------------------------------------------------------------------------- contracts

@@ -7,8 +7,6 @@ all other rows.
 The files of the binary version, ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``, are read from the folder
 ``cifar-10-batches-bin`` in ``SKDIM_DATA_HOME``. Nothing is downloaded.
 
-As in the paper: networks 1536-300-300-100 and the three critics. Adam at 1e-4 for 5,000 steps, rather than 1e-5 for 63,000.
-
     python benchmarks/reproductions/cifar10.py --test
 """
 
@@ -24,6 +22,8 @@ from critic_capacity import CRITICS, rows
 from protocol import QUICK_JUDGED, QUICK_ROWS, Table, arguments_of, judged
 from sklearn.utils import Bunch
 
+AS_THEIRS = "networks 1536-300-300-100 and the three critics, as in experiment 3"
+OTHER = ("Adam at 1e-4 for 5,000 steps, rather than 1e-5 for 63,000.",)
 AT = [0, 1_000, 5_000]
 QUICK_AT = [0, 50]
 FOLDER = "cifar-10-batches-bin"

@@ -1,10 +1,8 @@
 """What the reproductions share: the halves of MNIST, training that stops to be judged, and rows that are there already.
 
 The protocol is that of Tschannen et al. (ICLR 2020), Section 3 and their published notebook: top and bottom half of a digit,
-separate encoders, Adam at a constant 1e-4, batches of 128, and a linear probe on the top half's code. What is ours: inputs are
-standardised, one mean and scale for each half; inner products in critics are over the root of their width; InfoNCE is the mean
-over both anchors; the probe has converged, and theirs, which stops early, stands beside it; and I_EST is measured on rows that
-were not trained on (theirs are training batches).
+separate encoders, Adam at a constant 1e-4, batches of 128, and a linear probe on the top half's code. ``OTHER_THAN_THEIRS`` and
+each script's ``OTHER`` say what differs; both stand on the page.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +22,51 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils import Bunch
+from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from common import RESULTS, load, record
 
 from skdim import MultiViewInfoMaxTransformer
+from skdim._params import Configured
 from skdim.evaluation import linear_probe
 from skdim.nn.critics import Bilinear
 from skdim.nn.encoders import MLP
 
+#: What differs from the paper and its notebook in every experiment on halves.
+OTHER_THAN_THEIRS = (
+    "InfoNCE is the mean over both anchors; theirs has the top half as anchor.",
+    "accuracy is of a probe that has converged; papers_probe is theirs, which stops early.",
+    "I_EST is of rows that were not trained on; theirs is of training batches, though the plots say testing.",
+)
+#: Inputs and critics of the experiments that keep the transformer's standardisation.
+STANDARDISED = (
+    "The pixels are standardised, by one mean and deviation for each half, not from 0 to 1.",
+    "Inner products in critics are divided by the root of the code's width.",
+)
 BATCH = 128
 #: The top half, 14 x 28 values.
 WIDTH = 392
 #: Their encoder of Sections 3.3 and 3.4, 238,300 parameters.
-HALF_MLP = MLP((300, 300), norm="none")
+HALF_MLP = MLP((300, 300), norm="none", init="glorot")
+#: Their critic, x' W y.
+BILINEAR = Bilinear(affine=False, scaled=False)
 #: Steps that are trained before rows are drawn anew: bounds the memory.
 STRETCH = 200
 QUICK_ROWS, QUICK_JUDGED = 6_000, 2_000
 
 
-def arguments_of(description: str | None, n_seeds: int = 5, full: str = "") -> argparse.Namespace:
-    """Return the options that every script has; ``full`` describes the option of that name where there is one."""
+def arguments_of(
+    description: str | None, n_seeds: int = 5, full: str = "", n_steps: int | None = None
+) -> argparse.Namespace:
+    """Return the options that every script has; ``full`` describes that option, ``n_steps`` is the default of ``--steps``."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=None, help=f"{n_seeds} by default, 1 with --quick")
     parser.add_argument("--quick", action="store_true", help="few rows and steps, results in a folder of their own")
     parser.add_argument("--test", action="store_true", help="judge on the test set")
     parser.add_argument("--threads", type=int, default=1)
+    if n_steps is not None:
+        parser.add_argument("--steps", type=int, default=n_steps, help="of each run")
     if full:
         parser.add_argument("--full", action="store_true", help=full)
     arguments = parser.parse_args()
@@ -64,6 +82,46 @@ def images(name: str, arguments: argparse.Namespace, n: int | None = None) -> Bu
     rows, judged = (QUICK_ROWS, QUICK_JUDGED) if arguments.quick else (n, None)
     data.X, data.y, data.X_eval, data.y_eval = data.X[:rows], data.y[:rows], data.X_eval[:judged], data.y_eval[:judged]
     return data
+
+
+@dataclass
+class OfPixels(Configured):
+    """An encoder that takes pixels from 0 to 1, as theirs do: it undoes the transformer's standardisation.
+
+    Parameters
+    ----------
+    encoder : object
+        The encoder's factory.
+    mean, scale : float
+        Mean and standard deviation of the pixels.
+    """
+
+    encoder: Any
+    mean: float
+    scale: float
+
+    @property
+    def kind(self) -> str:
+        return str(self.encoder.kind)
+
+    def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
+        return _Rescaled(self.encoder(input_shape, n_components), self.mean, self.scale)
+
+
+class _Rescaled(nn.Module):
+    def __init__(self, network: nn.Module, mean: float, scale: float) -> None:
+        super().__init__()
+        self.network, self.mean, self.scale = network, mean, scale
+
+    def forward(self, X: Tensor) -> Any:
+        return self.network(X * self.scale + self.mean)
+
+
+def of_pixels(encoder: Any, X: Any) -> list[OfPixels]:
+    """Return encoders of the top and the bottom half of such images, each on pixels from 0 to 1."""
+    middle = X.shape[-2] // 2
+    halves = (np.asarray(half, dtype=np.float64) / 255 for half in (X[..., :middle, :], X[..., middle:, :]))
+    return [OfPixels(encoder, float(half.mean()), float(half.std())) for half in halves]
 
 
 class Table:
@@ -127,6 +185,11 @@ def over_steps(
             dim.partial_fit(prepare(X[[next(rows) for _ in range(n * BATCH)]]))
             done += n
         yield step
+
+
+def until(n_steps: int, at: list[int]) -> list[int]:
+    """Return the steps before ``n_steps`` after which a run is judged, and ``n_steps``."""
+    return [step for step in at if step < n_steps] + [n_steps]
 
 
 def permutations(n: int, seed: int) -> Iterator[int]:

@@ -86,7 +86,7 @@ plt.show()
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
 for axis, table, name in zip(axes, ["critic_capacity", "matched_bounds"], ["critic", "encoder"], strict=True):
     groups = defaultdict(list)
-    for row in ends(read(table)):
+    for row in ends(row for row in read(table) if row["init"] == "glorot"):
         groups[f"{row[name]}, {row['estimator']}"].append((float(row["i_est"]), float(row["accuracy"])))
     for label, points in groups.items():
         axis.scatter(*np.array(points).T, s=16, label=label)

@@ -2,8 +2,8 @@ r"""Bounds on mutual information: functions of a score tensor, with values in na
 
 ``scores[i, j, ...]`` is the critic f(x_i, y_j) of a batch of K joint samples (x_i, y_i): the diagonal holds joint samples,
 the rest the product of the marginals. Trailing axes (the locations of a feature map) hold further pairs of the same
-samples; every function gives the mean over them of the bound at each. Where the conditional is known, log p(y_j | x_i) takes
-the critic's place.
+samples. Every function gives the mean over them of the bound at each; the pooled ones compare all with all. Where the
+conditional is known, log p(y_j | x_i) takes the critic's place.
 
 A :class:`Bound` adds to such a function what a reader must know of it: its ``kind``, its ``cap``, its ``optimal_critic``
 and what it ``needs``. Its :class:`Criterion` trains a critic. Losses of deep metric learning are reported by InfoNCE.
@@ -16,6 +16,7 @@ from skdim.bounds._conditional import CLUB, TNCE, L1Out, club, gaussian, l1out, 
 from skdim.bounds._exponential import DV, FLO, NWJ, TUBA, UBA, dv, flo, nwj, tuba, uba
 from skdim.bounds._jensen_shannon import DIME, JSD, SMILE, dime, jsd, smile
 from skdim.bounds._metric import METRIC_LOSSES, NPair, NPairOVO, Triplet, npair, npair_ovo, triplet
+from skdim.bounds._pooled import PooledDV, PooledInfoNCE, pooled_dv, pooled_infonce
 from skdim.bounds._softmax import MLCPC, Alpha, InfoNCE, alpha, infonce, mlcpc
 
 __all__ = [
@@ -40,6 +41,8 @@ __all__ = [
     "L1Out",
     "NPair",
     "NPairOVO",
+    "PooledDV",
+    "PooledInfoNCE",
     "Triplet",
     "alpha",
     "bound_for_codes",
@@ -55,6 +58,8 @@ __all__ = [
     "npair",
     "npair_ovo",
     "nwj",
+    "pooled_dv",
+    "pooled_infonce",
     "smile",
     "tnce",
     "triplet",
@@ -71,7 +76,7 @@ MI_BOUNDS: dict[str, type[Bound]] = BOUNDS | {
 }
 
 
-def bound_for_codes(estimator: str | Bound, names: Mapping[str, type[Bound]] = BOUNDS) -> Bound:
+def bound_for_codes(estimator: str | Bound, names: Mapping[str, type[Bound]] = BOUNDS, of_maps: bool = False) -> Bound:
     """Return the bound that the parameter ``estimator`` of a transformer stands for.
 
     Parameters
@@ -80,6 +85,8 @@ def bound_for_codes(estimator: str | Bound, names: Mapping[str, type[Bound]] = B
         A name, or a configured bound.
     names : mapping of str to type, default=BOUNDS
         The bounds by name.
+    of_maps : bool, default=False
+        Whether there are scores of several locations of a map.
 
     Returns
     -------
@@ -88,7 +95,8 @@ def bound_for_codes(estimator: str | Bound, names: Mapping[str, type[Bound]] = B
     Raises
     ------
     ValueError
-        If the bound cannot train codes: it needs a known conditional, learns a second function, or bounds from above.
+        If the bound cannot train codes: it needs a known conditional, learns a second function, bounds from above, or pools
+        locations where there are none.
 
     Examples
     --------
@@ -105,6 +113,8 @@ def bound_for_codes(estimator: str | Bound, names: Mapping[str, type[Bound]] = B
         obstacle = f"it learns a second function, {bound.auxiliary}"
     elif bound.kind == "upper":
         obstacle = "an upper bound cannot be maximised"
+    elif bound.pools and not of_maps:
+        obstacle = "it pools the locations of feature maps, which only Deep InfoMax scores"
     if obstacle:
         raise ValueError(
             f"estimator={estimator!r} cannot train codes: {obstacle}. Allowed values are: {sorted(names)}, or a configured "

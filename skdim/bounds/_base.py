@@ -98,6 +98,8 @@ class Bound(Configured):
         Whether exchanging x and y leaves the value unchanged.
     loss_is_value : bool
         Whether :meth:`loss` is the negative of :meth:`value`: False for a class that defines its own loss.
+    pools : bool
+        Whether pairs of all trailing locations are compared with each other: the value is no mean over them.
     averages_exponentials : bool
         Whether the value rests on a mean of e^f that a few pairs can dominate.
     takes_reference : bool
@@ -116,6 +118,7 @@ class Bound(Configured):
     offset: ClassVar[float] = 0.0
     symmetric: ClassVar[bool] = True
     loss_is_value: ClassVar[bool] = True
+    pools: ClassVar[bool] = False
     averages_exponentials: ClassVar[bool] = False
     takes_reference: ClassVar[bool] = False
 
@@ -252,6 +255,7 @@ class Criterion(nn.Module):
         super().__init__()
         self.bound = bound
         self.both_anchors = both_anchors
+        self.splits = self.splits and not bound.pools
 
     def forward(self, scores: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the loss of scores (K, K, ...) and, detached, the bound in nats.

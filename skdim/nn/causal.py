@@ -133,11 +133,24 @@ class StridedConv(Configured):
             raise ValueError(f"stride of StridedConv must be 'auto' or a power of 2, got {stride!r}.")
         return stride
 
+    def step_apart(self, length: int) -> int:
+        """Return the first step ahead whose frame shares no sample with its context, for sequences of this length."""
+        stride = self.stride_of(length)
+        check_size("overlap of StridedConv", self.overlap)
+        reach, jump = 1, 1  # samples that a frame depends on, and samples between the outputs of a layer
+        for of_layer in self._strides(length):
+            reach += (self.overlap * of_layer - 1) * jump
+            jump *= of_layer
+        return -(-reach // stride)
+
+    def _strides(self, length: int) -> list[int]:
+        return [2] * (self.stride_of(length).bit_length() - 1) + [1]
+
     def __call__(self, input_shape: tuple[int, ...], n_latent: int) -> nn.Module:
         check_size("width of StridedConv", self.width)
         check_size("overlap of StridedConv", self.overlap)
         n_channels, length = input_shape
-        strides = [2] * (self.stride_of(length).bit_length() - 1) + [1]
+        strides = self._strides(length)
         widths = [n_channels] + [self.width] * (len(strides) - 1)
         layers: list[nn.Module] = []
         for size_in, stride in zip(widths, strides, strict=True):
@@ -217,6 +230,11 @@ class PatchGrid(Configured):
             (room - side) // step + 1 for room, side, step in zip(input_shape[1:], self.size, self.step, strict=True)
         )
         return rows, columns
+
+    @property
+    def step_apart(self) -> int:
+        """The first step ahead whose row of patches shares no pixel with its context."""
+        return -(-self.size[0] // self.step[0])
 
     @property
     def encoder(self) -> str:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from skdim._params import Configured, check_size, check_sizes, choose
 from skdim.nn.adapt import Critic, CriticFactory, build_critic
-from skdim.nn.layers import Sum, constant, mlp
+from skdim.nn.layers import Sum, constant, initialised, mlp, near_identity
 
 __all__ = [
     "CRITICS",
@@ -42,12 +42,12 @@ __all__ = [
 
 
 class _Inner(nn.Module):
-    def __init__(self, x_features: int, y_features: int, cosine: bool = False) -> None:
+    def __init__(self, x_features: int, y_features: int, cosine: bool = False, scaled: bool = True) -> None:
         super().__init__()
         width = min(x_features, y_features)
         self.project_x = nn.Linear(x_features, width) if x_features > width else nn.Identity()
         self.project_y = nn.Linear(y_features, width) if y_features > width else nn.Identity()
-        self.root_width = math.sqrt(width)
+        self.divisor = math.sqrt(width) if scaled else 1.0
         self.cosine = cosine
         self.exchangeable = x_features == y_features
 
@@ -55,24 +55,34 @@ class _Inner(nn.Module):
         x, y = self.project_x(x), self.project_y(y)
         if self.cosine:
             return F.normalize(x, dim=1) @ F.normalize(y, dim=1).T
-        return x @ y.T / self.root_width
+        return x @ y.T / self.divisor
 
 
 class _Bilinear(nn.Module):
-    def __init__(self, x_features: int, y_features: int) -> None:
+    def __init__(self, x_features: int, y_features: int, scaled: bool) -> None:
         super().__init__()
+        self.divisor = math.sqrt(min(x_features, y_features)) if scaled else 1.0
         self.weight = nn.Parameter(torch.empty(x_features, y_features))
         nn.init.xavier_uniform_(self.weight)  # Keras' default for a dense layer, as in Tschannen et al. 2020
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return x @ self.weight @ y.T / math.sqrt(min(self.weight.shape))
+        return x @ self.weight @ y.T / self.divisor
 
 
 def _embedding(features: int, spec: Separable) -> nn.Module:
-    """Return an MLP beside a linear shortcut, as the projections of Deep InfoMax; linear without hidden layers."""
-    shortcut = nn.Linear(features, spec.width)
-    hidden = spec.hidden_layer_sizes
-    embedding = Sum(shortcut, mlp(features, hidden, spec.width)) if hidden else shortcut
+    """Return an MLP beside a shortcut, as the projections of Deep InfoMax; linear without hidden layers."""
+    parts: list[nn.Module] = []
+    if spec.shortcut:
+        is_linear = spec.shortcut != "identity"
+        parts.append(
+            initialised(nn.Linear(features, spec.width), spec.init)
+            if is_linear
+            else near_identity(features, spec.width)
+        )
+    if spec.hidden_layer_sizes:
+        branch = mlp(features, spec.hidden_layer_sizes, spec.width, norm=spec.norm)
+        parts.append(initialised(branch, spec.init))
+    embedding = Sum(*parts) if len(parts) > 1 else parts[0]
     return nn.Sequential(embedding, nn.LayerNorm(spec.width)) if spec.normalize else embedding
 
 
@@ -82,26 +92,34 @@ class _Separable(nn.Module):
         self.embed_x = _embedding(x_features, spec)
         self.embed_y = self.embed_x if spec.shared else _embedding(y_features, spec)
         self.cosine = spec.temperature is not None
-        self.root_width = math.sqrt(spec.width)
+        self.divisor = math.sqrt(spec.width) if spec.scaled else 1.0
         # A cosine is meant to depend on directions only; an inner product gets a(x) + b(y), both 0 at first.
-        self.bias_x = None if self.cosine else constant(nn.Linear(x_features, 1), 0.0)
-        self.bias_y = None if self.cosine else constant(nn.Linear(y_features, 1), 0.0)
+        has_biases = spec.biases and not self.cosine
+        self.bias_x = constant(nn.Linear(x_features, 1), 0.0) if has_biases else None
+        self.bias_y = constant(nn.Linear(y_features, 1), 0.0) if has_biases else None
         self.exchangeable = spec.shared and self.cosine
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         h, k = self.embed_x(x), self.embed_y(y)
-        if self.bias_x is None or self.bias_y is None:
+        if self.cosine:
             return F.normalize(h, dim=1) @ F.normalize(k, dim=1).T
-        return h @ k.T / self.root_width + self.bias_x(x) + self.bias_y(y).T
+        scores = h @ k.T / self.divisor
+        return scores if self.bias_x is None or self.bias_y is None else scores + self.bias_x(x) + self.bias_y(y).T
 
 
 class _Concat(nn.Module):
-    def __init__(self, x_features: int, y_features: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, x_features: int, y_features: int, hidden: tuple[int, ...], init: str) -> None:
         super().__init__()
         # The first layer of a network on [x, y] is a sum of one layer on each: n + m products instead of n m.
         self.first_x = nn.Linear(x_features, hidden[0])
         self.first_y = nn.Linear(y_features, hidden[0], bias=False)
-        self.rest = mlp(hidden[0], hidden[1:], 1)
+        self.rest = initialised(mlp(hidden[0], hidden[1:], 1), init)
+        if init != "torch":
+            first = initialised(nn.Linear(x_features + y_features, hidden[0]), init)
+            with torch.no_grad():
+                self.first_x.bias.copy_(first.bias)
+                self.first_x.weight.copy_(first.weight[:, :x_features])
+                self.first_y.weight.copy_(first.weight[:, x_features:])
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         pairs = torch.relu(self.first_x(x)[:, None] + self.first_y(y)[None])
@@ -116,6 +134,8 @@ class Inner(Configured):
     ----------
     affine : bool, default=True
         Whether a scale and an offset are learned, see :class:`Critic`.
+    scaled : bool, default=True
+        Whether the product is divided by :math:`\sqrt{d}`, of the narrower code's width d.
 
     Examples
     --------
@@ -126,9 +146,10 @@ class Inner(Configured):
     """
 
     affine: bool = True
+    scaled: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        return _Inner(x_features, y_features)
+        return _Inner(x_features, y_features, scaled=self.scaled)
 
 
 @dataclass
@@ -166,12 +187,16 @@ class Cosine(Configured):
 
 @dataclass
 class Bilinear(Configured):
-    r"""Bilinear critic :math:`x^\top W y / \sqrt{d}`, the default of Tschannen et al. [2]_ (there without the scale).
+    r"""Bilinear critic :math:`x^\top W y / \sqrt{d}`, with Glorot-uniform weights W at the start.
+
+    ``Bilinear(affine=False, scaled=False)`` is the default of Tschannen et al. [2]_.
 
     Parameters
     ----------
     affine : bool, default=True
         Whether a scale and an offset are learned, see :class:`Critic`.
+    scaled : bool, default=True
+        Whether the product is divided by :math:`\sqrt{d}`, of the narrower code's width d.
 
     Examples
     --------
@@ -181,9 +206,10 @@ class Bilinear(Configured):
     """
 
     affine: bool = True
+    scaled: bool = True
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
-        return _Bilinear(x_features, y_features)
+        return _Bilinear(x_features, y_features, self.scaled)
 
 
 @dataclass
@@ -195,7 +221,8 @@ class Separable(Configured):
         f(x, y) = \frac{1}{\tau} \frac{h(x)^\top k(y)}{\|h(x)\| \|k(y)\|} + o
 
     Without a temperature it is :math:`e^s (h(x)^\top k(y) / \sqrt{w} + a(x) + b(y)) + o` with a learned scale s. Calling it
-    raises ValueError if a parameter is outside its range, or sides of different widths are to share an embedding.
+    raises ValueError if a parameter is outside its range or has no effect, or sides of different widths are to share an
+    embedding.
 
     Parameters
     ----------
@@ -212,12 +239,27 @@ class Separable(Configured):
         Whether both sides have one embedding, h = k, as the codes of two views of a sample always have.
     affine : bool, default=True
         Whether a scale (without temperature) and an offset are learned, see :class:`Critic`.
+    shortcut : bool or "identity", default=True
+        Whether a linear layer stands beside the hidden layers. "identity" is one without bias that starts as a noisy copy of
+        the code, as Deep InfoMax's.
+    norm : {"none", "batch", "group"}, default="none"
+        Normalisation before each hidden ReLU, as in :class:`~skdim.nn.encoders.MLP`; Deep InfoMax's is by batch statistics.
+    scaled : bool, default=True
+        Whether the inner product is divided by :math:`\sqrt{w}`; without temperature.
+    biases : bool, default=True
+        Whether linear functions a(x) and b(y) are added to the inner product; without temperature.
+    init : {"torch", "glorot"}, default="torch"
+        First weights of the linear layers: torch's default, or Glorot-uniform with zero bias, which is Keras' default.
 
     Examples
     --------
+    The critic of two networks of Tschannen et al. [2]_, Section 3.3:
+
     >>> from skdim.nn.critics import Separable
-    >>> Separable(width=32).get_params()["width"]
-    32
+    >>> plain = {"temperature": None, "shortcut": False, "scaled": False, "biases": False, "affine": False}
+    >>> critic = Separable(100, hidden_layer_sizes=(100,), init="glorot", **plain)
+    >>> sum(p.numel() for p in critic(100, 100).parameters())
+    40400
     """
 
     width: int = 64
@@ -226,6 +268,11 @@ class Separable(Configured):
     normalize: bool = False
     shared: bool = False
     affine: bool = True
+    shortcut: bool | str = True
+    norm: str = "none"
+    scaled: bool = True
+    biases: bool = True
+    init: str = "torch"
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
         if self.shared and x_features != y_features:
@@ -234,6 +281,18 @@ class Separable(Configured):
         check_sizes("hidden_layer_sizes of Separable", self.hidden_layer_sizes)
         if self.temperature is not None and not self.temperature > 0:
             raise ValueError(f"temperature of Separable must be positive or None, got {self.temperature!r}.")
+        if self.shortcut not in (True, False, "identity"):
+            raise ValueError(f"shortcut of Separable must be True, False or 'identity', got {self.shortcut!r}.")
+        if self.norm not in ("none", "batch", "group"):
+            raise ValueError(f"norm of Separable must be 'none', 'batch' or 'group', got {self.norm!r}.")
+        if not self.hidden_layer_sizes and not (self.shortcut and self.norm == "none"):
+            raise ValueError(
+                f"Separable(shortcut={self.shortcut!r}, norm={self.norm!r}) is about hidden layers: give hidden_layer_sizes."
+            )
+        if self.temperature is not None and not (self.scaled and self.biases):
+            raise ValueError(
+                f"Separable(scaled={self.scaled}, biases={self.biases}) is about the inner product: set temperature=None."
+            )
         return _Separable(x_features, y_features, self)
 
 
@@ -250,6 +309,8 @@ class Concat(Configured):
         ReLU layers; the paper has (512, 512).
     affine : bool, default=True
         Whether a scale and an offset are learned, see :class:`Critic`.
+    init : {"torch", "glorot"}, default="torch"
+        First weights of the linear layers: torch's default, or Glorot-uniform with zero bias, which is Keras' default.
 
     Examples
     --------
@@ -260,10 +321,11 @@ class Concat(Configured):
 
     hidden_layer_sizes: tuple[int, ...] = (64, 64)
     affine: bool = True
+    init: str = "torch"
 
     def __call__(self, x_features: int, y_features: int) -> nn.Module:
         hidden = check_sizes("hidden_layer_sizes of Concat", self.hidden_layer_sizes, at_least=1)
-        return _Concat(x_features, y_features, hidden)
+        return _Concat(x_features, y_features, hidden, self.init)
 
 
 #: Critics by name.

@@ -25,9 +25,9 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from skdim._params import Configured, check_sizes, choose
+from skdim._params import Configured, check_size, check_sizes, choose
 from skdim.nn.adapt import Code, EncoderFactory, LayeredEncoder, build_encoder
-from skdim.nn.layers import FlattenMap, PoolMap, convolution, mlp, normalisation, residual_block
+from skdim.nn.layers import FlattenMap, PoolMap, convolution, initialised, mlp, normalisation, residual_block
 
 __all__ = [
     "ENCODERS",
@@ -38,6 +38,7 @@ __all__ = [
     "EncoderFactory",
     "PooledConv",
     "ResNet",
+    "assemble",
     "build_encoder",
     "check_encoders",
     "choose_encoder",
@@ -67,11 +68,6 @@ def _sides(encoder: Conv | PooledConv | Conv1d | ResNet, input_shape: tuple[int,
     return input_shape[0], input_shape[1:]
 
 
-def _check_kernel(size: object) -> None:
-    if not isinstance(size, Integral) or size < 1 or size % 2 == 0:
-        raise ValueError(f"kernel_size must be a positive odd integer, got {size!r}.")
-
-
 def _strides(side: int, least: int, largest: int = LARGEST_MAP_SIDE, longest: float = math.inf) -> list[int]:
     """Return the strides that bring ``side`` down to at most ``largest``, over at least ``least`` layers.
 
@@ -94,7 +90,7 @@ def _convolutional(
 ) -> LayeredEncoder:
     """Build strided convolutions down to sides of at most ``largest``, and one more above the local map if ``top``."""
     n_channels, sides = _sides(encoder, input_shape)
-    _check_kernel(encoder.kernel_size)
+    check_size("kernel_size", encoder.kernel_size)
     longest = LONGEST_HALVED if len(sides) == 1 else math.inf
     strides = _strides(min(sides), 2, largest, longest)
     widths = [n_channels, *_widen(check_sizes("channels", encoder.channels, at_least=1), len(strides) + top)]
@@ -102,13 +98,14 @@ def _convolutional(
         convolution(len(sides), pair, encoder.kernel_size, stride, encoder.norm)
         for pair, stride in zip(pairwise(widths), [*strides, *[2] * top], strict=True)
     ]
-    return _assemble(encoder, layers, len(strides), input_shape, n_components)
+    return assemble(layers, len(strides), encoder.hidden_layer_sizes, encoder.norm, input_shape, n_components)
 
 
-def _assemble(
-    encoder: Conv | Conv1d | ResNet,
+def assemble(
     layers: Sequence[nn.Module],
     n_local: int,
+    hidden_layer_sizes: Sequence[int],
+    norm: str,
     input_shape: tuple[int, ...],
     n_components: int,
 ) -> LayeredEncoder:
@@ -118,8 +115,8 @@ def _assemble(
     with torch.no_grad():
         n_flat = int(stack(torch.zeros(2, *input_shape)).shape[1])
     stack.train()
-    sizes = check_sizes("hidden_layer_sizes", encoder.hidden_layer_sizes)
-    rest = nn.Sequential(*top, *mlp(n_flat, sizes, norm=encoder.norm))
+    sizes = check_sizes("hidden_layer_sizes", hidden_layer_sizes)
+    rest = nn.Sequential(*top, *mlp(n_flat, sizes, norm=norm))
     return LayeredEncoder(local, rest, (n_flat, *sizes)[-1], n_components)
 
 
@@ -136,7 +133,7 @@ class Conv(Configured):
     channels : tuple of int, default=(32, 64, 128)
         Channels of the layers in turn. The last number is repeated if the image needs more layers.
     kernel_size : int, default=3
-        Odd side of the kernels.
+        Side of the kernels.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
@@ -179,6 +176,8 @@ class PooledConv(Configured):
         Channels of the layers in turn.
     kernel_size : int, default=5
         Odd side of the kernels.
+    init : {"torch", "glorot"}, default="torch"
+        First weights of the layers: torch's default, or Glorot-uniform with zero bias, which is Keras' default and theirs.
 
     Examples
     --------
@@ -191,16 +190,18 @@ class PooledConv(Configured):
     kind: ClassVar[str] = "image"
     channels: tuple[int, ...] = (64, 128)
     kernel_size: int = 5
+    init: str = "torch"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         n_channels, _ = _sides(self, input_shape)
-        _check_kernel(self.kernel_size)
+        if not isinstance(self.kernel_size, Integral) or self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size of PooledConv must be a positive odd integer, got {self.kernel_size!r}.")
         channels = check_sizes("channels", self.channels, at_least=1)
         layers: list[nn.Module] = []
         for size_in, size_out in pairwise((n_channels, *channels)):
             layers += [nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2), nn.ReLU(inplace=True)]
         local = nn.Sequential(*layers, normalisation("group", channels[-1], 2))
-        return LayeredEncoder(local, PoolMap(), channels[-1], n_components)
+        return initialised(LayeredEncoder(local, PoolMap(), channels[-1], n_components), self.init)
 
 
 @dataclass
@@ -216,7 +217,7 @@ class Conv1d(Configured):
     channels : tuple of int, default=(32, 64, 128)
         Channels of the layers in turn. The last number is repeated if the sequence needs more layers.
     kernel_size : int, default=5
-        Odd length of the kernels.
+        Length of the kernels.
     hidden_layer_sizes : tuple of int, default=()
         Fully connected layers between the last convolution and the code.
     norm : {"batch", "group"}, default="batch"
@@ -280,7 +281,8 @@ class ResNet(Configured):
             residual_block(pair, stride, self.norm)
             for pair, stride in zip(pairwise(widths), [*strides, 2], strict=True)
         ]
-        return _assemble(self, [stem, *blocks], len(blocks), input_shape, n_components)
+        layers, sizes = [stem, *blocks], self.hidden_layer_sizes
+        return assemble(layers, len(blocks), sizes, self.norm, input_shape, n_components)
 
 
 @dataclass
@@ -295,6 +297,8 @@ class MLP(Configured):
         Hidden layers, each with normalisation and ReLU; at least one.
     norm : {"group", "batch", "none"}, default="group"
         Normalisation per sample over the layer (one group), by batch statistics, or none, as in Tschannen et al. [4]_.
+    init : {"torch", "glorot"}, default="torch"
+        First weights of the layers: torch's default, or Glorot-uniform with zero bias, which is Keras' default and theirs.
 
     Examples
     --------
@@ -308,13 +312,15 @@ class MLP(Configured):
     kind: ClassVar[str] = "table"
     hidden_layer_sizes: tuple[int, ...] = (256, 256)
     norm: str = "group"
+    init: str = "torch"
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         sizes = check_sizes("hidden_layer_sizes of MLP", self.hidden_layer_sizes, at_least=1)
         if self.norm not in ("group", "batch", "none"):
             raise ValueError(f"norm of MLP must be 'group', 'batch' or 'none', got {self.norm!r}.")
         local = nn.Sequential(nn.Flatten(), *mlp(math.prod(input_shape), sizes[:1], norm=self.norm))
-        return LayeredEncoder(local, mlp(sizes[0], sizes[1:], norm=self.norm), sizes[-1], n_components)
+        rest = mlp(sizes[0], sizes[1:], norm=self.norm)
+        return initialised(LayeredEncoder(local, rest, sizes[-1], n_components), self.init)
 
 
 #: Encoders by name.

@@ -1,13 +1,23 @@
-"""Layers that several networks share: the multi-layer perceptron, normalisation, shortcuts and layers of maps."""
+"""Layers that several networks share: the multi-layer perceptron, normalisation, shortcuts, maps, and their first weights.
+
+References
+----------
+.. [1] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from skdim._params import look_up
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def mlp(
@@ -39,6 +49,35 @@ def constant(layer: nn.Linear, value: float | Tensor) -> nn.Linear:
     """Set the weights of a layer so that it returns ``value`` for every input."""
     layer.weight.zero_()
     layer.bias.copy_(torch.as_tensor(value))
+    return layer
+
+
+def _glorot(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
+    nn.init.xavier_uniform_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+#: First weights of a linear layer or convolution, by name: as torch's constructor draws them, or as Keras does by default,
+#: uniform by fan-in and fan-out [1]_ with zero bias.
+INITS: dict[str, Callable[[nn.Linear | nn.Conv1d | nn.Conv2d], None]] = {"torch": lambda layer: None, "glorot": _glorot}
+
+
+def initialised(network: Network, init: str) -> Network:
+    """Give every linear layer and convolution of a network its first weights; raises ValueError if ``init`` is no name."""
+    draw = look_up("init", init, INITS)
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
+            draw(layer)
+    return network
+
+
+def near_identity(size_in: int, size_out: int) -> nn.Linear:
+    """Return a layer without bias that starts as a noisy copy of its input, as the shortcuts of Deep InfoMax."""
+    layer = nn.Linear(size_in, size_out, bias=False)
+    nn.init.uniform_(layer.weight, -0.01, 0.01)
+    with torch.no_grad():
+        layer.weight.fill_diagonal_(1.0)
     return layer
 
 
@@ -97,9 +136,11 @@ class Sum(nn.Module):
 
 def convolution(n_axes: int, widths: tuple[int, int], kernel_size: int, stride: int, norm: str) -> nn.Sequential:
     """Return a convolution of maps with ``n_axes`` axes, without bias, that only its stride makes smaller; norm; ReLU."""
-    layer = nn.Conv1d if n_axes == 1 else nn.Conv2d
-    weights = layer(*widths, kernel_size, stride, kernel_size // 2, bias=False)
-    return nn.Sequential(weights, normalisation(norm, widths[1], n_axes), nn.ReLU(inplace=True))
+    layer, beside = nn.Conv1d if n_axes == 1 else nn.Conv2d, (kernel_size - 1) // 2
+    # An even kernel has one place more on one side; there the map is padded by one more.
+    further = [] if kernel_size % 2 else [Pad(*[0, 1] * n_axes)]
+    weights = layer(*widths, kernel_size, stride, beside, bias=False)
+    return nn.Sequential(*further, weights, normalisation(norm, widths[1], n_axes), nn.ReLU(inplace=True))
 
 
 def residual_block(widths: tuple[int, int], stride: int, norm: str) -> nn.Sequential:

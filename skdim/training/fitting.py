@@ -27,6 +27,7 @@ TRAINING_CONSTRAINTS: dict[str, Any] = {
     "batch_size": [Interval(Integral, 2, None, closed="left")],
     "max_iter": [StrOptions({"auto"}), Interval(Integral, 0, None, closed="left")],
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "schedule": [StrOptions({"cosine"}), None],
     "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "early_stopping": ["boolean"],
@@ -85,7 +86,7 @@ class Fitting(NamedTuple):
         if ranks is not None:
             training = {"batch_size": estimator.batch_size, "learning_rate": estimator.learning_rate}
             ranks.check_same(learner.facts(samples) | training | {"the number of epochs": epochs})
-        return cls(train, valid, epochs, not partial, ranks)
+        return cls(train, valid, epochs, estimator.schedule is not None and not partial, ranks)
 
     def batches(self, estimator: Any, learner: Learner, samples: Samples, held_out: bool = False) -> Batches:
         """Return the batches of the training rows, or of those held out."""

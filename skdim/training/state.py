@@ -65,12 +65,12 @@ def opened(state: Any, kind: type) -> dict[str, Any]:
         )
     if not is_whole:
         raise ValueError(f"This model {DAMAGED}")
-    # A parameter that came later has its default value.
-    given = inspect.signature(kind).parameters.values()
-    later = {each.name: each.default for each in given if each.default is not each.empty}
+    # A parameter that came later has its default value, or the one that says what was done before it.
+    given, before = inspect.signature(kind).parameters.values(), getattr(kind, "_before", {})
+    later = {each.name: each.default for each in given if each.default is not each.empty} | before
     rest = {name: _restored(value) for name, value in rest.items()}
     if UNFITTED in rest:
-        rest[UNFITTED] = kind(**{name: _restored(value) for name, value in rest[UNFITTED].items()})
+        rest[UNFITTED] = kind(**before | {name: _restored(value) for name, value in rest[UNFITTED].items()})
     return later | rest
 
 

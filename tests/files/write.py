@@ -21,8 +21,8 @@ from sklearn.datasets import load_digits
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MRMRSelector, MultiViewInfoMaxTransformer
 from skdim.bounds import Alpha
-from skdim.nn.critics import Separable
-from skdim.nn.encoders import Conv, Conv1d
+from skdim.nn.critics import Concat, Separable
+from skdim.nn.encoders import MLP, Conv, Conv1d
 from skdim.training.state import STATE_VERSION
 
 FILES = Path(__file__).parent
@@ -68,6 +68,18 @@ CASES: dict[str, tuple[Any, ...]] = {
         ),
         "images",
     ),
+    "images_embedded": (
+        DeepInfoMaxTransformer(
+            4,
+            augment=None,
+            global_weight=1.0,
+            encoder=Conv(channels=(4, 8), kernel_size=5, hidden_layer_sizes=(8,), top=False),
+            critic=(Concat((4,)), Separable(8, (8,), temperature=None, normalize=True)),
+            warm_start=True,
+            **TRAINED,
+        ),
+        "images",
+    ),
     "sequences": (DeepInfoMaxTransformer(4, encoder=Conv1d(channels=(4, 8, 8)), **TRAINED), "waves"),
     "table": (DeepInfoMaxTransformer(4, encoder="mlp", hidden_layer_sizes=(8, 8), **TRAINED), "table"),
     "views": (MultiViewInfoMaxTransformer(4, hidden_layer_sizes=(8,), encoder="mlp", **TRAINED), "table"),
@@ -78,6 +90,7 @@ CASES: dict[str, tuple[Any, ...]] = {
         "lacking",
     ),
     "predictive_coding": (CPCTransformer(4, **TRAINED), "waves"),
+    "predictive_coding_patches": (CPCTransformer(4, patch_size=4, encoder=MLP((8,)), **TRAINED), "images"),
     "information": (MIEstimator(**{**MEASURED, "max_iter": 2, "n_refits": 0, "hidden_layer_sizes": (8,)}), "x", "y"),
     "information_infonce": (MIEstimator(estimator="infonce", **NETWORK), "x", "y"),
     "information_ba": (MIEstimator(estimator="ba", **NETWORK), "x", "y"),

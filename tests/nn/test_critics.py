@@ -10,6 +10,7 @@ from helpers import assert_one_graph
 from torch import nn
 
 from skdim._params import choose
+from skdim._random import LocalSeed
 from skdim.nn.critics import (
     CRITICS,
     Bilinear,
@@ -27,8 +28,10 @@ from skdim.nn.critics import (
 CONFIGURED = [
     *(cls() for cls in CRITICS.values()),
     Separable(width=5, hidden_layer_sizes=(6, 7), normalize=True, temperature=None),
+    Separable(5, (6,), temperature=None, shortcut=False, scaled=False, biases=False, init="glorot"),
+    Separable(5, (6,), shortcut="identity", norm="group"),
     Concat(hidden_layer_sizes=(6,)),
-    Concat(hidden_layer_sizes=(6, 7, 3)),
+    Concat(hidden_layer_sizes=(6, 7, 3), init="glorot"),
 ]
 
 
@@ -243,6 +246,53 @@ def test_separable_is_its_formula(hidden, normalize, temperature):
                 biases += twin_of_dense([network.bias_y], y[j].double().numpy()).item()
             twin = scale * (h @ k / length + biases) + critic.offset.item()
             assert scores[i, j].item() == pytest.approx(twin, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("configured", [Inner(), Bilinear(), Separable(temperature=None)], ids=repr)
+def test_scaled_products_are_over_the_root_of_the_width(configured):
+    x, y = codes(y_features=4)
+    scaled, plain = (configured.set_params(scaled=scaled)(4, 4) for scaled in (True, False))
+    plain.load_state_dict(scaled.state_dict())
+    torch.testing.assert_close(plain(x, y), scaled(x, y) * math.sqrt(getattr(configured, "width", 4)))
+
+
+def test_the_separable_critic_of_two_networks():
+    x, y = codes()
+    options = {"temperature": None, "shortcut": False, "scaled": False, "biases": False, "affine": False}
+    critic = build_critic(Separable(5, (6,), **options), 4, 3, offset=1.0)
+    of_x, of_y = critic.scores.embed_x, critic.scores.embed_y
+    torch.testing.assert_close(critic(x, y), of_x(x) @ of_y(y).T)
+    assert [type(layer) for layer in of_x] == [nn.Linear, nn.ReLU, nn.Linear]
+    assert sum(p.numel() for p in Separable(100, (100,), **options)(100, 100).parameters()) == 40_400
+
+
+def test_glorot_weights_of_a_concatenation_are_those_of_one_layer():
+    with LocalSeed(0):
+        network = Concat((200,), init="glorot")(100, 100)
+    limit = math.sqrt(6 / 400)
+    for first in (network.first_x, network.first_y):
+        assert 0.98 * limit < first.weight.abs().max() <= limit
+    assert 0.9 * math.sqrt(6 / 201) < network.rest[0].weight.abs().max() <= math.sqrt(6 / 201)
+    assert not network.first_x.bias.any()
+    assert not network.rest[0].bias.any()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shortcut": False}, "shortcut=False, norm='none'.*give hidden_layer_sizes"),
+        ({"norm": "batch"}, "norm='batch'.*give hidden_layer_sizes"),
+        ({"shortcut": "linear"}, "shortcut.*True, False or 'identity', got 'linear'"),
+        ({"norm": "layer"}, "norm.*'none', 'batch' or 'group', got 'layer'"),
+        ({"scaled": False}, "scaled=False.*set temperature=None"),
+        ({"biases": False}, "biases=False.*set temperature=None"),
+        ({"init": "he"}, "Unknown init 'he'"),
+    ],
+    ids=str,
+)
+def test_options_of_separable_without_effect_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        Separable(**options)(4, 3)
 
 
 def test_separable_without_hidden_layers_is_linear_in_either_code():

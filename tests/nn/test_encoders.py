@@ -8,6 +8,7 @@ import torch
 from helpers import assert_one_graph
 from torch import nn
 
+from skdim._random import LocalSeed
 from skdim.nn.encoders import (
     ENCODERS,
     MLP,
@@ -312,8 +313,8 @@ def test_the_last_channel_count_is_repeated(configured):
     assert len(convolutions) > 3
 
 
-@pytest.mark.parametrize("kernel_size", [1, 3, 5, 9, np.int64(5)])
-def test_odd_kernels_keep_the_map(kernel_size):
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 4, 5, 8, 9, np.int64(5)])
+def test_kernels_keep_the_map(kernel_size):
     assert map_sides(Conv(channels=NARROW, kernel_size=kernel_size)((1, 13, 13), 3), torch.zeros(2, 1, 13, 13)) == (
         7,
         7,
@@ -322,12 +323,50 @@ def test_odd_kernels_keep_the_map(kernel_size):
     assert code.local.shape[2] == 10
 
 
-@pytest.mark.parametrize("kernel_size", [0, 2, -3, 3.0, "3", None])
-@pytest.mark.parametrize("cls", [Conv, Conv1d])
+@pytest.mark.parametrize("kernel_size", [0, -3, 3.0, "3", None])
+@pytest.mark.parametrize("cls", [Conv, Conv1d, PooledConv])
 def test_other_kernels_are_refused(cls, kernel_size):
-    with pytest.raises(ValueError, match="kernel_size must be a positive odd integer, got") as caught:
-        cls(kernel_size=kernel_size)((1, 8, 8)[: 2 + (cls is Conv)], 3)
+    with pytest.raises(ValueError, match=r"kernel_size .*must be a positive .*integer, got") as caught:
+        cls(kernel_size=kernel_size)((1, 8, 8)[: 2 + (cls is not Conv1d)], 3)
     assert repr(kernel_size) in str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------------ first weights
+INITIALISED = [
+    (MLP((300,), norm="none", init="glorot"), (392,), 100),
+    (MLP((300,), init="glorot"), (392,), 100),
+    (PooledConv((8, 16), init="glorot"), (1, 14, 28), 100),
+]
+
+
+@pytest.mark.parametrize(("configured", "shape", "width"), INITIALISED, ids=lambda value: str(value))
+def test_glorot_weights_are_those_of_keras(configured, shape, width):
+    network = seeded_build(configured, shape, width)
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
+    for layer in layers:
+        size_out, size_in, *sides = layer.weight.shape
+        limit = np.sqrt(6 / ((size_in + size_out) * np.prod(sides)))
+        assert 0.9 * limit < layer.weight.abs().max() <= limit
+        assert layer.weight.std().item() == pytest.approx(limit / np.sqrt(3), rel=0.1)
+        assert (layer.bias == 0).all()
+    assert len(layers) == 2 + isinstance(configured, PooledConv)
+
+
+def seeded_build(configured, shape, width):
+    with LocalSeed(0):
+        return configured(shape, width)
+
+
+@pytest.mark.parametrize(("configured", "shape", "width"), INITIALISED, ids=lambda value: str(value))
+def test_first_weights_come_from_the_seed_alone(configured, shape, width):
+    state = torch.random.get_rng_state()
+    first, second = (seeded_build(configured, shape, width).state_dict() for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    plain = seeded_build(dataclasses.replace(configured, init="torch"), shape, width).state_dict()
+    assert not torch.equal(first["code.weight"], plain["code.weight"])
+    with pytest.raises(ValueError, match=r"Unknown init 'he'. Allowed values are: \['glorot', 'torch'\]"):
+        dataclasses.replace(configured, init="he")(shape, width)
 
 
 @pytest.mark.parametrize("sizes", [(0,), (4, -1), (2.5,), ("8",), (True,), (None,)])
@@ -397,7 +436,7 @@ def test_the_pooled_encoder_is_layer_normalisation_and_an_average():
 @pytest.mark.parametrize(
     ("encoder", "shape", "message"),
     [
-        (PooledConv(kernel_size=4), (1, 14, 28), "kernel_size must be a positive odd integer, got 4"),
+        (PooledConv(kernel_size=4), (1, 14, 28), "kernel_size of PooledConv must be a positive odd integer, got 4"),
         (PooledConv(channels=()), (1, 14, 28), r"channels .* got \(\)"),
     ],
 )

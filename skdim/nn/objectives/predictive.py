@@ -38,8 +38,9 @@ class Predictive(Objective):
     """The complete objective over one causal encoder: a bilinear predictor for each step.
 
     Latents of one sequence depend on each other, so with the negatives "sequence" and "all" the training loss is no bound
-    (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch. ``n_anchors`` offsets t are
-    drawn per step k, one from each of as many equal parts of the sequence.
+    (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch. The steps k run from
+    ``first_step`` to ``n_steps``; ``n_anchors`` offsets t are drawn for each, one from each of as many equal parts of the
+    sequence.
     """
 
     encoder: CausalEncoder
@@ -52,19 +53,22 @@ class Predictive(Objective):
         n_steps: int,
         negatives: str = "batch",
         n_anchors: int = 4,
+        first_step: int = 1,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.criterion = bound.criterion(both_anchors=False)
         self.n_steps = n_steps
+        self.first_step = first_step
+        self.n_predicted = n_steps - first_step + 1
         self.negatives = negatives
         self.n_anchors = n_anchors
-        self.W = nn.Parameter(torch.empty(n_steps, n_components, n_components))
+        self.W = nn.Parameter(torch.empty(self.n_predicted, n_components, n_components))
         for W_k in self.W:
             nn.init.xavier_uniform_(W_k)
         # A scale and an offset per step, as every critic has them.
-        self.log_scale = nn.Parameter(torch.zeros(n_steps))
-        self.offset = nn.Parameter(torch.full((n_steps,), float(bound.offset)))
+        self.log_scale = nn.Parameter(torch.zeros(self.n_predicted))
+        self.offset = nn.Parameter(torch.full((self.n_predicted,), float(bound.offset)))
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -77,24 +81,26 @@ class Predictive(Objective):
 
     @property
     def units(self) -> Mapping[str, str]:
-        return {"prediction": "nats"} | {f"accuracy_{k + 1}": "share" for k in range(self.n_steps)}
+        return {"prediction": "nats"} | {f"accuracy_{k}": "share" for k in range(self.first_step, self.n_steps + 1)}
 
     def draw(self, rows: Rows, generator: torch.Generator | None) -> Draws:
         """Return the anchors: at random in equal parts of the sequence, without a generator in their middles."""
         if generator is None:
-            inside = torch.full((self.n_steps, EVALUATION_ANCHORS), 0.5)
+            inside = torch.full((self.n_predicted, EVALUATION_ANCHORS), 0.5)
         else:
-            inside = torch.rand(self.n_steps, self.n_anchors, generator=generator)
+            inside = torch.rand(self.n_predicted, self.n_anchors, generator=generator)
         draws = self._lengths(rows)
         n_frames = None if "lengths" not in draws else draws["lengths"] // self.encoder.stride
         # Stacked sequences may be longer or shorter than the fitted ones.
         stride, (n_times, n_columns) = self.encoder.stride, self.encoder.grid
-        grid = Grid(rows.n, rows.shape[-1] // stride if stride else n_times, n_columns, n_frames)
-        draws["places"] = shared_places(range(self.n_steps), inside, grid)
+        n_times = rows.shape[-1] // stride if stride else n_times
+        grid = Grid(rows.n, n_times, n_columns, n_frames, self.first_step)
+        steps = range(self.n_predicted)
+        draws["places"] = shared_places(steps, inside, grid)
         if generator is None:  # one step at a time bounds the memory
-            draws["by_step"] = [shared_places([k], inside, grid) for k in range(self.n_steps)]
+            draws["by_step"] = [shared_places([k], inside, grid) for k in steps]
         if self.negatives != "batch":
-            draws["own"] = [own_places(k, inside, grid) for k in range(min(self.n_steps, grid.n_times - 1))]
+            draws["own"] = [own_places(k, inside, grid) for k in steps if k + self.first_step < n_times]
         if n_frames is not None:
             draws["lengths"] = draws["lengths"][rows.own]
         return draws
@@ -133,8 +139,8 @@ class Predictive(Objective):
                 values = [self.criterion.value(group.scores) for group in same_offset]
             parts = {"loss": loss.detach(), "prediction": average(values, same_offset, codes.c)}
             if same_offset:
-                of_steps = accuracies(same_offset, self.n_steps)
-                parts |= {f"accuracy_{k + 1}": of_steps[k] for k in draws["places"].present}
+                of_steps = accuracies(same_offset, self.n_predicted)
+                parts |= {f"accuracy_{k + self.first_step}": of_steps[k] for k in draws["places"].present}
         return loss, parts
 
     def score(self, X: Tensor, draws: Draws) -> Tensor:
@@ -142,13 +148,13 @@ class Predictive(Objective):
         values = self.information(X, draws)
         values = values[~values.isnan()]
         if not len(values):
-            raise ValueError("No two sequences of X reach a second frame: there is nothing to predict.")
+            raise ValueError(f"No two sequences of X reach frame {self.first_step + 1}: there is nothing to predict.")
         return values.mean()
 
     def information(self, X: Tensor, draws: Draws) -> Tensor:
-        """Return InfoNCE in nats for each step, (n_steps,); NaN for a step without pairs."""
+        """Return InfoNCE in nats for each step from the first, (n_predicted,); NaN for a step without pairs."""
         codes, predictors = self._encode(X, draws), self._predictors
-        values = codes.c.new_full((self.n_steps,), math.nan)
+        values = codes.c.new_full((self.n_predicted,), math.nan)
         for k, places in enumerate(draws["by_step"]):
             groups = list(predictors.same_offset(codes, places))
             if groups:
@@ -189,16 +195,25 @@ class Predictive(Objective):
         return {"last": width, "mean": width, "sequence": n_times * n_columns * width}
 
 
-def steps_allowed(n_steps: int, negatives: str, encoder: CausalEncoder, shape: tuple[int, ...]) -> int:
-    """Return how many of ``n_steps`` the fitted length allows, or raise a ``ValueError`` if it allows none."""
+def last_step(first_step: int, n_steps: int, negatives: str, encoder: CausalEncoder, shape: tuple[int, ...]) -> int:
+    """Return the last of the steps to ``n_steps`` that the fitted length allows; raise ValueError if it allows none."""
     (n_times, n_columns), stride = encoder.grid, encoder.stride
     # A sequence that is its own negative needs two pairs for the last step.
-    least = 3 if negatives == "sequence" and n_columns == 1 else 2
+    least = first_step + (2 if negatives == "sequence" and n_columns == 1 else 1)
+    if n_steps < first_step:
+        raise ValueError(
+            f"n_steps={n_steps} ends before the first step, {first_step}: the first whose frame or patch shares no sample "
+            "with its context, or first_step. Give a larger n_steps, less overlap, or a smaller first_step."
+        )
     if n_times >= least:
-        return min(n_steps, n_times - least + 1)
+        return min(n_steps, first_step + n_times - least)
+    needed = f"at least {least} are needed to predict {first_step} ahead"
     if len(shape) == 3:
-        raise ValueError(f"Images of {shape[1]} x {shape[2]} hold {n_times} row(s) of patches; at least 2 are needed.")
+        raise ValueError(
+            f"Images of {shape[1]} x {shape[2]} hold {n_times} row(s) of patches; {needed}. Give a smaller patch_size or "
+            "patch_overlap."
+        )
     raise ValueError(
         f"Sequences of length {shape[1]}, or {shape[1]} feature(s) per channel, hold {n_times} frame(s) of {stride} sample(s); "
-        f"at least {least} are needed."
+        f"{needed}."
     )

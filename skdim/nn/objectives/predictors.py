@@ -19,12 +19,13 @@ class Grid(NamedTuple):
     n_times: int  # frames of the longest sequence
     n_columns: int  # of each frame
     n_frames: Tensor | None  # of each sequence (n,); None if all have n_times
+    first_step: int = 1  # frames ahead that the first step, numbered 0, predicts
 
 
 class SharedPlaces(NamedTuple):
     """Places that are the same in all sequences: G pairs (t, t + k), numbered over steps and anchors."""
 
-    steps: Tensor  # steps k, counted from 0, (n_steps,)
+    steps: Tensor  # numbers of the steps, from 0, (n_steps,)
     now: Tensor  # places of the contexts, (n_steps, n_anchors)
     later: Tensor  # places of the latents that they predict, (n_steps, n_anchors)
     groups: (
@@ -39,7 +40,7 @@ class OwnPlaces(NamedTuple):
     Two neighbours are the same place, rarely, if the boundary of their parts of the sequence divides that place.
     """
 
-    step: Tensor  # step k, counted from 0, (1,): a scalar index would be read on the host
+    step: Tensor  # number of the step, from 0, (1,): a scalar index would be read on the host
     now: Tensor  # places of the contexts, (n_anchors,)
     later: Tensor  # places of the latents that they predict, (n_anchors,)
     by_count: list[tuple[int, Tensor]]  # a number of places, at least 2, and the sequences that reach so many
@@ -49,12 +50,12 @@ class OwnPlaces(NamedTuple):
 
 def shared_places(steps: Sequence[int], inside: Tensor, grid: Grid) -> SharedPlaces:
     """Return one place from each equal part of the sequences; ``inside`` (n_steps, n_anchors) is its share of the part."""
-    steps = [k for k in steps if k + 1 < grid.n_times] if grid.n > 1 else []
+    steps = [k for k in steps if k + grid.first_step < grid.n_times] if grid.n > 1 else []
     n_anchors = inside.shape[1]
-    now = [_anchors((grid.n_times - 1 - k) * grid.n_columns, inside[k]) for k in steps]
+    now = [_anchors((grid.n_times - grid.first_step - k) * grid.n_columns, inside[k]) for k in steps]
     of_step = torch.tensor(steps, dtype=torch.int64)
     places = torch.stack(now) if now else torch.empty(0, n_anchors, dtype=torch.int64)
-    later = places + (of_step[:, None] + 1) * grid.n_columns
+    later = places + (of_step[:, None] + grid.first_step) * grid.n_columns
     if grid.n_frames is None:
         return SharedPlaces(of_step, places, later, None, steps)
     reaches = (later.flatten() // grid.n_columns)[:, None] < grid.n_frames
@@ -70,9 +71,9 @@ def shared_places(steps: Sequence[int], inside: Tensor, grid: Grid) -> SharedPla
 
 def own_places(k: int, inside: Tensor, grid: Grid) -> OwnPlaces:
     """Return one place from each equal part of the sequences for step ``k``, from no more parts than there are places."""
-    n_places = (grid.n_times - 1 - k) * grid.n_columns
+    n_places = (grid.n_times - grid.first_step - k) * grid.n_columns
     now = _anchors(n_places, inside[k, :n_places])
-    later = now + (k + 1) * grid.n_columns
+    later = now + (k + grid.first_step) * grid.n_columns
     reached = torch.ones(len(now), grid.n, dtype=torch.bool)
     if grid.n_frames is not None:
         reached = (later // grid.n_columns)[:, None] < grid.n_frames
@@ -91,7 +92,7 @@ def _anchors(n_places: int, inside: Tensor) -> Tensor:
 class StepScores(NamedTuple):
     """Scores of pairs that are compared with each other."""
 
-    steps: Tensor  # step of each group of pairs, counted from 0, (G,)
+    steps: Tensor  # number of the step of each group of pairs, from 0, (G,)
     scores: Tensor  # (K, K, G)
 
 

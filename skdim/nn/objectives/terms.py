@@ -63,6 +63,9 @@ class Term(nn.Module):
 
     def evaluate(self, x: AnyCode, y: AnyCode) -> tuple[Tensor, Tensor]:
         """Return the loss and the bound in nats over all locations."""
+        if self.criterion.bound.pools:
+            ((_, scores),) = self.scores(x, y)
+            return self.criterion.loss(scores), self.criterion.value(scores)
         return self.mean(self.criterion.loss, x, y), self.mean(self.criterion.value, x, y)
 
     def score(self, x: AnyCode, y: AnyCode) -> Tensor:

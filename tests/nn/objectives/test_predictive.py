@@ -30,21 +30,23 @@ EXTRAS = {
 
 def slow_places(k, inside, grid):
     """Yield, for each part of the sequences, a place, the later one that it predicts, and the sequences that reach it."""
-    n_places = (grid.n_times - 1 - k) * grid.n_columns
+    n_places = (grid.n_times - grid.first_step - k) * grid.n_columns
     for part, u in enumerate(inside.tolist()):
         now = min(int((part + u) / len(inside) * n_places), n_places - 1)
-        later = now + (k + 1) * grid.n_columns
+        later = now + (k + grid.first_step) * grid.n_columns
         n_frames = [grid.n_times] * grid.n if grid.n_frames is None else grid.n_frames
         yield now, later, [i for i in range(grid.n) if later // grid.n_columns < n_frames[i]]
 
 
 def grids():
-    for n_times, n_columns, n_anchors, is_padded, seed in product((2, 3, 9), (1, 3), (1, 4, 30), (0, 1), (0, 1)):
+    for n_times, n_columns, n_anchors, is_padded, seed, first in product(
+        (2, 3, 9), (1, 3), (1, 4, 30), (0, 1), (0, 1), (1, 2)
+    ):
         n_frames = torch.randint(1, n_times + 1, (5,), generator=generator(seed)) if is_padded else None
         inside = (
             torch.rand(STEPS, n_anchors, generator=generator(seed)) if seed else torch.full((STEPS, n_anchors), 0.5)
         )
-        yield Grid(5, n_times, n_columns, n_frames), inside, range(min(STEPS, n_times - 1))
+        yield Grid(5, n_times, n_columns, n_frames, first), inside, range(min(STEPS, n_times - first))
 
 
 def test_shared_places_and_their_groups_are_those_of_a_slow_twin():
@@ -68,7 +70,7 @@ def test_shared_places_and_their_groups_are_those_of_a_slow_twin():
 def test_own_places_and_who_reaches_them_are_those_of_a_slow_twin():
     for grid, inside, steps in grids():
         for k in steps:
-            n_places = (grid.n_times - 1 - k) * grid.n_columns
+            n_places = (grid.n_times - grid.first_step - k) * grid.n_columns
             found, slow = own_places(k, inside, grid), [*slow_places(k, inside[k, :n_places], grid)]
             assert list(zip(found.now.tolist(), found.later.tolist(), strict=True)) == [place[:2] for place in slow]
             if n_places % len(slow) == 0:
@@ -88,10 +90,11 @@ class Frames(nn.Module):
         return X.unflatten(1, (COLUMNS, D)).permute(0, 3, 1, 2)
 
 
-def objective(bound=None, negatives="batch"):
+def objective(bound=None, negatives="batch", first_step=1):
     def build():
         encoder = CausalEncoder(Frames(), nn.Linear(D, D), 1, (TIMES, COLUMNS))
-        module = Predictive(encoder, bound or InfoNCE(), D, STEPS, negatives)
+        last_step = first_step + STEPS - 1
+        module = Predictive(encoder, bound or InfoNCE(), D, last_step, negatives, first_step=first_step)
         nn.init.normal_(module.log_scale, std=0.3)
         nn.init.normal_(module.offset)
         return module
@@ -105,8 +108,9 @@ def slow_scores(module, seed, negatives, lengths=None):
     inside = torch.full((STEPS, 16), 0.5) if seed is None else torch.rand(STEPS, 4, generator=generator(seed))
     scores = []
     for k in range(STEPS):
-        compared, n_parts = defaultdict(list), None if negatives == "batch" else (TIMES - 1 - k) * COLUMNS
-        grid = Grid(N, TIMES, COLUMNS, lengths)
+        grid = Grid(N, TIMES, COLUMNS, lengths, module.first_step)
+        n_parts = None if negatives == "batch" else (TIMES - module.first_step - k) * COLUMNS
+        compared = defaultdict(list)
         for anchor, (now, later, rows) in enumerate(slow_places(k, inside[k, :n_parts], grid)):
             for i in rows:
                 compared[{"batch": anchor, "sequence": i, "all": 0}[negatives]].append((c[i, now], z[i, later]))
@@ -119,10 +123,10 @@ def slow_scores(module, seed, negatives, lengths=None):
 
 
 @functools.cache
-def scored(seed, negatives, lengths):
+def scored(seed, negatives, lengths, first_step=1):
     """Return the slow scores of the seeded module, which depend neither on its bound nor on its own negatives."""
     with torch.no_grad():
-        return slow_scores(objective(), seed, negatives, **EXTRAS[lengths])
+        return slow_scores(objective(first_step=first_step), seed, negatives, **EXTRAS[lengths])
 
 
 def mean_over_pairs(function, scores):
@@ -132,14 +136,14 @@ def mean_over_pairs(function, scores):
 @pytest.mark.parametrize("seed", [3, None])
 @pytest.mark.parametrize("lengths", EXTRAS)
 @pytest.mark.parametrize("negatives", NEGATIVES)
-@pytest.mark.parametrize("bound", TRAINED, ids=repr)
-def test_the_objective_is_that_of_brute_force(bound, negatives, lengths, seed):
-    module, extras = objective(bound, negatives), EXTRAS[lengths]
-    trained, reported = (scored(seed, kind, lengths) for kind in (negatives, "batch"))
+@pytest.mark.parametrize(("bound", "first_step"), [*((bound, 1) for bound in TRAINED), (InfoNCE(), 2)], ids=repr)
+def test_the_objective_is_that_of_brute_force(bound, first_step, negatives, lengths, seed):
+    module, extras = objective(bound, negatives, first_step), EXTRAS[lengths]
+    trained, reported = (scored(seed, kind, lengths, first_step) for kind in (negatives, "batch"))
     expected = {"loss": mean_over_pairs(bound.loss, trained), "prediction": mean_over_pairs(bound.value, reported)}
     for k in sorted({k for k, _ in reported}):
         hits = [f.argmax(1) == torch.arange(len(f)) for step_k, f in reported if step_k == k]
-        expected[f"accuracy_{k + 1}"] = torch.cat(hits).float().mean().item()
+        expected[f"accuracy_{k + first_step}"] = torch.cat(hits).float().mean().item()
     padding = torch.arange(TIMES) >= torch.from_numpy(extras.get("lengths", FULL))[:, None, None]
     loss, parts = step(module, X.masked_fill(padding, math.nan), seed, **extras)
     assert loss.item() == parts["loss"].item()
@@ -157,7 +161,7 @@ def test_information_and_score_are_infonce_of_brute_force(lengths):
     expected = [mean_over_pairs(infonce, part) if part else math.nan for part in of_steps]
     assert evaluated(module, X, "information", **extras).tolist() == close(expected, nan_ok=True)
     assert evaluated(module, X, "score", **extras).item() == close(np.nanmean(expected))
-    with pytest.raises(ValueError, match="No two sequences of X reach a second frame: there is nothing to predict"):
+    with pytest.raises(ValueError, match="No two sequences of X reach frame 2: there is nothing to predict"):
         evaluated(module, X, "score", lengths=SHORT)
 
 

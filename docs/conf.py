@@ -63,6 +63,7 @@ sphinx_gallery_conf = {
     "doc_module": ("skdim",),
     "backreferences_dir": "generated/backreferences",
     "thumbnail_size": (400, 280),
+    "within_subsection_order": "FileNameSortKey",
     "write_computation_times": False,  # its page would load scripts from the network
 }
 

@@ -1,6 +1,6 @@
 """
-Sequences: predict what comes later
-===================================
+Sequences
+=========
 
 Contrastive predictive coding learns from sequences without labels: what has been seen so far, the context, is to tell the true
 later frame from those of other sequences. Here it learns recordings of unequal length; then come six public data sets, and
@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from skdim import CPCTransformer
 from skdim.plotting import StepAccuracyDisplay
 
+plt.style.use("petroff10")  # colours that the colour-blind tell apart
 rng = np.random.default_rng(0)
 n, length = 600, 100
 labels = rng.integers(5, size=n)
@@ -65,6 +66,7 @@ for name, max_iter in [("untrained", 0), ("trained", 40)]:
 # How far ahead the context sees: the accuracy of picking the true frame among those of a batch of 32, step by step, and the
 # bound on the mutual information that follows.
 
+# sphinx_gallery_thumbnail_number = 2
 display = StepAccuracyDisplay.from_estimator(cpc, chance=1 / 32)
 print(f"{cpc.score(X[test], lengths=lengths[test]):.2f} nats, at most {np.log(256):.2f}")
 

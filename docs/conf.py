@@ -86,7 +86,7 @@ html_theme_options = {
     # Every version reads the list of the latest, so that old pages know new ones.
     "switcher": {
         "json_url": f"{DOCUMENTATION}/_static/switcher.json",
-        "version_match": os.environ.get("READTHEDOCS_VERSION", version),
+        "version_match": os.environ.get("READTHEDOCS_VERSION", "latest"),
     },
     "check_switcher": False,  # it would need a network
 }

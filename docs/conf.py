@@ -107,7 +107,9 @@ def add_cited_references(app, what, name, obj, options, lines):
 def write_formula(translator, node):
     """Write a formula as MathML, which browsers draw without a script or a network."""
     display = "block" if isinstance(node, nodes.math_block) else "inline"
-    translator.body.append(convert(node.astext(), display=display))
+    # Between the name of a function and what follows, browsers leave no room.
+    room = r'\1<mspace width="0.17em"/>'
+    translator.body.append(re.sub(r"(<mi>[a-z]{2,}</mi>)(?!<mo)", room, convert(node.astext(), display=display)))
     raise nodes.SkipNode
 
 

@@ -1,6 +1,6 @@
 """
-Digits from end to end: pipeline, search, few labels
-====================================================
+Digits from end to end
+======================
 
 Deep InfoMax learns features from images alone; a classifier then needs few labels. This page takes the three ways in which
 a scikit-learn user meets it: as a step of a pipeline, as an object of a search, and frozen before cross-validation.

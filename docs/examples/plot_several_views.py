@@ -1,6 +1,6 @@
 """
-Several views: halves, quadrants with a missing one, an image beside a table
-============================================================================
+Several views
+=============
 
 Multi-view InfoMax learns what the views of a sample tell of each other. This page takes the halves of digits, four quadrants
 of which some samples lack one, and an image that shares an array with a sound and a table.

@@ -63,7 +63,7 @@ coverage: install
 	$(bin)/python -m pytest --cov --numprocesses auto --dist worksteal
 
 docs: install
-	$(bin)/python tests/code_blocks.py docs/index.md docs/user_guide.md docs/guide/*.md
+	$(bin)/python tests/code_blocks.py docs/index.md docs/guide/*.md
 	$(bin)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 # The README as a new user meets it: its install line, its blocks, and nothing else in the environment.

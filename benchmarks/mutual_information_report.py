@@ -16,7 +16,7 @@ from skdim.synthetic import BEYOND_NORMAL
 
 DOCS = Path(__file__).parents[1] / "docs"
 SIZE, OURS = 10_000, "MIEstimator"
-TEXT = """# Forty tasks, side by side
+TEXT = """# Forty tasks
 
 The tasks of Beyond Normal (Czyz et al. 2023): two variables of known mutual information, from one to 25 columns a side,
 Gaussian and not, and the same under invertible maps. Errors in nats, estimate less truth, at {size:,} rows: of

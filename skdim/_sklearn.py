@@ -17,7 +17,10 @@ from sklearn.utils.validation import _check_feature_names as check_feature_names
 from sklearn.utils.validation import _check_feature_names_in as check_feature_names_in
 from sklearn.utils.validation import _num_features as num_features
 
+from skdim._versions import DOCUMENTATION
+
 __all__ = [
+    "DocLinkMixin",
     "HasMethods",
     "Interval",
     "RealNotInt",
@@ -34,6 +37,13 @@ __all__ = [
 ]
 
 Estimator = TypeVar("Estimator")
+
+
+class DocLinkMixin:
+    """An estimator whose HTML representation links to its page of the reference."""
+
+    _doc_link_module = "skdim"
+    _doc_link_template = f"{DOCUMENTATION}/generated/skdim.{{estimator_name}}.html"
 
 
 class Interval(_Interval):

@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 __version__ = "0.1.0"
+#: Where the documentation of releases is published; pyproject.toml has it as a project URL.
+DOCUMENTATION = "https://scikit-deepinfomax.readthedocs.io/en/stable"
 
 _REQUIRED = ("scikit-learn", "torch", "skorch", "numpy", "scipy", "joblib")
 _DEPENDENCIES = (*_REQUIRED, "pandas", "polars", "matplotlib", "rich", "skops")

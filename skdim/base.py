@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skdim._params import check_factories, look_up, same_parameter
-from skdim._sklearn import Interval, draw_seed, fitted_apart
+from skdim._sklearn import DocLinkMixin, Interval, draw_seed, fitted_apart
 from skdim.exceptions import warn
 from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
@@ -37,7 +37,7 @@ from skdim.training.trainer import History, held_out_values
 __all__ = ["BaseInfoMax", "InfoMaxTransformer"]
 
 
-class BaseInfoMax(CallbackSupportMixin, BaseEstimator):
+class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
     """The fit loop, validation and state; a subclass holds the parameters and builds the objective from them."""
 
     _parameter_constraints: dict[str, Any] = {

@@ -12,8 +12,18 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
-from skdim.plotting import EmbeddingDisplay, LossCurveDisplay
+from skdim import CPCTransformer, DeepInfoMaxTransformer, MIResult, MultiViewInfoMaxTransformer
+from skdim.evaluation import LadderResult
+from skdim.plotting import (
+    EmbeddingDisplay,
+    EstimateDisplay,
+    LadderDisplay,
+    LossCurveDisplay,
+    MutualInformationDisplay,
+    NeighborsDisplay,
+    SearchDisplay,
+    StepAccuracyDisplay,
+)
 
 HISTORY = [
     {"epoch": 1, "loss": -1.0, "local": 0.7, "code": 0.3, "seconds": 9.0, "note": "first", "best": True},
@@ -292,6 +302,95 @@ def test_embedding_refuses_labels_of_another_length(transformer, digits):
     X, y = digits
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         EmbeddingDisplay.from_estimator(transformer, X, y[:-1])
+
+
+# ------------------------------------------------------------------------------------------------------------- neighbours
+@pytest.mark.parametrize("shape", [(8, 8), (1, 8, 8), (3, 8, 8), (40,), (2, 40)])
+def test_neighbours_are_the_nearest_by_standardised_features(shape):
+    X = np.random.default_rng(0).normal(size=(30, *shape))
+    X[7] = X[3]  # a copy is the nearest, and no sample is its own neighbour
+    flat = FunctionTransformer(lambda X: X.reshape(len(X), -1)).fit(X)
+    display = NeighborsDisplay.from_estimator(flat, X, queries=[3, 5], n_neighbors=4)
+    Z = StandardScaler().fit_transform(X.reshape(30, -1))
+    for row, query in zip(display.neighbors, [3, 5], strict=True):
+        nearest = np.argsort([np.inf if i == query else np.linalg.norm(Z[i] - Z[query]) for i in range(30)])[:4]
+        assert row.tolist() == [query, *nearest]
+    assert display.neighbors[0, 1] == 7
+    assert display.axes_.shape == (2, 5)
+    is_image = len(shape) > 1 and shape[-2] > 3
+    assert all(bool(ax.images) == is_image and bool(ax.lines) != is_image for ax in display.axes_.ravel())
+
+
+def test_missing_values_of_neighbours_stay_blank():
+    samples = np.arange(32.0).reshape(1, 2, 4, 4)
+    samples[0, 1, :2] = np.nan
+    shown = NeighborsDisplay(samples=samples).plot().axes_[0, 1].images[0].get_array()
+    assert np.isnan(np.ma.filled(shown, np.nan)[:2]).all()
+    assert np.ma.filled(shown, np.nan)[3, 3] == 1
+
+
+# ------------------------------------------------------------------------------------------------------------ information
+def test_an_estimate_is_drawn_with_interval_bound_and_cap():
+    results = {
+        "auto": MIResult(2.0, (1.8, 2.3), "estimate", np.inf, {}, lower_bound=1.7),
+        "infonce": MIResult(1.5, (1.4, 1.6), "lower", 3.0, {}, lower_bound=1.5),
+    }
+    display = EstimateDisplay(results=results, truth=2.1).plot()
+    (points, _, (bars,)) = display.values_
+    assert points.get_xdata().tolist() == [2.0, 1.5]
+    np.testing.assert_allclose([segment[:, 0] for segment in bars.get_segments()], [(1.8, 2.3), (1.4, 1.6)])
+    lower, cap = display.ax_.collections[-2:]
+    assert lower.get_offsets().tolist() == [[1.7, 0]]  # a lower bound is not drawn twice
+    assert cap.get_offsets().tolist() == [[3.0, 1]]
+    assert display.ax_.get_xlabel() == "mutual information (nats)"
+    with pytest.raises(ValueError, match="no estimate"):
+        EstimateDisplay(results={}).plot()
+
+
+def ladder(*names):
+    values = np.arange(len(names)) + 1.0
+    return LadderResult(names, values, values, values, np.stack([values - 0.1, values + 0.2], axis=1))
+
+
+def test_ladders_stand_side_by_side_on_the_same_rungs():
+    display = LadderDisplay(ladders={"pixels": ladder("linear", "knn"), "codes": ladder("linear", "knn")}).plot()
+    places = [line[0].get_xdata() for line in display.lines_.values()]
+    assert (places[0] < places[1]).all()
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["linear", "knn"]
+    with pytest.raises(ValueError, match=r"same rungs, got \[\('knn',\), \('linear',\)\]"):
+        LadderDisplay(ladders={"pixels": ladder("linear"), "codes": ladder("knn")}).plot()
+
+
+def test_names_of_columns_do_not_overlap():
+    d = 120
+    display = MutualInformationDisplay(matrix=np.eye(d), names=[f"a long name {j}" for j in range(d)]).plot()
+    display.figure_.canvas.draw()
+    boxes = [label.get_window_extent() for label in display.ax_.get_yticklabels()]
+    assert all(not above.overlaps(below) for above, below in zip(boxes[1:], boxes[:-1], strict=True))
+
+
+# ------------------------------------------------------------------------------------------------------ searches and steps
+def test_a_search_shows_the_best_score_of_each_pair_of_values():
+    search = Recorded()
+    search.cv_results_ = {
+        "params": [{"a": a, "b": b, "c": c} for a in (1, 2) for b in ("x", None) for c in (0, 1)][:-2],
+        "mean_test_score": np.array([0.1, 0.2, 0.4, 0.3, 0.5, np.nan]),
+    }
+    display = SearchDisplay.from_search(search, "a", "b")
+    np.testing.assert_array_equal(display.scores, [[0.2, 0.4], [0.5, np.nan]])
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == ["x", "None"]
+    assert len(display.ax_.texts) == 3
+    with pytest.raises(ValueError, match=r"'d' was not searched; searched were \['a', 'b', 'c'\]"):
+        SearchDisplay.from_search(search, "a", "d")
+
+
+def test_accuracy_by_step_is_that_of_the_fit():
+    model = cpc()
+    display = StepAccuracyDisplay.from_estimator(model, chance=1 / 32)
+    np.testing.assert_array_equal(display.line_.get_ydata(), model.step_accuracy_)
+    assert display.line_.get_xdata().tolist() == [1, 2, 3]
+    with pytest.raises(NotFittedError):
+        StepAccuracyDisplay.from_estimator(CPCTransformer())
 
 
 def test_unfitted_is_refused(digits):

@@ -1,7 +1,11 @@
 """The report names everything a result depends on, and the clash with scikit-dimension."""
 
 import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
 
+import pytest
 import torch
 
 from skdim import _versions, show_versions
@@ -40,3 +44,17 @@ def test_clash_with_scikit_dimension_is_reported(monkeypatch, capsys):
     report = capsys.readouterr().out
     assert "Clash: scikit-dimension 0.3.4 is installed" in report
     assert "Use separate environments" in report
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.skipif(not (ROOT / "CITATION.cff").exists(), reason="the tests run without the repository around them")
+def test_files_for_other_hosts_agree_with_the_package():
+    for name in ("CITATION.cff", "docs/conda/recipe.yaml", "docs/_static/switcher.json"):
+        assert _versions.__version__ in (ROOT / name).read_text(), name
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    recipe = (ROOT / "docs/conda/recipe.yaml").read_text()
+    run = re.search(r"\n  run:\n((?:    - .*\n)+)", recipe)[1]
+    of_conda = {line.removeprefix("    - ").replace(" ", "").replace("pytorch", "torch") for line in run.splitlines()}
+    assert of_conda == {*needed, "python>=3.11"}

@@ -17,7 +17,7 @@ from claims import CLAIMS, RESULTS, NotRunError, Row, above_pixels, column, firs
 from protocol import OTHER_THAN_THEIRS
 
 DOCS = Path(__file__).parents[2] / "docs"
-HEADER = """# The experiments of two papers, repeated
+HEADER = """# Two papers repeated
 
 What Tschannen et al. (*On mutual information maximization for representation learning*, ICLR 2020) and Hjelm et al. (*Learning
 deep representations by mutual information estimation and maximization*, ICLR 2019) found, on this package. Each table has the

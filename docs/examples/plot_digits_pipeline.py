@@ -1,6 +1,6 @@
 """
-Digits from end to end: pipeline, search, few labels
-====================================================
+Digits from end to end
+======================
 
 Deep InfoMax learns features from images alone; a classifier then needs few labels. This page takes the three ways in which
 a scikit-learn user meets it: as a step of a pipeline, as an object of a search, and frozen before cross-validation.
@@ -17,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import Pipeline
 
 from skdim import DeepInfoMaxTransformer
+from skdim.plotting import NeighborsDisplay, SearchDisplay
 
 digits = load_digits()
 X_train, X_test, y_train, y_test = train_test_split(
@@ -45,8 +46,7 @@ search = GridSearchCV(
     n_jobs=2,
 )
 search.fit(X_train, y_train)
-for params, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
-    print(f"{params['dim__estimator']:8} {params['dim__critic']:10} {score:.3f}")
+display = SearchDisplay.from_search(search, "dim__estimator", "dim__critic")
 
 # %%
 # Many images, few labels
@@ -59,7 +59,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-dim = DeepInfoMaxTransformer(max_iter=40, random_state=0).fit(X_train)
+dim = DeepInfoMaxTransformer(max_iter=30, random_state=0).fit(X_train)
 untrained = DeepInfoMaxTransformer(max_iter=0, random_state=0).fit(X_train)
 
 X_few, _, y_few, _ = train_test_split(X_train, y_train, train_size=100, stratify=y_train, random_state=0)
@@ -76,3 +76,11 @@ for name, transformer in features.items():
 # %%
 # A figure for learnt features means something beside two controls: raw pixels, and the same network untrained, which
 # ``max_iter=0`` gives.
+
+# %%
+# What the features find alike
+# ----------------------------
+# The scans to the left, and beside each the test scans with the nearest features.
+
+# sphinx_gallery_thumbnail_number = 2
+display = NeighborsDisplay.from_estimator(dim, X_test, queries=[0, 1, 2, 3], n_neighbors=6)

@@ -1,6 +1,6 @@
 """
-Codes with noise: two bounds, and independent components
-========================================================
+Codes with noise
+================
 
 A deterministic code tells every sample apart, so its mutual information with the sample is infinite, and only lower bounds
 can be had of it. With ``posterior="gaussian"`` the encoder gives a mean and a variance: then p(y | x) is known, the mutual
@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from skdim import DeepInfoMaxTransformer
 from skdim.evaluation import neural_dependency
 
+plt.style.use("petroff10")  # colours that the colour-blind tell apart
 digits = load_digits()
 X_train, X_test, y_train, y_test = train_test_split(
     digits.images, digits.target, stratify=digits.target, random_state=0
@@ -81,6 +82,7 @@ fig.colorbar(image, ax=axes)
 # ----------------------
 # The test images at the lowest and the highest tenth of each component, averaged, and their difference.
 
+# sphinx_gallery_thumbnail_number = 3
 codes = models[-1].transform(X_test)
 fig, axes = plt.subplots(3, 10, figsize=(10, 3.2))
 for component, column in enumerate(axes.T):

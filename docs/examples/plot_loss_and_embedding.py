@@ -1,6 +1,6 @@
 """
-What a fit learnt: loss, bounds and embedding
-=============================================
+Loss and embedding
+==================
 
 Three pictures answer the first questions about a fit: has it converged, what did each term reach, and do the features
 separate anything that the untrained network did not separate already?

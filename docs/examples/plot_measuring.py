@@ -68,6 +68,7 @@ plt.show()
 runs["holds"] = (runs["lower"] <= runs["truth"]) & (runs["truth"] <= runs["upper"])
 coverage = runs[runs["estimator"].isin(complete) & runs["lower"].notna()].pivot_table("holds", "estimator", "n")
 
+# sphinx_gallery_thumbnail_number = 2
 fig, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
 for name, shares in coverage[sizes].iterrows():
     axis.plot(sizes, shares, marker="o", label=name)

@@ -22,6 +22,7 @@ from skdim import MIEstimator
 from skdim.exceptions import MutualInformationWarning
 from skdim.synthetic import BEYOND_NORMAL, GaussianPairs, correlation_for
 
+plt.style.use("petroff10")  # colours that the colour-blind tell apart
 warnings.simplefilter("ignore", MutualInformationWarning)  # saturation is what this page shows
 
 truths = [2, 4, 6, 8, 10]
@@ -37,8 +38,8 @@ axis.plot(truths, truths, color="black", label="truth")
 for name, fits in staircase.items():
     axis.plot(truths, [fit.mi_ for fit in fits], marker="o", label=f"{name} ({fits[0].kind_})")
 axis.axhline(staircase["infonce"][0].cap_, linestyle=":", color="grey", label="cap of infonce, log 800")
-axis.set(xlabel="mutual information (nats)", ylabel="estimate (nats)")
-axis.legend()
+axis.set(xlabel="mutual information (nats)", ylabel="estimate (nats)", title="4,000 rows of 20 pairs, cubed")
+axis.legend(loc="upper left")
 plt.show()
 
 # %%
@@ -76,8 +77,9 @@ for name, tasks in errors.items():
 axis.axvline(0, color="grey", linewidth=0.8)
 axis.set(yticks=range(len(BEYOND_NORMAL)), yticklabels=BEYOND_NORMAL, xlabel="estimate less truth (nats)")
 axis.tick_params(axis="y", labelsize=7)
+axis.set_title("Errors on forty tasks")
 axis.invert_yaxis()
-axis.legend(fontsize=8)
+axis.legend(fontsize=8, loc="lower right")
 plt.show()
 
 # %%
@@ -112,7 +114,9 @@ axis.fill_between(sizes, *ends.T, alpha=0.3, label="0.95 interval")
 axis.plot(sizes, [fit.mi_ for fit in fits], marker="o", label="estimate")
 axis.plot(sizes, [fit.lower_bound_interval_[0] for fit in fits], marker="o", label="lower end of the lower bound")
 axis.axhline(task.mutual_information, color="black", label="truth")
-axis.set(xlabel="rows", ylabel="nats", xscale="log")
+axis.set(xlabel="rows", ylabel="nats", xscale="log", title="More rows certify more")
+axis.set_xticks(sizes, [f"{n:,}" for n in sizes])
+axis.minorticks_off()
 axis.legend()
 plt.show()
 

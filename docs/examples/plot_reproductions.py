@@ -1,6 +1,6 @@
 """
-Two papers, repeated
-====================
+Two papers repeated
+===================
 
 What the experiments behind :doc:`/reproductions` look like. They take hours, so the rows that ``make reproduce`` wrote are
 drawn here; an experiment that was not run leaves its axes empty.
@@ -21,6 +21,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+plt.style.use("petroff10")  # colours that the colour-blind tell apart
 results = Path("../../benchmarks/results/reproductions")
 
 
@@ -99,6 +100,7 @@ plt.show()
 # Deep InfoMax and the number of negatives
 # ----------------------------------------
 
+# sphinx_gallery_thumbnail_number = -1
 fig, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
 rows = [row for row in read("deep_infomax_negatives") if row["step"] != "0" and row["augment"] == "None"]
 negatives = [{**row, "step": row["negatives"]} for row in rows]

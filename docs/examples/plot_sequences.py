@@ -1,6 +1,6 @@
 """
-Sequences: predict what comes later
-===================================
+Sequences
+=========
 
 Contrastive predictive coding learns from sequences without labels: what has been seen so far, the context, is to tell the true
 later frame from those of other sequences. Here it learns recordings of unequal length; then come six public data sets, and
@@ -25,7 +25,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim import CPCTransformer
+from skdim.plotting import StepAccuracyDisplay
 
+plt.style.use("petroff10")  # colours that the colour-blind tell apart
 rng = np.random.default_rng(0)
 n, length = 600, 100
 labels = rng.integers(5, size=n)
@@ -55,7 +57,7 @@ def probe(Z):
 
 
 print(f"raw series, padded    {probe(X.reshape(n, -1)):.3f}")
-for name, max_iter in [("untrained", 0), ("trained", 60)]:
+for name, max_iter in [("untrained", 0), ("trained", 40)]:
     cpc = CPCTransformer(n_components=32, features="mean", max_iter=max_iter, random_state=0)
     cpc.fit(X[train], lengths=lengths[train])
     print(f"{name:9} contexts    {probe(cpc.transform(X, lengths=lengths)):.3f}")
@@ -64,11 +66,8 @@ for name, max_iter in [("untrained", 0), ("trained", 60)]:
 # How far ahead the context sees: the accuracy of picking the true frame among those of a batch of 32, step by step, and the
 # bound on the mutual information that follows.
 
-fig, ax = plt.subplots(figsize=(5, 3))
-ax.plot(range(1, cpc.n_steps_ + 1), cpc.step_accuracy_, "o-")
-ax.axhline(1 / 32, color="grey", linestyle=":", label="chance")
-ax.set(xlabel="steps ahead", ylabel="accuracy", ylim=(0, None))
-ax.legend()
+# sphinx_gallery_thumbnail_number = 2
+display = StepAccuracyDisplay.from_estimator(cpc, chance=1 / 32)
 print(f"{cpc.score(X[test], lengths=lengths[test]):.2f} nats, at most {np.log(256):.2f}")
 
 # %%
@@ -110,7 +109,7 @@ fig.tight_layout()
 # With ``patch_size`` an image becomes a grid of overlapping patches, and rows above predict rows below.
 
 digits = load_digits()
-for name, max_iter in [("untrained", 0), ("trained", 30)]:
+for name, max_iter in [("untrained", 0), ("trained", 15)]:
     cpc = CPCTransformer(n_components=32, patch_size=4, features="sequence", max_iter=max_iter, random_state=0)
     pipe = make_pipeline(cpc, StandardScaler(), LogisticRegression(max_iter=2000))
     print(f"{name:9} {cross_val_score(pipe, digits.images, digits.target, cv=3).mean():.3f}")

@@ -1,6 +1,6 @@
 """
-Several views: halves, quadrants with a missing one, an image beside a table
-============================================================================
+Several views
+=============
 
 Multi-view InfoMax learns what the views of a sample tell of each other. This page takes the halves of digits, four quadrants
 of which some samples lack one, and an image that shares an array with a sound and a table.
@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim import MultiViewInfoMaxTransformer
+from skdim.plotting import NeighborsDisplay
 
 digits = load_digits()
 X_train, X_test, y_train, y_test = train_test_split(
@@ -59,6 +60,13 @@ for name, dim in [("all views", complete), ("half of the samples lack one", half
     print(f"{name:30} {probe(dim.transform(X_train), dim.transform(X_test)):.3f}")
 Z = half_lack_one.transform(lacking)
 print(f"rows with a missing code: {np.isnan(Z).any(axis=1).sum()} of {len(Z)}")
+
+# %%
+# With ``output="mean"`` the code of a sample averages the views that it has. The digits to the left lack a quadrant, and find
+# those that look like the rest of them.
+
+pictures = lacking[np.isnan(lacking).any(axis=1)].reshape(-1, 8, 8)
+display = NeighborsDisplay.from_estimator(half_lack_one.set_params(output="mean"), pictures, n_neighbors=6)
 
 # %%
 # An image, a sound and a table in one array

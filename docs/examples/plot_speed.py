@@ -17,6 +17,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+plt.style.use("petroff10")  # colours that the colour-blind tell apart
 path = Path("../../benchmarks/results/quality_per_second.csv")
 rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
 rows = [row for row in rows if row["data"] == "fashion-mnist" and row["part"] == "validation"]

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skdim._sklearn import draw_seed, fitted_apart
+from skdim._sklearn import DocLinkMixin, draw_seed, fitted_apart
 from skdim.bounds import Bound
 from skdim.exceptions import ConstantInputWarning, warn
 from skdim.information.caveats import caveats
@@ -29,7 +29,7 @@ from skdim.training.device import available_device, resolve_device
 from skdim.training.state import opened, part, sealed
 
 
-class MIEstimator(CallbackSupportMixin, BaseEstimator):
+class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
     r"""Estimate the mutual information of X and y, in nats, from joint samples.
 
     .. math:: I(X; Y) = E_{p(x,y)}\left[ \log \frac{p(x, y)}{p(x)\, p(y)} \right]

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from skdim._sklearn import Interval, RealNotInt, StrOptions, fitted_apart
+from skdim._sklearn import DocLinkMixin, Interval, RealNotInt, StrOptions, fitted_apart
 from skdim.exceptions import MutualInformationWarning
 from skdim.information.feature_scores import mutual_info_features
 from skdim.information.sides import validated
@@ -23,7 +23,7 @@ from skdim.training.state import opened, sealed
 SMALLEST_REDUNDANCY = 0.01
 
 
-class MRMRSelector(SelectorMixin, BaseEstimator):
+class MRMRSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
     r"""Select features one by one: most relevant to the target, and least redundant to those selected before.
 
     .. math:: \max_{j \notin S} \; I(X_j; Y) - \frac1{|S|} \sum_{k \in S} I(X_j; X_k)

@@ -14,9 +14,10 @@ from skdim._params import choose
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
+from skdim.inputs.arrays import Stored
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.sequences import check_frames, cut_to_lengths
-from skdim.inputs.validation import validate_samples, validate_shape
+from skdim.inputs.sequences import check_frames, cut_to_lengths, padded, warn_without_lengths
+from skdim.inputs.validation import as_given, validate_samples, validate_shape
 from skdim.nn.causal import CONTEXTS, GRU, PATCH_ENCODERS, MaskedConv, PatchGrid, StridedConv, build_causal_encoder
 from skdim.nn.objectives import Objective
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive, steps_allowed
@@ -97,7 +98,8 @@ class CPCTransformer(InfoMaxTransformer):
     Notes
     -----
     A sequence is cut into frames of ``encoder_.stride`` samples from its start; an incomplete last frame is not read.
-    Sequences of different lengths are a padded array with ``lengths``, which pipelines and searches pass by metadata routing.
+    Sequences of different lengths are a list, an array with NaN after the end of each, or a padded array with ``lengths``,
+    which pipelines and searches pass by metadata routing.
     Stacked sequences (n, C, L) may have another length than the fitted ones.
 
     ``score`` is the InfoNCE lower bound on I(z_{t+k}; c_t) in nats at K = min(n_samples, 256), averaged over the steps k and at
@@ -195,16 +197,21 @@ class CPCTransformer(InfoMaxTransformer):
         "features": [StrOptions({"last", "mean", "sequence"})],
     }
 
+    #: Whether the fit was given lengths that differ from the width of X: then X without them is in doubt.
+    _needs_lengths = False
+
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Learn from ``X``.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
-            Training samples, at least two; see the class for images.
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images, or list of series
+            Training samples, at least two; see the class for images. A list holds series of unequal length, each (n_times,) or
+            (n_channels, n_times).
         y : Ignored
         lengths : array-like of int of shape (n_samples,), default=None
-            Length of each sequence, beyond which X is padding and has no influence. With None there is no padding.
+            Length of each sequence, beyond which X is padding and has no influence. With None a sequence ends where NaN begins
+            that lasts to the end; a list is padded so.
 
         Returns
         -------
@@ -326,8 +333,12 @@ class CPCTransformer(InfoMaxTransformer):
         return Predictive(encoder, bound, self.n_components, n_steps, self.negatives, self.n_anchors)
 
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
-        lengths = extras.get("lengths")
-        X = validate_samples(self, X, reset=reset, min_samples=min_samples)
+        given = extras.get("lengths")
+        X = as_given(X)
+        may_end = self.patch_size is None and not isinstance(X, Stored)  # a sequence, where NaN begins that lasts
+        finite = "allow-nan" if may_end else True
+        X = padded(X) if may_end else X
+        X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite=finite)
         fitted = None if reset else self._learner.standardize
         # Stacked sequences may be longer or shorter than the fitted ones.
         is_like = fitted is not None and len(fitted.shape) == 2 and X.ndim == 3 and X.shape[1] == fitted.shape[0]
@@ -336,11 +347,16 @@ class CPCTransformer(InfoMaxTransformer):
         )
         shape = self._network_shape(self.input_shape_) if fitted is None else fitted.shape
         if len(shape) == 3:
-            if lengths is not None:
+            if given is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
             samples = Samples(X, fitted or Standardizer.learn(X, shape), device)
             return samples if reset or min_samples == 1 else samples.near()
-        X, lengths = cut_to_lengths(X, shape[0], lengths)
+        X, lengths = cut_to_lengths(X, shape[0], given)
+        full = self.input_shape_[-1]
+        if reset:
+            self._needs_lengths = given is not None and int(np.min(given)) < full
+        elif self._needs_lengths and lengths is None and (len(X) > 1 or X.shape[2] == full):
+            warn_without_lengths(len(X), X.shape[2])
         encoder: Any = None if reset else self._learner.objective.get_submodule("encoder")
         stride = self._strided().stride_of(X.shape[2]) if reset else encoder.stride
         check_frames(X, lengths, stride, least=2 if reset else 1)

@@ -74,7 +74,7 @@ OPTIONS = [
     {"views": ImageAugmentation(scale=(0.6, 1.0))},
     {"views": noise},
     {"views": QUADRANTS, "X": FLAT},
-    {"views": "halves", "X": FLAT},
+    {"views": "halves", "encoder": "mlp", "X": FLAT},
     {"views": "halves", "encoder": "conv1d", "X": FLAT},
     {"views": "quadrants", "graph": "core"},
     {"shared_encoder": True},

@@ -3,7 +3,7 @@
 1,123 digits; the first chunk of 128 is in a unit that is smaller or larger by a factor, and 20 calls on all rows follow. The
 probe is fitted on all labels, and judged on 224 rows. Rows go to ``results/frozen_scale.csv``.
 
-    python benchmarks/frozen_scale.py --seeds 0 1 2
+    python benchmarks/frozen_scale.py --encoder mlp --seeds 0 1 2
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from common import load, probe, record
 from skdim import DeepInfoMaxTransformer
 
 #: By how much the first chunk is larger than the others.
-FACTORS = (1e-4, 1e-3, 0.01, 1 / 30, 0.1, 0.3, 1, 3, 10, 30, 100, 1e3, 1e4)
+FACTORS = (1e-4, 0.01, 0.1, 0.3, 1, 3, 10, 100, 1e4)
 
 
 def main() -> None:

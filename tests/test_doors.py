@@ -4,6 +4,7 @@ import os
 import pathlib
 import warnings
 
+import dask.array
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -317,7 +318,7 @@ def test_a_column_of_dates_alone_is_told_the_mend():
 def test_the_line_of_the_message_prepares_a_table():
     said(lambda: tiny_table().fit(people()), (TypeError, ValueError), "make_column_transformer")
     line = make_column_transformer(
-        (OneHotEncoder(sparse_output=False), make_column_selector(dtype_exclude="number")),
+        (OneHotEncoder(handle_unknown="ignore", sparse_output=False), make_column_selector(dtype_exclude="number")),
         remainder=SimpleImputer(add_indicator=True),
     )
     features = make_pipeline(line, tiny_table()).fit_transform(people())
@@ -361,6 +362,19 @@ def test_the_mend_of_sparse_data_works():
 def test_paths_are_told_of_load_images(make, given):
     shown = given if isinstance(given, str | os.PathLike) else given[0]
     said(lambda: make().fit(given), TypeError, f"'{shown}' & load_images")
+
+
+class DaskFrame(pd.DataFrame):
+    """What tells a Dask DataFrame, which pandas alone does not have; importing the real one needs pyarrow."""
+
+    def to_dask_array(self, lengths=None):
+        return dask.array.from_array(self.to_numpy(), chunks=20)
+
+
+def test_a_dask_frame_is_told_of_its_array():
+    frame = DaskFrame(table())
+    said(lambda: tiny_table().fit(frame), TypeError, r"Dask DaskFrame & X\.to_dask_array\(lengths=True\)")
+    assert same_state(tiny_table().fit(frame.to_dask_array(lengths=True)), tiny_table().fit(table()))
 
 
 @pytest.mark.parametrize("make", [tiny_table, multiview, cpc])

@@ -24,8 +24,9 @@ DROP_OR_END = (
 )
 #: What to do about columns of words, as the guide does; measured in benchmarks/mixed_tables.py.
 ENCODE = (
-    "Drop the row, or prepare the table: make_column_transformer((OneHotEncoder(sparse_output=False), "
-    "make_column_selector(dtype_exclude='number')), remainder=SimpleImputer(add_indicator=True)) of scikit-learn."
+    "Drop the row, or prepare the table: make_column_transformer((OneHotEncoder(handle_unknown='ignore', "
+    "sparse_output=False), make_column_selector(dtype_exclude='number')), "
+    "remainder=SimpleImputer(add_indicator=True)) of scikit-learn."
 )
 #: What to do about dates.
 NUMBERS_OF_DATES = "Give numbers that are made of it in its place, such as the year and the day of the year."

@@ -50,6 +50,10 @@ def as_given(X: Any) -> Any:
             f"X is text, such as {str(one)!r}, and no numbers. skdim.datasets.load_images reads a folder of images, or a list "
             "of files: give its data."
         )
+    if hasattr(type(X), "to_dask_array"):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}; give X.to_dask_array(lengths=True), which is read part by part."
+        )
     if not hasattr(X, "__array__") and (found := [gives for name, gives in GIVES.items() if hasattr(X, name)]):
         raise TypeError(f"X is a {type(X).__name__}, which is no array itself: give {found[0]}.")
     return X

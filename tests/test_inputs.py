@@ -145,7 +145,7 @@ BAD_X = {
     "None": (lambda data: None, "Expected 2D array & None"),
     "ragged": (
         lambda data: RAGGED,
-        r"inhomogeneous|unequal shapes.*\(1,\) to \(2,\).*CPCTransformer|shorter than the 2 samples",
+        r"inhomogeneous|unequal shapes.*\(1,\) to \(2,\).*CPCTransformer|shorter than the 2 samples|\(1, 2\).*\(2, 24\)",
     ),
     "matrix of TF-IDF": (lambda data: scipy.sparse.csr_matrix(flat(data)), "TruncatedSVD"),
     "sparse matrix": (lambda data: scipy.sparse.csr_matrix(flat(data)), "[Ss]parse & dense"),

@@ -1,7 +1,8 @@
 """Where some rows have labels: a classifier on features that were learned without them, or labels in the code term.
 
 Rows to learn from: 1,123 digits, or 10,000 images of Fashion-MNIST, of which some have a label, as many of each class. Each way
-ends in a linear classifier on standardised features of the rows that have a label, judged on rows held out of all. The ways:
+ends in a classifier on standardised features, judged on rows held out of all: "linear" is fitted on the rows that have a label,
+"spreading" (``LabelSpreading`` with the ten nearest neighbours) on all rows, of which the others are marked by -1. The ways:
 
 - "on top": Deep InfoMax without labels.
 - "supervised": in the code term a row that has a label is also positive with the other view of every row of its class in the
@@ -29,6 +30,9 @@ from typing import Any
 import numpy as np
 import torch
 from common import load, probe, record
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
 from skdim import DeepInfoMaxTransformer
@@ -87,11 +91,22 @@ def few_of_each(y: Any, n: int, seed: int) -> Any:
     return np.concatenate([rng.permutation(np.flatnonzero(y == c))[: n // len(classes)] for c in classes])
 
 
+def accuracies(encode: Any, X: Any, given: Any, X_eval: Any, y_eval: Any) -> dict[str, float]:
+    """Return the accuracy of each classifier on features of rows whose labels are given, or marked as unknown."""
+    Z, Z_eval, labelled = encode(X), encode(X_eval), given != UNLABELLED
+    spreading = make_pipeline(StandardScaler(), LabelSpreading(kernel="knn", n_neighbors=10, max_iter=100))
+    return {
+        "linear": probe(Z[labelled], given[labelled], Z_eval, y_eval),
+        "spreading": spreading.fit(Z, given).score(Z_eval, y_eval),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="digits", choices=["digits", "fashion-mnist"])
     parser.add_argument("--labels", type=int, nargs="+", default=[50, 200])
     parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--ways", nargs="*", default=["supervised", "supervised, repeated"], help="with labels")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -109,24 +124,35 @@ def main() -> None:
             repeated = np.concatenate([np.arange(len(y)), np.resize(rows, len(y) - len(rows))])
             fewer = params | {"max_iter": round(arguments.epochs * len(y) / len(repeated))}
             found: dict[str, Any] = {"pixels": None, "on top": on_top}
-            for way, model, of in (
-                ("supervised", Supervised(**params), np.arange(len(y))),
-                ("supervised, repeated", Supervised(**fewer), repeated),
-            ):
+            models: dict[str, tuple[Any, Any]] = {
+                "supervised": (Supervised(**params), np.arange(len(y))),
+                "supervised, repeated": (Supervised(**fewer), repeated),
+            }
+            for way in [way for way in models if way in arguments.ways]:
+                model, of = models[way]
                 start = time.process_time()
                 found[way] = model.fit(X[of], given[of]), time.process_time() - start
             for way, fitted in found.items():
-                row = {"data": arguments.data, "rows": len(y), "part": data.part, "way": way, "labels": n_labels}
-                row |= {"seed": seed, "epochs": arguments.epochs}
                 for features in ("global", "hidden"):
-                    encode = (
-                        (lambda X: X.reshape(len(X), -1).astype(float))
-                        if fitted is None
-                        else fitted[0].set_params(features=features).transform
-                    )
-                    accuracy = probe(encode(X[rows]), y[rows], encode(data.X_eval), data.y_eval)
-                    row[f"accuracy_{features}"] = round(accuracy, 4)
-                record("labels_in_training", {**row, "fit_cpu_s": 0 if fitted is None else round(fitted[1])})
+                    encode: Any = lambda X: X.reshape(len(X), -1).astype(float)  # noqa: E731 - of pixels
+                    if fitted is not None:
+                        encode = fitted[0].set_params(features=features).transform
+                    for classifier, accuracy in accuracies(encode, X, given, data.X_eval, data.y_eval).items():
+                        row = {
+                            "data": arguments.data,
+                            "rows": len(y),
+                            "part": data.part,
+                            "way": way,
+                            "labels": n_labels,
+                        }
+                        row |= {
+                            "seed": seed,
+                            "epochs": arguments.epochs,
+                            "features": features,
+                            "classifier": classifier,
+                        }
+                        row |= {"accuracy": round(accuracy, 4), "fit_cpu_s": 0 if fitted is None else round(fitted[1])}
+                        record("labels_in_training", row)
 
 
 if __name__ == "__main__":

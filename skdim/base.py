@@ -21,7 +21,7 @@ from skdim._sklearn import DocLinkMixin, Interval, draw_seed, fitted_apart
 from skdim.exceptions import warn
 from skdim.inputs.batches import Batches, Rows
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.validation import validate_samples, validate_shape
+from skdim.inputs.validation import validate_samples, validate_shape, warn_of_flat_images
 from skdim.nn.encoders import takes_sequences
 from skdim.nn.objectives import Objective
 from skdim.training.ambient import answering, in_own_state, own_state
@@ -90,6 +90,8 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
             learner = new._resumed() if resume else new._new_learner(samples)
             fitting = Fitting.plan(new, learner, samples, partial)
             new._check_rows(samples, fitting.train)
+            if resume:
+                samples.warn_of_another_scale(getattr(new, "feature_names_in_", None))
             with checkpointed(new, lambda: learner.learns_from(samples), fitting.ranks):
                 resident = samples.resident()
                 root = new._init_callback_context(max_subtasks=fitting.max_epochs)
@@ -172,6 +174,7 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
         if not reset:
             samples = Samples(X, self._learner.standardize, device)
             return samples if min_samples == 1 else samples.near(names)  # transform judges its features
+        warn_of_flat_images(self, X)
         standardize = Standardizer.learn(X, self._network_shape(self.input_shape_), names=names)
         return Samples(X, standardize.expected_by(self.encoder), device)
 

@@ -17,6 +17,7 @@ __all__ = [
     "OverlapWarning",
     "PersistenceWarning",
     "SaturationWarning",
+    "ScaleWarning",
     "SmallSampleWarning",
     "UnderfittingWarning",
     "warn",
@@ -44,6 +45,10 @@ class PersistenceWarning(UserWarning):
 
 class InputShapeWarning(UserWarning):
     """The axes of X are read in one way, and its shape or values look like another."""
+
+
+class ScaleWarning(UserWarning):
+    """Rows that continue a training have another scale than those of its first call, which standardise them."""
 
 
 class InfiniteLossWarning(UserWarning):

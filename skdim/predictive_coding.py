@@ -15,9 +15,10 @@ from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, bound_for_codes
 from skdim.exceptions import OverlapWarning, warn
+from skdim.inputs.arrays import Stored
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.sequences import check_frames, cut_to_lengths
-from skdim.inputs.validation import validate_samples, validate_shape
+from skdim.inputs.sequences import check_frames, cut_to_lengths, padded, warn_without_lengths
+from skdim.inputs.validation import as_given, validate_samples, validate_shape
 from skdim.nn.causal import CONTEXTS, GRU, PATCH_ENCODERS, MaskedConv, PatchGrid, StridedConv, build_causal_encoder
 from skdim.nn.objectives import Objective
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive, last_step
@@ -104,8 +105,8 @@ class CPCTransformer(InfoMaxTransformer):
     Notes
     -----
     A sequence is cut into frames of ``encoder_.stride`` samples from its start; an incomplete last frame is not read.
-    Sequences of different lengths are a padded array with ``lengths``, which pipelines and searches pass by metadata routing.
-    Stacked sequences (n, C, L) may have another length than the fitted ones.
+    Sequences of different lengths are a list, an array with NaN after the end of each, or a padded array with ``lengths``, that
+    pipelines and searches pass by metadata routing. Stacked sequences (n, C, L) may have another length than the fitted ones.
 
     ``score`` is the InfoNCE lower bound on I(z_{t+k}; c_t) in nats at K = min(n_samples, 256), averaged over the steps k and at
     most 16 offsets t, with negatives at the same offset of the other sequences. It is valid if sequences are independent, which
@@ -208,16 +209,21 @@ class CPCTransformer(InfoMaxTransformer):
         "features": [StrOptions({"last", "mean", "sequence"})],
     }
 
+    #: Whether the fit was given lengths that differ from the width of X: then X without them is in doubt.
+    _needs_lengths = False
+
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Learn from ``X``.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images
-            Training samples, at least two; see the class for images.
+        X : array-like of shape (n_samples, n_times), (n_samples, n_channels, n_times) or images, or list of series
+            Training samples, at least two; see the class for images. A list holds series of unequal length, each (n_times,) or
+            (n_channels, n_times).
         y : Ignored
         lengths : array-like of int of shape (n_samples,), default=None
-            Length of each sequence, beyond which X is padding and has no influence. With None there is no padding.
+            Length of each sequence, beyond which X is padding and has no influence. With None a sequence ends where NaN begins
+            that lasts to the end; a list is padded so.
 
         Returns
         -------
@@ -299,19 +305,17 @@ class CPCTransformer(InfoMaxTransformer):
         if self.patch_size is None and self.patch_overlap != "auto":
             raise ValueError(f"patch_overlap={self.patch_overlap!r} has no effect with patch_size=None.")
         patches = PatchGrid.of(self.patch_size, self.patch_overlap)
-        is_for_sequences = isinstance(self.encoder, StridedConv)
-        if patches is None and not is_for_sequences and self.encoder != "auto":
+        is_of_frames = isinstance(self.encoder, StridedConv)
+        if patches is None and not is_of_frames and self.encoder != "auto":
             raise ValueError(
                 f"encoder={self.encoder!r} encodes patches. Give patch_size for images; sequences take 'auto' or a StridedConv."
             )
-        if patches is not None and is_for_sequences:
+        if patches is not None and is_of_frames:
             raise ValueError(
                 f"encoder={self.encoder!r} encodes sequences; patches take 'auto', 'conv', 'mlp' or a factory."
             )
         if self.negatives == "sequence" and self.n_anchors < 2:
-            raise ValueError(
-                "negatives='sequence' tells the anchors of a sequence from each other: n_anchors=1 leaves none."
-            )
+            raise ValueError("negatives='sequence' tells the anchors of a sequence apart: n_anchors=1 leaves none.")
 
     def _strided(self) -> StridedConv:
         return self.encoder if isinstance(self.encoder, StridedConv) else StridedConv()
@@ -340,15 +344,15 @@ class CPCTransformer(InfoMaxTransformer):
             factory = choose("encoder", patches.encoder if self.encoder == "auto" else self.encoder, PATCH_ENCODERS)
         context = choose("context", self.context, CONTEXTS)
         encoder = build_causal_encoder(factory, context, shape, self.n_components, patches)
-        bound, first = bound_for_codes(self.estimator), self._step_apart(shape)
-        first = first if isinstance(self.first_step, str) else int(self.first_step)
+        first = self._step_apart(shape) if isinstance(self.first_step, str) else int(self.first_step)
         n_steps = last_step(first, self.n_steps, self.negatives, encoder, shape)
+        bound = bound_for_codes(self.estimator)
         return Predictive(encoder, bound, self.n_components, n_steps, self.negatives, self.n_anchors, first)
 
     def _step_apart(self, shape: tuple[int, ...]) -> int:
         """Return the first step ahead whose frame or patch shares no sample with its context."""
         patches = PatchGrid.of(self.patch_size, self.patch_overlap)
-        return self._strided().step_apart(shape[1]) if patches is None else patches.step_apart
+        return patches.step_apart if patches is not None else self._strided().step_apart(shape[1])
 
     def _check_rows(self, samples: Samples, rows: Any) -> None:
         apart = self._step_apart(samples.standardize.shape)
@@ -360,26 +364,32 @@ class CPCTransformer(InfoMaxTransformer):
             )
 
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
-        lengths = extras.get("lengths")
-        X = validate_samples(self, X, reset=reset, min_samples=min_samples)
+        given = extras.get("lengths")
+        X = as_given(X)
+        may_end = self.patch_size is None and not isinstance(X, Stored)  # a sequence, where NaN begins that lasts
+        X, finite = (padded(X), "allow-nan") if may_end else (X, True)
+        X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite=finite)
         fitted = None if reset else self._learner.standardize
         # Stacked sequences may be longer or shorter than the fitted ones.
         is_like = fitted is not None and len(fitted.shape) == 2 and X.ndim == 3 and X.shape[1] == fitted.shape[0]
-        validate_shape(
-            self, X.shape, reset=reset, accepted=[X.shape[1:]] if is_like else [], of_sequences=self.patch_size is None
-        )
+        accepted = [X.shape[1:]] if is_like else []
+        validate_shape(self, X.shape, reset=reset, accepted=accepted, of_sequences=self.patch_size is None)
         shape = self._network_shape(self.input_shape_) if fitted is None else fitted.shape
         if len(shape) == 3:
-            if lengths is not None:
+            if given is not None:
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
             samples = Samples(X, fitted or Standardizer.learn(X, shape).expected_by(self.encoder), device)
             return samples if reset or min_samples == 1 else samples.near()
-        X, lengths = cut_to_lengths(X, shape[0], lengths)
+        X, lengths = cut_to_lengths(X, shape[0], given)
+        full = self.input_shape_[-1]
+        if reset:
+            self._needs_lengths = given is not None and int(np.min(given)) < full
+        elif self._needs_lengths and lengths is None and (len(X) > 1 or X.shape[2] == full):
+            warn_without_lengths(len(X), X.shape[2])
         encoder: Any = None if reset else self._learner.objective.get_submodule("encoder")
         stride = self._strided().stride_of(X.shape[2]) if reset else encoder.stride
         check_frames(X, lengths, stride, least=2 if reset else 1)
-        is_padded = lengths is not None and lengths.min() < X.shape[2]
-        lengths = lengths if is_padded else None
+        lengths = lengths if lengths is not None and lengths.min() < X.shape[2] else None
         standardize = fitted or Standardizer.learn(X, X.shape[1:], lengths)
         samples = Samples(X, standardize, device, {} if lengths is None else {"lengths": lengths})
         return samples if reset or min_samples == 1 else samples.near()
@@ -387,4 +397,4 @@ class CPCTransformer(InfoMaxTransformer):
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         accuracies = [best.get(f"accuracy_{k + 1}", np.nan) for k in range(objective.n_steps)]
         reached = {"n_steps_": objective.n_steps, "step_accuracy_": np.array(accuracies)}
-        return {**super()._result(objective, best), **reached}
+        return super()._result(objective, best) | reached

@@ -143,7 +143,11 @@ BAD_X = {
     "1-D": (lambda data: np.arange(6.0), "Expected 2D array & 1D array"),
     "scalar": (lambda data: 5, "Expected 2D array & scalar"),
     "None": (lambda data: None, "Expected 2D array & None"),
-    "ragged": (lambda data: RAGGED, "inhomogeneous"),
+    "ragged": (
+        lambda data: RAGGED,
+        r"inhomogeneous|unequal shapes.*\(1,\) to \(2,\).*CPCTransformer|shorter than the 2 samples|\(1, 2\).*\(2, 24\)",
+    ),
+    "matrix of TF-IDF": (lambda data: scipy.sparse.csr_matrix(flat(data)), "TruncatedSVD"),
     "sparse matrix": (lambda data: scipy.sparse.csr_matrix(flat(data)), "[Ss]parse & dense"),
     "sparse array": (lambda data: scipy.sparse.coo_array(flat(data)), "[Ss]parse & dense"),
     "five axes": (lambda data: np.ones((4, 2, 3, 8, 8)), r"2, 3, 8, 8\)|dim 5|2-D X"),
@@ -287,7 +291,7 @@ OF_CLASSES = [(cls, *row) for row in SHARED for cls in CLASSES if row[0] in cls(
 @pytest.mark.parametrize(("cls", "name", "value", "words"), OF_CLASSES, ids=lambda value: str(value)[:30])
 def test_a_bad_parameter_is_refused(cls, name, value, words):
     for method in {"fit", "partial_fit"} & set(dir(cls)):
-        estimator, data = cls(**{name: value}), X if cls is MIEstimator else FLAT
+        estimator, data = cls(**{name: value}), X if cls is MIEstimator else TABLE
         named = words if isinstance(value, Bound) else f"{name} & {words}"
         unchanged(estimator, lambda: called(estimator, method, data), named)  # noqa: B023
 

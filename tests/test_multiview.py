@@ -74,7 +74,7 @@ OPTIONS = [
     {"views": ImageAugmentation(scale=(0.6, 1.0))},
     {"views": noise},
     {"views": QUADRANTS, "X": FLAT},
-    {"views": "halves", "X": FLAT},
+    {"views": "halves", "encoder": "mlp", "X": FLAT},
     {"views": "halves", "encoder": "conv1d", "X": FLAT},
     {"views": "quadrants", "graph": "core"},
     {"shared_encoder": True},
@@ -405,7 +405,7 @@ def test_groups_are_routed():
     groups = LABELS[: len(X)] % 4
     with sklearn.config_context(enable_metadata_routing=True), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotABoundWarning)
-        dim = tiny(negatives="same_group").set_fit_request(groups=True)
+        dim = tiny(negatives="same_group", encoder="mlp").set_fit_request(groups=True)
         pipeline = make_pipeline(dim, LogisticRegression(max_iter=300))
         result = cross_validate(
             pipeline, FLAT, LABELS[: len(X)], params={"groups": groups}, cv=GroupKFold(2), error_score="raise"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from skdim.inputs.arrays import ROWS_AT_ONCE
 from skdim.inputs.partitions import LUMINANCE_CHROMINANCE, PARTITIONS, Shift, View, column_groups
+from skdim.inputs.tables import DROP_OR_FILL
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Layout:
             if len(partly):
                 raise ValueError(
                     f"Input X contains NaN in {n_missing[partly[0]]} of the {len(columns)} columns of view {name!r} in row "
-                    f"{start + partly[0]}: a view is missing as a whole, or complete."
+                    f"{start + partly[0]}: a view is missing as a whole, or complete. {DROP_OR_FILL}"
                 )
 
     def check_output(self, output: str) -> str:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from skdim.exceptions import ScaleWarning, warn
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout, scale_labels
@@ -23,6 +24,9 @@ Array = npt.NDArray[np.generic]
 CPU = torch.device("cpu")
 #: Types of numbers that are moved to a device as they are.
 MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
+#: By which factor the scale of later rows may differ from that of the first, and by how many deviations their mean. Of digits
+#: in a tenth of the first scale a perceptron's codes spread as they should, in a hundredth a 400th as far: frozen_scale.py.
+MOST_CHANGE = 10
 #: Largest share of a CUDA device's free memory that samples may take.
 RESIDENT_SHARE = 0.5
 #: How many times wider or narrower X may be spread than an encoder expects: beyond, one is in 0 to 1 and the other in 0 to 255.
@@ -181,6 +185,34 @@ class Samples:
                     f"{FARTHEST:.0e} standard deviations. Drop the row, or fit anew in the present unit."
                 )
         return self
+
+    def warn_of_another_scale(self, names: Sequence[str] | None = None) -> None:
+        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel."""
+        layout, shape, lengths = self.standardize.layout, self.standardize.shape, self.extras.get("lengths")
+        moments = Moments(len(self) * math.prod(shape[1:]), shape[0])
+        for start in range(0, len(self), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            values = self.read(rows).movedim(1, -1).double().cpu().numpy()
+            if lengths is not None:
+                values = values[np.arange(values.shape[1]) < lengths[rows, None]]
+            moments.add(values.reshape(-1, shape[0]))
+        labels = scale_labels(shape, names)
+        if layout is not None:
+            groups = layout.scales(shape[0])
+            labels, moments = layout.labels(groups, names), moments.pooled(groups)
+        varies, mean = moments.low < moments.high, moments.mean
+        deviation = np.where(varies, moments.scale, 0)
+        change = np.maximum(np.where(varies, np.maximum(moments.scale, 1 / moments.scale), 1), np.abs(mean))
+        changed = np.flatnonzero(change > MOST_CHANGE)
+        if len(changed):
+            j = int(change.argmax())
+            more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
+            warn(
+                f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "
+                f"have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part that is "
+                "like the others, or put a StandardScaler before that has seen all parts.",
+                ScaleWarning,
+            )
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape

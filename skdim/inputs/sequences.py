@@ -7,15 +7,55 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from skdim.inputs.arrays import each
-from skdim.inputs.tables import as_array
+from skdim.exceptions import InputShapeWarning, warn
+from skdim.inputs.arrays import Stored, each
+from skdim.inputs.tables import as_array, refuse_not_finite, shape_of
+
+
+def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of the samples of a list, in order, if they differ; of all else an empty list."""
+    if not isinstance(X, (list, tuple)):
+        return []
+    try:
+        np.shape(X)
+    except ValueError:
+        return sorted({shape_of(sample) for sample in X})
+    return []
+
+
+def padded(X: Any) -> Any:
+    """Return a list of unequal series as one array (n, n_channels, n_times), NaN after the end of each; all else as it is."""
+    shapes = unequal_shapes(X)
+    if not shapes:
+        return X
+    if len(shapes[0]) not in (1, 2) or len({shape[:-1] for shape in shapes}) > 1:
+        raise ValueError(
+            f"X holds series of shapes {shapes[0]} to {shapes[-1]}. Give each as (n_times,) or (n_channels, n_times), all with "
+            "the same channels: of (n_times, n_channels) the transpose."
+        )
+    series = [as_array(sample) for sample in X]
+    if others := sorted({str(part.dtype) for part in series if part.dtype.kind not in "fiub"}):
+        raise ValueError(f"X must hold real numbers, got series of dtype {', '.join(others)}.")
+    n_channels, n_times = (1, *shapes[0][:-1])[-1], max(shape[-1] for shape in shapes)
+    dtype = np.result_type(np.float32, *(part.dtype for part in series))
+    array = np.full((len(series), n_channels, n_times), np.nan, dtype)
+    for row, part in zip(array, series, strict=True):
+        row[:, : part.shape[-1]] = part
+    return array
 
 
 def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDArray[np.int64] | None]:
-    """Return sequences (n, n_channels, n_times) up to the longest one, and the lengths where they are given; checks them."""
+    """Return sequences (n, n_channels, n_times) up to the longest one, and the lengths, None if all are full; checks them.
+
+    Lengths are those given, or where NaN begins that lasts to the end. What lies beyond is 0.
+    """
+    given = X.shape
     if X.ndim == 2:
         n_times = X.shape[1] // n_channels
         X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))
+    missing = None if isinstance(X, Stored) else _missing(X)
+    if lengths is None and missing is not None:
+        lengths = _ends(missing)
     if lengths is None:
         return X, None
     lengths = as_array(lengths)
@@ -27,8 +67,43 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDAr
         raise ValueError(
             f"lengths must lie between 1 and the {X.shape[2]} samples of X, got {lengths.min()} to {lengths.max()}."
         )
+    if missing is not None:
+        X = np.where(np.arange(X.shape[2]) < lengths[:, None, None], X, 0)
+        refuse_not_finite(X.reshape(given), "X")
     longest = int(lengths.max())
     return each(X, lambda block: block[:, :, :longest]), lengths.astype(np.int64)
+
+
+def _missing(X: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:
+    """Return which values are NaN, None if none is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if X.dtype.kind != "f" or np.isfinite(X.sum()):
+            return None
+    missing = np.isnan(X)
+    return missing if missing.any() else None
+
+
+def _ends(missing: Any) -> Any:
+    """Return after how many times each sequence ends."""
+    present = ~missing.all(1)
+    if not present.any(1).all():
+        raise ValueError(f"Input X contains NaN: row {int(present.any(1).argmin())} has no value at all.")
+    lacking = missing[:, -1].all(1)
+    if missing.shape[1] > 1 and lacking.any():
+        raise ValueError(
+            f"Input X contains NaN: channel {missing.shape[1] - 1} has no value in row {int(lacking.argmax())}. If X is "
+            "(n, n_times, n_channels), with NaN after the last time, give np.swapaxes(X, 1, 2)."
+        )
+    return missing.shape[2] - present[:, ::-1].argmax(1)
+
+
+def warn_without_lengths(n: int, n_times: int) -> None:
+    """Warn that X comes without lengths to an estimator whose fit had them."""
+    warn(
+        "The fit was given lengths, and X comes without: padding, if there is any, is read as data. Give lengths, or NaN in "
+        f"place of the padding, which pipelines pass on. If no row is padded, lengths=np.full({n}, {n_times}) says so.",
+        InputShapeWarning,
+    )
 
 
 def check_frames(X: Any, lengths: npt.NDArray[np.int64] | None, stride: int, least: int) -> None:

@@ -5,20 +5,31 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from numbers import Number, Real
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 from torch import Tensor
 
 T = TypeVar("T")
 
-#: What to do about missing values.
-DROP_OR_FILL = "Drop rows with NaN or None, or fill the values."
+#: What to do about missing values, and about those of arrays that are no tables.
+DROP_OR_FILL = "Drop rows with NaN or None, or fill the values: SimpleImputer(add_indicator=True) of scikit-learn does."
+DROP_OR_END = (
+    "Drop rows with NaN, or fill the values. CPCTransformer takes series that end early, with NaN after the end."
+)
+#: What to do about columns of words, as the guide does; measured in benchmarks/mixed_tables.py.
+ENCODE = (
+    "Drop the row, or prepare the table: make_column_transformer((OneHotEncoder(handle_unknown='ignore', "
+    "sparse_output=False), make_column_selector(dtype_exclude='number')), "
+    "remainder=SimpleImputer(add_indicator=True)) of scikit-learn."
+)
+#: What to do about dates.
+NUMBERS_OF_DATES = "Give numbers that are made of it in its place, such as the year and the day of the year."
 #: What to do about infinite values.
 GIVE_FINITE = "Give a finite number below 1.8e308."
 #: Writes values in errors: of long ones the start and the end.
@@ -36,12 +47,12 @@ class Column(NamedTuple):
 def as_plain(values: Any) -> Any:
     """Return a tensor or masked array, or each of a list of them, as an array; all else as it is.
 
-    numpy takes no tensor that has a gradient, lies on another device or holds bfloat16. What is masked is missing.
+    numpy takes no tensor that has a gradient, lies on another device or holds bfloat16 or float8. What is masked is missing.
     """
     if isinstance(values, Tensor):
         try:
             values = values.detach().cpu().resolve_conj().resolve_neg()
-            return (values.float() if values.dtype is torch.bfloat16 else values).numpy()
+            return (values.float() if values.is_floating_point() and values.itemsize < 4 else values).numpy()
         except (RuntimeError, NotImplementedError) as error:
             raise TypeError(f"A tensor cannot be read as an array: {error}") from error
     if isinstance(values, np.ma.MaskedArray):
@@ -52,6 +63,15 @@ def as_plain(values: Any) -> Any:
     if isinstance(values, list | tuple) and any(isinstance(value, Tensor | np.ma.MaskedArray) for value in values):
         return [as_plain(value) for value in values]
     return values
+
+
+def refuse_sparse(values: Any, name: str) -> None:
+    """Raise a ``TypeError`` if the values are a sparse matrix or array."""
+    if sparse.issparse(values):
+        raise TypeError(
+            f"Sparse data was passed for {name}, but dense data is required. TruncatedSVD of scikit-learn, put before in a "
+            f"pipeline, makes few dense columns of many sparse ones; {name}.toarray() keeps them all."
+        )
 
 
 def as_array(values: Any) -> npt.NDArray[Any]:
@@ -70,8 +90,7 @@ def shape_of(values: Any) -> tuple[int, ...]:
 
 def table_columns(values: Any, name: str) -> list[Column]:
     """Return the columns of a table, at least one with at least one row; a vector is one column."""
-    if sparse.issparse(values):
-        raise TypeError(f"{name} is sparse, and counting needs a dense array: pass {name}.toarray().")
+    refuse_sparse(values, name)
     shape = shape_of(values)
     if len(shape) not in (1, 2):
         raise ValueError(f"{name} must have shape (n,) or (n, n_columns), got {shape}.")
@@ -163,19 +182,30 @@ def refuse_not_finite(
         )
         at = f" in row {row}" if in_order else ""
         if np.isnan(value):
-            raise ValueError(f"Input {name} contains NaN: {label} has no value{at}. {DROP_OR_FILL}")
+            advice = DROP_OR_END if X.ndim == 3 else DROP_OR_FILL
+            raise ValueError(f"Input {name} contains NaN: {label} has no value{at}. {advice}")
         raise ValueError(f"Input {name} contains infinity: {label} holds {value}{at}. {GIVE_FINITE}")
 
 
 def naming_cells(convert: Callable[[], T], given: Any, name: str) -> T:
-    """Return ``convert()``, which makes numbers of a table of objects; errors name the cell that is no number."""
+    """Return ``convert()``, which makes numbers of a dense table; errors name the cell or column that holds none."""
+    refuse_sparse(given, name)
+    if hasattr(given, "columns") and len(given):  # polars makes numbers of dates
+        for column in table_columns(given[:1], name):
+            _refuse_dates(column)
     try:
         return convert()
     except (TypeError, ValueError, OverflowError) as error:
-        if not sparse.issparse(given) and len(shape_of(given)) == 2 and 0 not in shape_of(given):
+        if len(shape_of(given)) == 2 and 0 not in shape_of(given):
             for column in table_columns(given, name):
                 _refuse_objects(column, error)
         raise
+
+
+def _refuse_dates(column: Column) -> None:
+    for dtype in (getattr(column.values, "dtype", None), as_array(column.values).dtype):
+        if getattr(dtype, "kind", "") in ("m", "M"):
+            raise TypeError(f"{column.label} holds {dtype}, which is no number. {NUMBERS_OF_DATES}")
 
 
 def _refuse_objects(column: Column, error: Exception) -> None:
@@ -186,15 +216,17 @@ def _refuse_objects(column: Column, error: Exception) -> None:
         except OverflowError:
             raise ValueError(f"{column.label} holds {shown(value)} in row {row}. {GIVE_FINITE}") from error
         except (TypeError, ValueError) as reason:
-            message = f"{column.label} holds {shown(value)} in row {row}, which is no number: {reason}."
-            raise type(reason)(f"{message} Convert the column, or drop the row.") from error
+            advice = NUMBERS_OF_DATES if isinstance(value, date | timedelta) else ENCODE
+            message = f"{column.label} holds {shown(value)} in row {row}, which is no number: {reason}. {advice}"
+            raise type(reason)(message) from error
 
 
 def refuse_unusable(table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False) -> None:
     """Raise a ``ValueError`` that names the side, the column and the first row of a missing or infinite value.
 
-    What is no table passes: the check of its shape will refuse it.
+    Sparse data is refused. What is no table passes: the check of its shape will refuse it.
     """
+    refuse_sparse(table, name)
     try:
         columns = table_columns(table, name)
     except (TypeError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -14,13 +15,48 @@ from sklearn.utils.validation import check_array, validate_data
 from skdim._sklearn import safe_indexing
 from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, as_stored, is_stored
-from skdim.inputs.tables import as_plain, naming_cells, refuse_not_finite
+from skdim.inputs.sequences import unequal_shapes
+from skdim.inputs.tables import as_plain, naming_cells, refuse_not_finite, refuse_sparse
 
 #: Numbers of channels of photographs: grey, colour, colour and transparency.
 COLOURS = 1, 3, 4
 MOST_COLOURS = max(COLOURS)
 #: How many times longer one axis is than the other where a sample is doubted to be an image, or its channels to be first.
 MOST_RATIO = 4
+#: What objects that hold no values themselves give, by what tells them: lazy frames, loaders, the results of load_images.
+GIVES = {"collect": "X.collect()", "dataset": "X.dataset", "data": "X.data"}
+#: Shortest side of flat images that are told, by their number of channels: smaller ones would be encoded as a table anyway.
+LEAST_SIDES = {1: 8, 3: 16}
+#: By how much neighbours in a row and in a column correlate above columns half a side apart, in flat images: 0.37 in
+#: photographs of 32 x 32 pixels (CIFAR-10), 0.16 in the same at 8 x 8, 0.25 in digits. Parts of real tables, cut out at every
+#: square width, reach it where questions are repeated, but then have no peak one row down, except for one table of grants.
+LEAST_EXCESS = 0.15
+#: Fewest rows that tell it, and most rows and cells that are read for it.
+FEWEST_ROWS, MOST_ROWS, MOST_CELLS = 20, 1000, 2**22
+
+
+def as_given(X: Any) -> Any:
+    """Return X as samples outside memory, an array, a list or a frame; paths, and objects that hold no values, are refused."""
+    if is_stored(X):
+        return as_stored(X)
+    refuse_sparse(X, "X")
+    X = as_plain(X)
+    is_flat = isinstance(X, np.ndarray) and X.ndim == 1
+    if is_flat and X.dtype == object and len(X) and np.ndim(X[0]):
+        return list(X)  # samples of their own shapes
+    one = X[0] if (is_flat or isinstance(X, (list, tuple))) and len(X) else X
+    if isinstance(one, (str, os.PathLike)):
+        raise TypeError(
+            f"X is text, such as {str(one)!r}, and no numbers. skdim.datasets.load_images reads a folder of images, or a list "
+            "of files: give its data."
+        )
+    if hasattr(type(X), "to_dask_array"):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}; give X.to_dask_array(lengths=True), which is read part by part."
+        )
+    if not hasattr(X, "__array__") and (found := [gives for name, gives in GIVES.items() if hasattr(X, name)]):
+        raise TypeError(f"X is a {type(X).__name__}, which is no array itself: give {found[0]}.")
+    return X
 
 
 def validate_samples(
@@ -31,8 +67,13 @@ def validate_samples(
     The estimator learns the number and names of the columns of a 2-D X (``reset``), or must have been fitted on the same.
     ``finite`` is scikit-learn's ``ensure_all_finite``. Of a 2-D X only ``columns`` are read, all by default.
     """
-    X = as_stored(X) if is_stored(X) else as_plain(X)
-    stacked = np.ndim(X) > 2 if not hasattr(X, "ndim") and isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
+    X = as_given(X)
+    if shapes := unequal_shapes(X):
+        raise ValueError(
+            f"X holds samples of unequal shapes, from {shapes[0]} to {shapes[-1]}. Series of unequal length are taken by "
+            "CPCTransformer, as a list. For other classes cut or resample them to one shape."
+        )
+    stacked = np.ndim(X) > 2 if isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
     checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": False}
     given = X
     if isinstance(X, Stored):
@@ -43,7 +84,7 @@ def validate_samples(
         X = naming_cells(lambda: validate_data(estimator, given, reset=reset, **checks), given, "X")
     else:  # the other columns may hold anything: they are not read
         X = X if hasattr(X, "shape") else np.asarray(X, dtype=object)
-        if len(X.shape) != 2 or hasattr(X, "toarray"):
+        if len(X.shape) != 2:
             check_array(X, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
         validate_data(estimator, X, reset=reset, skip_check_array=True)
         given = safe_indexing(X, columns, axis=1)
@@ -133,6 +174,55 @@ def validate_shape(
     estimator.n_features_in_ = math.prod(estimator.input_shape_)
     if len(X_shape) > 2:
         vars(estimator).pop("feature_names_in_", None)
+
+
+def warn_of_flat_images(estimator: Any, X: Any) -> None:
+    """Warn of a 2-D X whose columns look to be the pixels of square images, unless a parameter says what they are."""
+    n, n_columns = X.shape[0], math.prod(X.shape[1:])
+    if X.ndim > 2 or estimator.input_shape is not None or estimator.encoder != "auto" or n < FEWEST_ROWS:
+        return
+    rows: Any = None
+    for n_channels, least in LEAST_SIDES.items():
+        side = math.isqrt(n_columns // n_channels)
+        if side < least or n_channels * side**2 != n_columns:
+            continue
+        if rows is None:
+            most = max(FEWEST_ROWS, min(MOST_ROWS, MOST_CELLS // n_columns))
+            rows = _standardized(np.asarray(X[:most], dtype=np.float64))
+        shape = (side, side) if n_channels == 1 else (n_channels, side, side)
+        for step in sorted({1, n_channels}):  # channel by channel, or pixel by pixel
+            across, apart, down = (_correlation(rows, step * lag) for lag in (1, side // 2, side))
+            if min(across, down) - max(
+                apart, 0
+            ) > LEAST_EXCESS and all(  # and columns down are closer than those beside them
+                _correlation(rows, step * (side + beside)) < down for beside in (-2, -1, 1, 2)
+            ):
+                flat = f"input_shape={shape}" if step == 1 else f"np.moveaxis(X.reshape(-1, {side}, {side}, 3), -1, 1)"
+                warn(
+                    f"The {n_columns} columns of X are read as a table, and look like pixels: neighbours in a grid of {side} x "
+                    f"{side} correlate. If they are images, give {flat}. If not, encoder='mlp' says so.",
+                    InputShapeWarning,
+                )
+                return
+
+
+def _standardized(X: Any) -> Any:
+    """Return complete rows with columns of mean 0 and variance 1; constant columns are 0."""
+    X = X[np.isfinite(X).all(1)]
+    if not len(X):
+        return X
+    unit = np.abs(X).max(0)
+    X = X / np.where(unit > 0, unit, 1)
+    X -= X.mean(0)
+    scale = X.std(0)
+    return np.where(scale > 1e-9, X / np.where(scale > 1e-9, scale, 1), 0)
+
+
+def _correlation(X: Any, lag: int) -> float:
+    """Return the mean correlation of standardised columns that lie so far apart; constant ones are left out."""
+    varies = X.any(0)
+    n_pairs = int((varies[lag:] & varies[:-lag]).sum()) * len(X)
+    return float(np.einsum("ij,ij", X[:, lag:], X[:, :-lag])) / n_pairs if n_pairs else 0.0
 
 
 def _check_axes(shape: tuple[int, ...], of_sequences: bool | None) -> None:

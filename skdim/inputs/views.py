@@ -17,8 +17,11 @@ from skdim.inputs.arrays import Beside, StoredArray, as_stored, is_stored
 from skdim.inputs.layout import Layout, find_layout
 from skdim.inputs.partitions import feature_names, is_group_list
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.tables import as_plain, check_lengths, naming_cells, refuse_not_finite
-from skdim.inputs.validation import checked_as_read, validate_samples, validate_shape
+from skdim.inputs.tables import check_lengths, naming_cells, refuse_not_finite, shape_of
+from skdim.inputs.validation import as_given, checked_as_read, validate_samples, validate_shape, warn_of_flat_images
+
+#: Most views that are taken as a list of arrays; each pair of them has a critic.
+MOST_VIEWS = 20
 
 
 def check_views(views: Any, input_shape: Any) -> None:
@@ -51,7 +54,9 @@ def samples_of_views(
     number of a view: rows must have that one and may lack the others.
     """
     reset = fitted is None
-    X = as_plain(X)
+    X = as_given(X)
+    if reset and estimator.views == "auto" and is_list_of_arrays(X):
+        _refuse_samples(X)
     given, columns = _columns_of_views(X, estimator.views, estimator, min_samples)
 
     def layout_of(shape: tuple[int, ...]) -> Layout:
@@ -83,6 +88,8 @@ def samples_of_views(
         layout = layout_of(shape)
         X = validated(layout.used)
     present = _presence_of_views(layout, X, needed)
+    if reset and columns is None and layout.kind != "shift":  # which takes flat sequences
+        warn_of_flat_images(estimator, X)
     if (standardize := fitted) is None:
         standardize = Standardizer.learn_views(X, layout, getattr(estimator, "feature_names_in_", None))
         standardize = standardize.expected_by(estimator.encoder)
@@ -92,7 +99,6 @@ def samples_of_views(
 
 def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> tuple[Any, list[Any] | None]:
     """Return X as one array, and the groups of columns that are its views, None where a partition makes the views."""
-    X = as_stored(X) if is_stored(X) else X
     if isinstance(views, (list, tuple)):
         if is_list_of_arrays(X):
             raise ValueError("X is a list of arrays, which are the views; leave views='auto' with it.")
@@ -104,6 +110,17 @@ def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> t
             raise ValueError(f"input_shape={estimator.input_shape!r} has no effect on a list of arrays.")
         return arrays_of_views(X, estimator, min_samples)
     return X, None
+
+
+def _refuse_samples(X: Any) -> None:
+    """Raise a ``ValueError`` if a list of arrays looks to be one of samples, and not one of views."""
+    n_rows = min(shape_of(part)[0] for part in X)
+    if len(X) > min(n_rows, MOST_VIEWS):
+        raise ValueError(
+            f"X is a list of {len(X)} arrays, the first of shape {shape_of(X[0])}. A list holds views: these would be "
+            f"{len(X)} views of {n_rows} samples. If the arrays are samples of one shape, give np.stack(X), and cut others to "
+            "one. If they are views, put them side by side in one array, and name their columns in the parameter views."
+        )
 
 
 def _presence_of_views(layout: Layout, X: Any, needed: int | None) -> npt.NDArray[np.bool_] | None:
@@ -165,7 +182,7 @@ def rows_from_one_view(X: Any, layout: Layout, number: int, estimator: Any, name
         stored = checked_as_read(estimator, as_stored(X))
     else:
         stored = StoredArray(
-            check_array(as_plain(X), dtype="numeric", allow_nd=True, estimator=estimator, input_name="X")
+            check_array(as_given(X), dtype="numeric", allow_nd=True, estimator=estimator, input_name="X")
         )
     n_columns = sum(len(columns) for _, columns, _ in layout.views)
     width = n_columns if layout.kind == "columns" else math.prod(layout.sample_shape or ())

@@ -48,7 +48,7 @@ def to_onnx(
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or list of them, default=None
         Samples as the graph is to be given them: it takes their shape and type (uint8, float32, float64, ...), and their
         values do not matter. A list has one array for each view. With None the graph takes float32, of shape
-        ``(n_samples, *input_shape_)`` if a transformer comes first, else (n_samples, n_features_in_).
+        ``(n_samples, *input_shape_)`` if a transformer comes first, else ``(n_samples, n_features_in_)``.
     lengths : array-like of int of shape (n_samples,), default=None
         If given, the graph takes lengths too, of padded sequences of :class:`~skdim.CPCTransformer`.
 

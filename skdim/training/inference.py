@@ -124,7 +124,7 @@ class FeatureNetwork(nn.Module):
         self.input_shape = input_shape
         self.network_shape = standardize.shape
         self.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.requires_grad_(True).eval()
+        self.eval()
 
     def forward(self, X: Tensor | Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
         """Return the features (n, n_features_out), in float32.

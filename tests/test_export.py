@@ -47,7 +47,7 @@ def multiview(X, **params):
 
 
 def cpc(X, lengths=None, **params):
-    return CPCTransformer(4, n_steps=2, max_iter=1, random_state=0, **params).fit(X, lengths=lengths)
+    return CPCTransformer(4, n_steps=4, max_iter=1, random_state=0, **params).fit(X, lengths=lengths)
 
 
 def sparse_views(lacking):

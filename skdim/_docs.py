@@ -51,6 +51,7 @@ ATTRIBUTES = """\
         The trained objective: a copy in eval mode with encoder, critics and bounds.
     history_units_ : dict of str to str
         Units of the parts of ``history_``: "nats", or "share" for values from 0 to 1; losses have none.
+        ``pandas.DataFrame(history_)`` is the table of the epochs.
     loss_curve_ : list of float
         The training objective's loss after each epoch.
     n_iter_ : int

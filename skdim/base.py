@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from skdim._params import check_factories, look_up, same_parameter
 from skdim._sklearn import DocLinkMixin, Interval, draw_seed, fitted_apart
 from skdim.exceptions import warn
-from skdim.inputs.batches import Batches, Rows
+from skdim.inputs.batches import Batches
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.inputs.validation import validate_samples, validate_shape, warn_of_flat_images
 from skdim.nn.encoders import takes_sequences
@@ -29,7 +29,7 @@ from skdim.training.checkpoint import checkpointed
 from skdim.training.device import resolve_device
 from skdim.training.distributed import agreed
 from skdim.training.fitting import TRAINING_CONSTRAINTS, Fitting, optimizer_of
-from skdim.training.inference import check_trained, encode, mean_score
+from skdim.training.inference import FeatureNetwork, check_trained, encode, mean_score
 from skdim.training.learner import Learner
 from skdim.training.state import opened, sealed
 from skdim.training.trainer import History, held_out_values
@@ -321,6 +321,38 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         samples = self._samples(X, self._learner.device, reset=False).near(names)
         return samples.read(slice(0, len(samples)))
 
+    def as_module(self) -> nn.Module:
+        """Return the fitted network that maps samples to features: what :meth:`transform` does, in torch alone.
+
+        Returns
+        -------
+        nn.Module
+            In eval mode, on the fitted device, with the standardisation inside, in float64, and contiguous weights.
+            ``module(X)`` takes a tensor (n, n_features) or (n, ...) of integers or floats, or a list of tensors, one for each
+            view, and returns the features (n, n_features_out) in float32. ``module(X, lengths)`` takes padded sequences of
+            :class:`~skdim.CPCTransformer`. It is a copy: to train or move it changes nothing here.
+
+        Notes
+        -----
+        Features are those of :meth:`transform` to the rounding of float32, since sums are taken in another order: a few 1e-6 of
+        the largest feature. NaN stands for the code of a missing view here too. Nothing else of ``X`` is checked but its
+        shape, and each of ``lengths`` must hold a frame and end within ``X``.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_digits
+        >>> from skdim import DeepInfoMaxTransformer
+        >>> X = load_digits().images.astype("uint8")
+        >>> dim = DeepInfoMaxTransformer(max_iter=1, random_state=0).fit(X)
+        >>> with torch.inference_mode():
+        ...     features = dim.as_module()(torch.from_numpy(X))
+        >>> tuple(features.shape), bool(abs(features.numpy() - dim.transform(X)).max() < 1e-5)
+        ((1797, 64), True)
+        """
+        check_is_fitted(self)
+        return FeatureNetwork(self._learner.objective, self._learner.standardize, self._output(), self.input_shape_)
+
     def feature_map(self) -> Callable[[Tensor], Tensor]:
         """Return the fitted map from standardised samples to the features that ``transform`` returns.
 
@@ -330,7 +362,7 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             A copy of the network in eval mode, without gradients of its parameters.
         """
         objective, name = self.objective_.requires_grad_(False), self._output()
-        return lambda X: objective.features(X, Rows(len(X), slice(0, len(X)), tuple(X.shape[1:]), {}), name)
+        return lambda X: objective.features(X, {}, name)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

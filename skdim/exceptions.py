@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from importlib import import_module
+from typing import Any
 
 __all__ = [
     "CheckpointWarning",
@@ -20,6 +22,7 @@ __all__ = [
     "ScaleWarning",
     "SmallSampleWarning",
     "UnderfittingWarning",
+    "optional",
     "warn",
 ]
 
@@ -101,3 +104,12 @@ def warn(message: str, category: type[Warning]) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in BETWEEN:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def optional(module: str, needed_by: str, extra: str) -> Any:
+    """Import a module, or raise an ImportError that names the extra that brings it."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = f"{module.partition('.')[0]}, which is not installed: pip install 'scikit-deepinfomax[{extra}]'."
+        raise ImportError(f"{needed_by} needs {package}") from error

@@ -361,12 +361,7 @@ class MultiViewInfoMaxTransformer(InfoMaxTransformer):
             rows = rows_from_one_view(X, layout, number, self, names)
         if rows is not None:
             return encode(objective, Samples(rows, self._learner.standardize, self._learner.device), output)
-        samples = self._samples(X, self._learner.device, reset=False, needed=number)
-        features, present = encode(objective, samples, output), samples.extras.get("present")
-        if present is not None and output != "mean":
-            used = [layout.names.index(name) for name in objective.output_views(output)]
-            features[~np.repeat(present[:, used], objective.n_components, axis=1)] = np.nan
-        return features
+        return encode(objective, self._samples(X, self._learner.device, reset=False, needed=number), output)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

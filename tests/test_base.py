@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import (
@@ -173,6 +174,14 @@ def test_more_threads_within_an_operation_change_little(max_iter, tolerance):
 
 
 # ----------------------------------------------------------------------------------------------------- epochs and history
+def test_a_history_is_a_frame_with_a_row_for_each_epoch():
+    frame = pd.DataFrame(tiny(early_stopping=True, max_iter=3).fit(X).history_)
+    assert frame["epoch"].tolist() == [1, 2, 3]
+    assert list(frame) == ["epoch", *(f"{part}{name}" for part in ("", "valid_") for name in ("loss", "local", "code"))]
+    assert (frame.dtypes.drop("epoch") == np.float64).all()
+    assert frame.notna().all(axis=None)
+
+
 @pytest.mark.parametrize("n", [1, 3])
 def test_max_iter_counts_epochs_and_the_history_holds_numbers(n):
     estimator = tiny(max_iter=n, global_weight=0.5, code_weight=2.0).fit(X)

@@ -39,6 +39,7 @@ LAYERS = {
     "multiview": 5,
     "paper": 5,
     "predictive_coding": 5,
+    "export": 6,
     "plotting": 6,
     "__init__": 7,
 }

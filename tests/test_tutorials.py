@@ -56,7 +56,7 @@ def only_extras(monkeypatch):
     """Hide what the extras bring, but for those that are named."""
 
     def hide(named):
-        users = {"plot", "progress", "skops", "images", "metrics", "data", "search"}
+        users = {"plot", "progress", "skops", "images", "metrics", "data", "search", "onnx", "safetensors"}
         hidden = modules_of(users - set(named)) - modules_of(named)
         for name in [name for name in sys.modules if name.partition(".")[0] in hidden]:
             monkeypatch.delitem(sys.modules, name)

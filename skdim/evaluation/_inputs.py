@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.utils import check_array
 from sklearn.utils.multiclass import check_classification_targets
 
 from skdim._sklearn import Interval, RealNotInt, validate_params
+from skdim.exceptions import optional
 from skdim.information.intervals import normal_interval
 from skdim.inputs.scales import Standardize, moments_of
 from skdim.inputs.tables import (
@@ -153,12 +153,3 @@ class Result:
     def to_frame(self) -> Any:
         """Return a pandas DataFrame, with the rows that the class names; raises ImportError if pandas is not installed."""
         return optional("pandas", "to_frame", "data").DataFrame(self._columns())
-
-
-def optional(module: str, needed_by: str, extra: str) -> Any:
-    """Import a module, or raise an ImportError that names the extra that brings it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        package = f"{module.partition('.')[0]}, which is not installed: pip install 'scikit-deepinfomax[{extra}]'."
-        raise ImportError(f"{needed_by} needs {package}") from error

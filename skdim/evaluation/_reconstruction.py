@@ -17,8 +17,9 @@ from torch import Tensor
 
 from skdim._params import check_sizes
 from skdim._sklearn import Interval, draw_seed
-from skdim.evaluation._inputs import Array, Result, Scaler, check_features, check_together, optional, validated
+from skdim.evaluation._inputs import Array, Result, Scaler, check_features, check_together, validated
 from skdim.evaluation._networks import Training, outputs
+from skdim.exceptions import optional
 from skdim.inputs.scales import FARTHEST, unit_of
 from skdim.inputs.tables import as_plain, check_lengths
 

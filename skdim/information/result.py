@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skdim.exceptions import optional
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.folds import Split, estimated
 from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variate, mean_and_error, normal_interval
@@ -99,11 +100,10 @@ class MIResult:
 
     def to_frame(self) -> Any:
         """Return a pandas DataFrame of one row: value, interval, kind, cap, bits, normalized and the diagnostics."""
-        import pandas as pd
-
+        pandas = optional("pandas", "to_frame", "data")
         row = {"value": self.value, "lower": self.interval[0], "upper": self.interval[1], "kind": self.kind}
         row |= {"cap": self.cap, "bits": self.bits, "normalized": self.normalized}
-        return pd.DataFrame([row | self.diagnostics])
+        return pandas.DataFrame([row | self.diagnostics])
 
 
 def measured(

@@ -119,14 +119,9 @@ class Standardizer:
             values = torch.from_numpy(np.array(block, dtype=np.float64, order="C"))
         if values.ndim != len(self.shape) + 1:  # stacked sequences keep their own length
             values = values.reshape(-1, *self.shape)
-        unit, mean, scale, mixing = self._on(values.device)
-        values = _mixed(values, mixing)
-        values *= unit
-        values -= mean
-        values /= scale
-        return values.to(torch.float32).to(device)  # inf where float32 is too small: transform and score refuse it
+        return scaled(values, *self.parts(values.device)).to(device)
 
-    def _on(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    def parts(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Return a unit, mean and scale in it, and the matrix of mixing, on a device, where they stay: a copy waits for it."""
         if device not in self.moved:
             unit, shape = unit_of(self.scale), (-1,) + (1,) * (len(self.shape) - 1)
@@ -137,12 +132,20 @@ class Standardizer:
         return self.moved[device]
 
 
+def scaled(values: Tensor, unit: Tensor, mean: Tensor, scale: Tensor, mixing: Tensor | None) -> Tensor:
+    """Return float64 samples, which are written to, standardised in float32; inf where that is too small."""
+    values = _mixed(values, mixing)
+    values *= unit
+    values -= mean
+    values /= scale
+    return values.to(torch.float32)
+
+
 def _mixed(values: Tensor, mixing: Tensor | None) -> Tensor:
     """Return flat samples with their channels mixed."""
     if mixing is None:
         return values
-    channels = values.reshape(len(values), len(mixing), -1)
-    return (mixing @ channels).flatten(1)
+    return (mixing @ values.unflatten(1, (len(mixing), -1))).flatten(1)
 
 
 def as_tensor(block: Array) -> Tensor:

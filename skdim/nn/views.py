@@ -43,7 +43,8 @@ class ViewEncoders(nn.Module):
     def forward(self, views: Sequence[Tensor]) -> list[Code]:
         if len(self.encoders) == 1:  # one pass: batch statistics are those of all views
             code = self.encoders[0](torch.cat(list(views)))
-            return [Code(*parts) for parts in zip(*(part.chunk(len(views)) for part in code), strict=True)]
+            of_views = (part.unflatten(0, (len(views), -1)).unbind() for part in code)
+            return [Code(*parts) for parts in zip(*of_views, strict=True)]
         return [encoder(view) for encoder, view in zip(self.encoders, views, strict=True)]
 
     def encode(self, view: int, X: Tensor) -> Code:

@@ -1,16 +1,19 @@
-"""A fitted objective on new samples: features and scores."""
+"""A fitted objective on new samples: features, scores, and the network that gives the features by itself."""
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor, nn
 
 from skdim.exceptions import DivergenceError
-from skdim.inputs.batches import Rows, evaluation_batch
-from skdim.inputs.samples import Samples
+from skdim.inputs.batches import evaluation_batch, to_device
+from skdim.inputs.samples import Samples, Standardizer, scaled
 from skdim.nn.objectives.objective import Objective, drawn
 
 #: Most rows, and most values of samples, that are encoded at once. On a CPU more rows gain nothing; a GPU needs many.
@@ -23,20 +26,19 @@ N_SCORED = 256
 
 
 def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.float32]:
-    """Return the features of that name, (n, n_features_out); they must be finite."""
+    """Return the features of that name, (n, n_features_out); they must be finite, but for NaN where a sample lacks a view."""
     features = np.empty((len(samples), objective.widths()[name]), dtype=np.float32)
+    finite = np.empty(len(samples), dtype=bool)
     fitting = VALUES_AT_ONCE[samples.device.type] // math.prod(samples.shape()) // ROW_TILE * ROW_TILE
     at_once = min(ROWS_AT_ONCE[samples.device.type], max(ROW_TILE, fitting))
-    before: tuple[slice, torch.Tensor] | None = None
-    for start in range(0, len(samples), at_once):
+    before: list[tuple[slice, Tensor, Tensor]] = []
+    for start in range(0, len(samples) + at_once, at_once):
         rows = slice(start, min(start + at_once, len(samples)))
-        encoded = _encode_rows(objective, samples, rows, name)
-        if before is not None:  # a part is fetched when the next is on its way
-            features[before[0]] = before[1].cpu().numpy()
-        before = rows, encoded
-    if before is not None:
-        features[before[0]] = before[1].cpu().numpy()
-    outside = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        encoded = [(rows, *_encode_rows(objective, samples, rows, name))] if start < len(samples) else []
+        for part, *values in before:  # a part is fetched when the next is on its way
+            features[part], finite[part] = (value.cpu().numpy() for value in values)
+        before = encoded
+    outside = np.flatnonzero(~finite)
     if len(outside):
         raise ValueError(
             f"{len(outside)} sample(s), the first at row {outside[0]}, lie so far outside the range of the fitted data that "
@@ -48,26 +50,35 @@ def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.
 @torch.inference_mode()
 def check_trained(objective: Objective, samples: Samples) -> None:
     """Raise a :class:`DivergenceError` if features of the first samples that were trained on are not finite."""
-    X, rows = _tiles(samples, slice(0, min(len(samples), ROW_TILE)))
+    X, extras = _tiles(samples, slice(0, min(len(samples), ROW_TILE)))
     for name in objective.widths():
-        if not objective.features(X, rows, name).isfinite().all():
+        if not objective.features(X, extras, name).isfinite().all():
             raise DivergenceError(f"Training diverged: the features {name!r} are not finite. Lower learning_rate.")
 
 
-def _tiles(samples: Samples, rows: slice) -> tuple[torch.Tensor, Rows]:
-    """Return some samples as whole tiles of rows, filled up by zeros."""
+def _tiles(samples: Samples, rows: slice) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return some samples, and further values of each, as whole tiles of rows, filled up by zeros."""
     X, n = samples.read(rows), rows.stop - rows.start
     n_padding = -n % ROW_TILE
     if n_padding:
         X = torch.cat([X, X.new_zeros(n_padding, *X.shape[1:])])
     tile = np.append(np.arange(rows.start, rows.stop), np.full(n_padding, rows.start))
-    extras = {name: part[tile] for name, part in samples.extras.items()}
-    return X, Rows(len(tile), slice(0, len(tile)), samples.shape(), extras)
+    of_device = {name: to_device(torch.from_numpy(part[tile]), samples.device) for name, part in samples.extras.items()}
+    return X, of_device
 
 
 @torch.inference_mode()
-def _encode_rows(objective: Objective, samples: Samples, rows: slice, name: str) -> torch.Tensor:
-    return objective.features(*_tiles(samples, rows), name)[: rows.stop - rows.start]
+def _encode_rows(objective: Objective, samples: Samples, rows: slice, name: str) -> tuple[Tensor, Tensor]:
+    """Return the features of some rows, and which rows have finite ones."""
+    X, extras = _tiles(samples, rows)
+    features = objective.features(X, extras, name)
+    parts = _without_lacking(objective, X, features, name), features.isfinite().all(1)
+    return parts[0][: rows.stop - rows.start], parts[1][: rows.stop - rows.start]
+
+
+def _without_lacking(objective: Objective, X: Tensor, features: Tensor, name: str) -> Tensor:
+    lacking = objective.lacking(X, name)
+    return features if lacking is None else features.masked_fill(lacking, math.nan)
 
 
 @torch.inference_mode()
@@ -81,3 +92,72 @@ def mean_score(objective: Objective, samples: Samples) -> float:
     if not math.isfinite(score):
         raise ValueError(f"The score is {score}: samples lie too far outside the range of the fitted data for float32.")
     return score
+
+
+class FeatureNetwork(nn.Module):
+    """Samples as ``transform`` takes them, standardised within -> the features of one name.
+
+    ``objective`` is copied, without what only training and scores need. Samples have the shape ``input_shape``, stacked or
+    flat; of flat ones the columns ``standardize.layout.used`` are read.
+    """
+
+    unit: Tensor
+    mean: Tensor
+    scale: Tensor
+    mixing: Tensor | None
+    used: Tensor | None
+
+    def __init__(
+        self, objective: Objective, standardize: Standardizer, name: str, input_shape: tuple[int, ...]
+    ) -> None:
+        super().__init__()
+        self.objective = copy.deepcopy(objective)
+        for part, _ in [*objective.named_children(), *objective.named_parameters(recurse=False)]:
+            if part not in objective.feature_modules:
+                delattr(self.objective, part)
+        device = next(self.objective.parameters()).device
+        for part, tensor in zip(("unit", "mean", "scale", "mixing"), standardize.parts(device), strict=True):
+            self.register_buffer(part, None if tensor is None else tensor.clone())
+        used = None if standardize.layout is None else standardize.layout.used
+        self.register_buffer("used", None if used is None else torch.from_numpy(used).to(device))
+        self.name = name
+        self.input_shape = input_shape
+        self.network_shape = standardize.shape
+        self.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.eval()
+
+    def forward(self, X: Tensor | Sequence[Tensor], lengths: Tensor | None = None) -> Tensor:
+        """Return the features (n, n_features_out), in float32.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, n_features) or (n, ...), or list of them
+            Samples of the fitted shape, stacked or flat, of any type of real numbers. A list has one tensor for each view.
+        lengths : Tensor of int of shape (n,), default=None
+            Lengths of padded sequences, of which each holds a frame.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has another shape, or ``lengths`` are given to a network that takes none.
+        """
+        if not isinstance(X, Tensor):
+            X = torch.cat([view.flatten(1) for view in X], dim=1)
+        any_length = self.objective.any_length
+        given, flat = tuple(X.shape[1:]), (math.prod(self.input_shape),)
+        is_longer = any_length and len(given) == 2 and given[0] == self.network_shape[0]
+        if given not in (self.input_shape, flat) and not is_longer:
+            raise ValueError(
+                f"X has samples of shape {given}; the network was fitted on samples of shape {self.input_shape} and takes "
+                f"these, or flat as {flat}."
+            )
+        if lengths is not None and not any_length:
+            raise ValueError("lengths are of sequences that a CPCTransformer was fitted on; this network takes none.")
+        if self.used is not None:
+            X = X[:, self.used]
+        values = X.to(torch.float64, copy=True)
+        if values.ndim != len(self.network_shape) + 1:
+            values = values.reshape(-1, *self.network_shape)
+        values = scaled(values, self.unit, self.mean, self.scale, self.mixing)
+        features = self.objective.features(values, {} if lengths is None else {"lengths": lengths}, self.name)
+        return _without_lacking(self.objective, values, features, self.name)

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +30,8 @@ SEAL = "_saved"
 UNFITTED = "_built_with"
 #: What a module that is a parameter itself, as an augmentation may be, is saved under.
 PACKED = "module"
+#: The entry of a transformer that holds its network, as named arrays and JSON values.
+LEARNER = "_learner"
 DAMAGED = "is damaged, or older than the first release. Load another copy of the file, or fit anew."
 #: How a class may change what pickle saves and restores of its objects.
 HOOKS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__deepcopy__")
@@ -125,6 +127,37 @@ def _described(value: Any, deep: bool = True) -> Any:
     is_plain = all(getattr(kind, hook, None) is getattr(object, hook, None) for hook in HOOKS)
     named = getattr(value, "__qualname__", None) or kind.__qualname__
     return [named, getattr(value, "__dict__", None) if is_plain and deep else None]
+
+
+def in_json(value: Any) -> Any:
+    """Return a value as JSON: classes and functions by their names, objects by their attributes, arrays by a hash."""
+    return json.loads(json.dumps(value, default=_described, skipkeys=True))
+
+
+def to_arrays(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays and the JSON values of a transformer's sealed state, by name, without parameters and callbacks."""
+    left_out = {LEARNER, UNFITTED, SEAL, *state[UNFITTED]}
+    fitted = {name: value for name, value in state.items() if name not in left_out and "callback" not in name}
+    flat = {f"fitted/{name}": value for name, value in fitted.items()} | state[LEARNER]
+    arrays = {
+        n: np.ascontiguousarray(v) for n, v in flat.items() if isinstance(v, np.ndarray) and not v.dtype.hasobject
+    }
+    rest = {
+        name: [type(v).__name__, np.ndarray.tolist(v) if isinstance(v, np.ndarray) else v] for name, v in flat.items()
+    }
+    return arrays, {name: value for name, value in rest.items() if name not in arrays}
+
+
+def from_arrays(arrays: Mapping[str, Any], rest: Mapping[str, Any], unfitted: Any) -> dict[str, Any]:
+    """Return the sealed state of an estimator with the parameters of ``unfitted`` from what :func:`to_arrays` returned."""
+    # JSON knows lists alone.
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "tuple": tuple,
+        "ndarray": lambda names: np.array(names, dtype=object),
+    }
+    flat = {name: kinds[kind](value) if kind in kinds else value for name, (kind, value) in rest.items()} | dict(arrays)
+    learner = {name: value for name, value in flat.items() if not name.startswith("fitted/")}
+    return sealed(unfitted.get_params(deep=False) | part(flat, "fitted/") | {LEARNER: learner, UNFITTED: unfitted})
 
 
 def part(state: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -171,7 +171,7 @@ class DeepInfoMax(Objective):
         code = self._encode(views, draws)
         return _with_maps(_split(code, len(views)), code.local, self.gather)
 
-    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
+    def features(self, X: Tensor, extras: Mapping[str, Tensor], name: str) -> Tensor:
         code: Code = self.encoder(X)
         return {"global": code.global_, "hidden": code.hidden, "local": code.local}[name].flatten(1)
 

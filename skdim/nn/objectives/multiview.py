@@ -133,6 +133,7 @@ class MultiView(Objective):
     """
 
     encoder: ViewEncoders
+    feature_modules = frozenset({"encoder", "split"})
     terms: Mapping[str, PairInfoMax]  # of the graph
     others: Mapping[str, PairInfoMax]
 
@@ -261,7 +262,7 @@ class MultiView(Objective):
         is_one = self.layout.kind == "augment" and len(self.encoder.encoders) == 1
         return self.layout.names[:1] if is_one else self.layout.names
 
-    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
+    def features(self, X: Tensor, extras: Mapping[str, Tensor], name: str) -> Tensor:
         views = [view.nan_to_num() for view in self.split(X)]
         names = self.output_views(name)
         if len(names) == len(views):
@@ -270,13 +271,24 @@ class MultiView(Objective):
             used = [self.layout.names.index(view) for view in names]
             codes = torch.stack([self.encoder.encode(view, views[view]).global_ for view in used], dim=1)
         if name == "mean":
-            present = rows.extras.get("present")
-            weights = codes.new_ones(codes.shape[:2]) if present is None else torch.from_numpy(present).to(codes)
+            weights = (~_missing(X, self.layout, names)).to(codes)
             codes = (codes * weights[..., None]).sum(1) / weights.sum(1)[:, None]
         return codes.flatten(1)
+
+    def lacking(self, X: Tensor, name: str) -> Tensor | None:
+        """Return which features are the codes of missing views; the mean lacks none."""
+        if name == "mean" or not self.layout.may_lack:
+            return None
+        return _missing(X, self.layout, self.output_views(name)).repeat_interleave(self.n_components, dim=1)
 
     def widths(self) -> Mapping[str, int]:
         return {
             name: self.n_components * (1 if name == "mean" else len(self.output_views(name)))
             for name in ("concat", "mean", *self.layout.names)
         }
+
+
+def _missing(X: Tensor, layout: Layout, names: list[str]) -> Tensor:
+    """Return which of some views the samples lack, (n, n_views): a view is missing as a whole."""
+    first = {name: int(columns[0]) for name, columns, _ in layout.views}
+    return X[:, [first[name] for name in names]].isnan()

@@ -30,6 +30,10 @@ class Objective(nn.Module):
 
     n_draws: int = 0  # uniform numbers that the views of one sample are made from
     encoder: nn.Module  # samples -> codes, if the objective has codes
+    any_length: bool = False  # whether samples are sequences that may be longer or shorter than the fitted ones
+    feature_modules: frozenset[str] = frozenset(
+        {"encoder"}
+    )  # those that features are made by; the rest is for training
     adversary: nn.Module | None  # trained against the rest in an optimizer group of its own, and dropped after training
 
     def __init__(self) -> None:
@@ -88,9 +92,13 @@ class Objective(nn.Module):
         """Return the InfoNCE bound of the codes of held-out samples in nats, a scalar."""
         raise NotImplementedError
 
-    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
-        """Return the features of that name, (n, n_features_out)."""
+    def features(self, X: Tensor, extras: Mapping[str, Tensor], name: str) -> Tensor:
+        """Return the features of that name, (n, n_features_out); ``extras`` are further values of each row, such as lengths."""
         raise NotImplementedError
+
+    def lacking(self, X: Tensor, name: str) -> Tensor | None:
+        """Return which features stand for what a sample lacks, (n, n_features_out); None if samples are whole."""
+        return None
 
     def widths(self) -> Mapping[str, int]:
         """Return the width of the features of each name."""

@@ -57,6 +57,7 @@ class Predictive(Objective):
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.any_length = encoder.stride > 0  # images in patches have one size
         self.criterion = bound.criterion(both_anchors=False)
         self.n_steps = n_steps
         self.first_step = first_step
@@ -169,19 +170,19 @@ class Predictive(Objective):
         return Contexts(*(self.gather(part) for part in self.encoder(self.views(X, draws))))
 
     # ---------------------------------------------------------------------------------------------------------- features
-    def features(self, X: Tensor, rows: Rows, name: str) -> Tensor:
-        lengths = {name: part.to(X.device) for name, part in self._lengths(rows).items()}
-        c = self.encoder(self.views(X, lengths)).c
-        n_times = c.shape[1]
-        n_frames = torch.full((len(c),), n_times, device=c.device)
-        if lengths:
-            n_frames = lengths["lengths"] // self.encoder.stride
+    def features(self, X: Tensor, extras: Mapping[str, Tensor], name: str) -> Tensor:
+        c = self.encoder(self.views(X, dict(extras))).c
+        n_frames: Tensor | int = c.shape[1]
+        own, last, n_times = c, c[:, -1], c.shape[1]
+        if "lengths" in extras:
+            n_frames = extras["lengths"][:, None] // self.encoder.stride
+            is_own = torch.arange(n_times, device=c.device) < n_frames
+            own = c.masked_fill(~is_own[..., None, None], 0.0)
+            last = c.gather(1, (n_frames[..., None, None] - 1).expand(-1, 1, *c.shape[2:]))[:, 0]
         if name == "last":
-            return c[torch.arange(len(c), device=c.device), n_frames - 1].mean(1)
-        is_own = (torch.arange(n_times, device=c.device) < n_frames[:, None])[:, :, None, None]
-        own = c.masked_fill(~is_own, 0.0)
+            return last.mean(1)
         if name == "mean":
-            return own.sum(1).mean(1) / n_frames[:, None]
+            return own.sum(1).mean(1) / n_frames
         n_fitted = self.encoder.grid[0]
         if n_times > n_fitted:
             raise ValueError(

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from skdim.bounds import InfoNCE, infonce
-from skdim.inputs.batches import Rows
 from skdim.nn.causal import CausalEncoder
 from skdim.nn.objectives.predictive import NEGATIVES, Predictive
 from skdim.nn.objectives.predictors import Grid, own_places, shared_places
@@ -174,12 +173,12 @@ def test_anchors_depend_on_the_generator_and_those_of_evaluation_on_none():
 
 @pytest.mark.parametrize("lengths", ["none", "unequal"])
 def test_features_are_contexts_of_the_own_frames(lengths):
-    module, rows = objective(), Rows(N, slice(0, N), tuple(X.shape[1:]), EXTRAS[lengths])
-    own = [c[:n] for c, n in zip(module.encoder(X).c, rows.extras.get("lengths", FULL), strict=True)]
+    module, extras = objective(), {name: torch.from_numpy(part) for name, part in EXTRAS[lengths].items()}
+    own = [c[:n] for c, n in zip(module.encoder(X).c, extras.get("lengths", FULL), strict=True)]
     sequences = [nn.functional.pad(c.flatten(), (0, (TIMES - len(c)) * COLUMNS * D)) for c in own]
     expected = {"last": [c[-1].mean(0) for c in own], "mean": [c.mean((0, 1)) for c in own], "sequence": sequences}
     assert module.widths() == {name: len(features[0]) for name, features in expected.items()}
     for name, features in expected.items():
-        torch.testing.assert_close(module.features(X, rows, name), torch.stack(features))
+        torch.testing.assert_close(module.features(X, extras, name), torch.stack(features))
     with pytest.raises(ValueError, match="room for the 6 frames of the fitted sequences; these have 12"):
-        module.features(torch.cat([X, X], 2), rows._replace(extras={}), "sequence")
+        module.features(torch.cat([X, X], 2), {}, "sequence")

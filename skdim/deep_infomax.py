@@ -135,7 +135,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     the locations p of the bound of (C_p, Y), with location p of the other samples as negatives, plus the bound of (C, Y) if
     the global weight is positive, or TNCE with ``posterior``. Terms without weight are left out; if only the code term has
     weight, two views are scored. Views and noise come from a fixed seed. Values compare over ``estimator`` and ``critic``.
-    More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier.
+    More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier,
+    or without labels by :class:`~skdim.evaluation.ViewScorer`.
 
     With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below, L1Out and the rate from above,
     if the samples of a batch are independent [5]_ (Sections 2.1 and 2.5). Where I(X; Y) is above log K, the total correlation

@@ -118,7 +118,8 @@ def main() -> None:
                     **about,
                     "total_correlation_weight": weight,
                     "tnce": round(dim.lower_bound_, 3),
-                    "l1out": round(dim.upper_bound_, 3),
+                    "l1out": round(dim.history_[-1]["l1out"], 3),
+                    "upper_bound": round(dim.upper_bound_, 3),  # the smaller of L1Out and the rate
                     "upper": round(
                         dim.history_[-1].get("total_correlation", np.nan), 3
                     ),  # measured where it has weight

@@ -99,7 +99,7 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
                 trainer = fitting.trainer(new, learner, resident, (root, X, y))
                 history = trainer.train(learner.objective, fitting.batches(new, learner, resident))
             check_trained(learner.objective, resident)
-            new.__dict__.update(new._fitted(learner, history))
+            new.__dict__.update(new._fitted(learner, history, None if partial else (resident, fitting)))
             if history.interrupted:
                 epoch = learner.epoch + len(history.epochs)
                 warn(
@@ -132,8 +132,10 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
             )
         return self._learner.resumed(self._built_with._build, optimizer_of(self))
 
-    def _fitted(self, learner: Learner, history: History) -> dict[str, Any]:
-        """Return the fitted attributes, with this call's epochs after those of earlier ones."""
+    def _fitted(
+        self, learner: Learner, history: History, data: tuple[Samples, Fitting] | None = None
+    ) -> dict[str, Any]:
+        """Return the fitted attributes, with this call's epochs after earlier ones; ``data`` is that of a whole fit."""
         numbered = enumerate(history.epochs, start=learner.epoch + 1)
         epochs = [*self.history_, *({"epoch": number, **row} for number, row in numbered)]
         return {

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -14,15 +16,25 @@ from skdim._docs import documented
 from skdim._params import choose
 from skdim._sklearn import Interval, StrOptions
 from skdim.base import InfoMaxTransformer
-from skdim.bounds import BOUNDS, Bound, InfoNCE, bound_for_codes
+from skdim.bounds import BOUNDS, Bound, InfoNCE, bound_for_codes, rate
+from skdim.information.density import Density
 from skdim.inputs.augmentation import TwoViews
-from skdim.inputs.samples import Standardizer
+from skdim.inputs.batches import Batches
+from skdim.inputs.samples import Samples, Standardizer
 from skdim.nn.adapt import Encoder
 from skdim.nn.critics import CRITICS, Separable, choose_critic
 from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder
+from skdim.nn.gaussian import log_density
 from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
+from skdim.nn.objectives.objective import drawn
 from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
+from skdim.training.fitting import Fitting
+from skdim.training.learner import Learner
+from skdim.training.trainer import History
+
+#: Most rows that the density of the rate is learned from, and that judge it; and fewest to learn from.
+ROWS_OF_RATE, FEWEST_ROWS_OF_RATE = 4096, 20
 
 
 @documented
@@ -55,7 +67,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     code_weight : float or "auto", default="auto"
         Weight of I(Y^a; Y^b). "auto" is 1 with ``augment`` if the global or the local weight is positive, else 0.
     total_correlation_weight : float, default=0.0
-        Weight of the penalty sum_i L1Out(X; Y_i) - TNCE(X; Y), which makes the components independent. Requires ``posterior``.
+        Weight of the penalty sum_i min(L1Out, rate)(X; Y_i) - TNCE(X; Y), which makes the components independent. Requires
+        ``posterior``.
     estimator : {"infonce", "jsd", "dv", "nwj", "alpha"} or Bound, default="infonce"
         The MI estimator, as a name or an object such as ``Alpha(alpha=0.1)``; see :mod:`skdim.bounds`. With ``posterior`` it
         serves the local and the code term.
@@ -103,7 +116,9 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         Sum of the global, local and code bounds in nats, without weights: the mean over the batches of the last epoch, or over
         the held-out rows in the best epoch; -inf without training. With ``posterior`` it is TNCE alone, a bound on I(X; Y).
     upper_bound_ : float
-        With ``posterior`` L1Out of I(X; Y) in nats, taken as ``lower_bound_`` is; otherwise inf.
+        With ``posterior`` an upper bound of I(X; Y) in nats; otherwise inf. It is the smaller of L1Out, taken as
+        ``lower_bound_`` is, and, after ``fit``, of the rate: E[log p(y | x) - log q(y)] with a density q that is learned from
+        one half of at most 8,192 training rows and judged by the other, or by the held-out rows.
     cap_ : float
         With ``prior_method="noise"`` the most nats that d components can carry, (d / 2) log(1 + 1 / sigma^2); otherwise inf.
     history_ : list of dict
@@ -120,11 +135,12 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     the locations p of the bound of (C_p, Y), with location p of the other samples as negatives, plus the bound of (C, Y) if
     the global weight is positive, or TNCE with ``posterior``. Terms without weight are left out; if only the code term has
     weight, two views are scored. Views and noise come from a fixed seed. Values compare over ``estimator`` and ``critic``.
-    More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier.
+    More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier,
+    or without labels by :class:`~skdim.evaluation.ViewScorer`.
 
-    With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below and L1Out from above, if the
-    samples of a batch are independent [5]_ (Section 2.5). If I(X; Y) is large, L1Out and the total correlation are
-    overestimates.
+    With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below, L1Out and the rate from above,
+    if the samples of a batch are independent [5]_ (Sections 2.1 and 2.5). Where I(X; Y) is above log K, the total correlation
+    is an overestimate by the difference.
 
     References
     ----------
@@ -337,3 +353,43 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             "upper_bound_": float(sum(best[name] for name in upper)) if best and upper else math.inf,
             "cap_": math.inf if noise is None else noise.cap(self.n_components),
         }
+
+    def _fitted(
+        self, learner: Learner, history: History, data: tuple[Samples, Fitting] | None = None
+    ) -> dict[str, Any]:
+        fitted = super()._fitted(learner, history, data)
+        if self.posterior is not None and history.best and data is not None:
+            fitted["upper_bound_"] = min(fitted["upper_bound_"], self._rate(learner, *data))
+        return fitted
+
+    def _rate(self, learner: Learner, samples: Samples, fitting: Fitting) -> float:
+        """Return the rate in nats, an upper bound of I(X; Y); infinity for a few rows."""
+        rows = np.random.default_rng(learner.seed).permutation(fitting.train)[: 2 * ROWS_OF_RATE]
+        learned, judged = np.array_split(rows, 2)
+        if fitting.valid is not None:
+            learned, judged = rows[:ROWS_OF_RATE], fitting.valid[:ROWS_OF_RATE]
+        if len(learned) < FEWEST_ROWS_OF_RATE:
+            return math.inf
+        batches = Batches(
+            samples, np.concatenate([learned, judged]), self.batch_size, None, 0, learner.objective.n_draws
+        )
+        y, log_p = sampled_codes(learner.objective, batches, learner.seed)
+        choosing, n = len(learned) // 4, len(learned)
+        q = Density.learn(y[choosing:n], y[:choosing], learner.seed)
+        return float(rate(log_p[n:], torch.from_numpy(q.log_density(y[n:]))))
+
+
+@torch.inference_mode()
+def sampled_codes(objective: Objective, batches: Batches, seed: int) -> tuple[npt.NDArray[np.float64], torch.Tensor]:
+    """Return a sample y of the code of each row, (n, d), and its own log p(y | x), (n,)."""
+    assert isinstance(objective, DeepInfoMax)
+    assert objective.posterior is not None
+    generator, parts = torch.Generator().manual_seed(seed), []
+    for batch in batches:
+        (draws,) = drawn(objective.eval(), [batch], generator)
+        view = objective.views(batch.X, draws)[0]
+        posterior = objective.posterior(objective.encoder(view))
+        y = posterior.sample(draws["noise"][: len(view)])
+        parts.append((y.double().cpu(), log_density(y, *posterior).sum(1).double().cpu()))
+    y, log_p = (torch.cat(part) for part in zip(*parts, strict=True))
+    return y.numpy(), log_p

@@ -69,7 +69,9 @@ def tiny_mi(**params):
     }
     estimator, critic = params.get("estimator", "infonce"), params.get("critic", "auto")
     name = estimator.name if isinstance(estimator, Bound) else estimator
-    has_network = not (name in ("gaussian", "ksg", "tnce", "l1out") or (name == "club" and "conditional" in params))
+    has_network = not (
+        name in ("gaussian", "ksg", "tnce", "l1out", "rate") or (name == "club" and "conditional" in params)
+    )
     if not has_network or critic not in ("auto", "separable", "concat"):
         del defaults["hidden_layer_sizes"]  # it would be an option without effect
     if name in MI_BOUNDS and MI_BOUNDS[name].takes_reference:
@@ -213,6 +215,14 @@ class KnownGaussian:
     def __call__(self, X, Y):
         variance = 1 - self.rho**2
         return (-0.5 * np.log(2 * np.pi * variance) - (Y - self.rho * X) ** 2 / (2 * variance)).sum(1)
+
+
+@dataclass
+class KnownNormal:
+    """log p(y) of independent standard normal columns."""
+
+    def __call__(self, Y):
+        return (-0.5 * np.log(2 * np.pi) - Y**2 / 2).sum(1)
 
 
 @dataclass

@@ -465,7 +465,12 @@ PREDICTIVE = [
 NO_REFERENCE = ("dv", "nwj", "tuba", "smile", "flo", "ba", "gaussian", "club")
 MI = [
     ({"estimator": NPair()}, "NPair & no mutual information & 'infonce'"),
-    *[({"estimator": name}, "tnce|l1out & needs & conditional") for name in ("tnce", "l1out", TNCE())],
+    *[({"estimator": name}, "tnce|l1out|rate & needs & conditional") for name in ("tnce", "l1out", "rate", TNCE())],
+    *[
+        ({"estimator": name, "density": 1.0, **known}, f"density & no effect & {name}")
+        for name, known in (("infonce", {}), ("gaussian", {}), ("rate", {"conditional": KNOWN}))
+    ],
+    ({"estimator": "ba", "density": "normal"}, "'density' & Got 'normal'"),
     *[({"estimator": name, "conditional": KNOWN}, f"conditional & {name}") for name in ("infonce", "dv", "nwj", "ba")],
     *[({"estimator": name, "critic": "concat"}, f"critic='concat' & {name}") for name in ("gaussian", "ba", "club")],
     ({"estimator": "tnce", "conditional": KNOWN, "critic": "concat"}, "critic='concat' & 'tnce'"),

@@ -12,7 +12,7 @@ and what it ``needs``. Its :class:`Criterion` trains a critic. Losses of deep me
 from collections.abc import Mapping
 
 from skdim.bounds._base import Bound, Criterion
-from skdim.bounds._conditional import CLUB, TNCE, L1Out, club, gaussian, l1out, tnce
+from skdim.bounds._conditional import CLUB, TNCE, L1Out, barber_agakov, club, gaussian, l1out, rate, tnce
 from skdim.bounds._exponential import DV, FLO, NWJ, TUBA, UBA, dv, flo, nwj, tuba, uba
 from skdim.bounds._jensen_shannon import DIME, JSD, SMILE, dime, jsd, smile
 from skdim.bounds._metric import METRIC_LOSSES, NPair, NPairOVO, Triplet, npair, npair_ovo, triplet
@@ -45,6 +45,7 @@ __all__ = [
     "PooledInfoNCE",
     "Triplet",
     "alpha",
+    "barber_agakov",
     "bound_for_codes",
     "club",
     "dime",
@@ -60,6 +61,7 @@ __all__ = [
     "nwj",
     "pooled_dv",
     "pooled_infonce",
+    "rate",
     "smile",
     "tnce",
     "triplet",

@@ -1,4 +1,4 @@
-"""Bounds that need no critic: the conditional density is known, or the joint distribution is Gaussian.
+"""Bounds that need no critic: a density is known, or the joint distribution is Gaussian.
 
 The scores are ``scores[i, j]`` = log p(y_j | x_i), as a critic's are f(x_i, y_j). The candidates of a joint sample are the
 x_i at its y_j: log p(y | x) is the log density ratio plus a function of y, which cancels there and only there.
@@ -9,6 +9,7 @@ References
 .. [2] Cheng et al., "CLUB: a contrastive log-ratio upper bound of mutual information", ICML 2020.
 .. [3] Gelfand & Yaglom, "Calculation of the amount of information about a random function contained in another such
    function", 1957.
+.. [4] Barber & Agakov, "The IM algorithm: a variational approach to information maximization", NeurIPS 2003.
 """
 
 from __future__ import annotations
@@ -122,6 +123,71 @@ def club(scores: Tensor) -> Tensor:
     k = check_scores(scores).shape[0]
     joint = joint_scores(scores)
     return joint.mean() - (scores.sum() - joint.sum()) / (joint.numel() * (k - 1))
+
+
+def barber_agakov(log_conditional: Tensor, log_marginal: Tensor | float) -> Tensor:
+    r"""Barber-Agakov bound: a model of y given x against the known density, or entropy, of y, a lower bound.
+
+    .. math:: I_{BA} = E[\log q(y \mid x)] - E[\log p(y)] = I(X; Y) - E[KL(p(y \mid x) \,\|\, q(y \mid x))]
+
+    Parameters
+    ----------
+    log_conditional : Tensor of shape (n,)
+        log q(y_i | x_i) of joint samples that q was not fitted to.
+    log_marginal : Tensor of shape (n,) or float
+        The known log p(y_i), or its mean: the negative entropy of y, differential where y is continuous.
+
+    Returns
+    -------
+    Tensor, a scalar in nats
+        Barber & Agakov 2003 [4]_. The true value for the true conditional.
+
+    Examples
+    --------
+    >>> import math
+    >>> import torch
+    >>> from skdim.bounds import barber_agakov
+    >>> round(barber_agakov(torch.tensor([0.9, 0.8]).log(), -math.log(2)).item(), 4)  # of a fair bit
+    0.5289
+    """
+    return (log_conditional - log_marginal).mean()
+
+
+def rate(log_conditional: Tensor, log_marginal: Tensor) -> Tensor:
+    r"""Rate of a channel: the known conditional against a model of the density of y, an upper bound.
+
+    .. math:: R = E[\log p(y \mid x) - \log q(y)] = I(X; Y) + KL(p(y) \,\|\, q(y))
+
+    Where information is large, L1Out fails and the rate stays as near the truth as q is to p(y).
+
+    Parameters
+    ----------
+    log_conditional : Tensor of shape (n,)
+        The known log p(y_i | x_i).
+    log_marginal : Tensor of shape (n,)
+        log q(y_i) at samples that q was not fitted to.
+
+    Returns
+    -------
+    Tensor, a scalar in nats
+        Poole et al. 2019 [1]_, Eq. 2. The true value for the true density of y.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdim.bounds import rate
+    >>> round(rate(torch.tensor([0.9, 0.8]).log(), torch.tensor([0.5, 0.5]).log()).item(), 4)
+    0.5289
+    """
+    if log_conditional.shape != log_marginal.shape:
+        shapes = tuple(log_conditional.shape), tuple(log_marginal.shape)
+        raise ValueError(f"log_conditional and log_marginal must have equal shapes, got {shapes[0]} and {shapes[1]}.")
+    return (log_conditional - log_marginal).mean()
 
 
 def gaussian(correlations: Tensor | npt.ArrayLike) -> Tensor:

@@ -1,4 +1,4 @@
-"""Judge any features (n, d): probes, usable information, dependence of columns, geometry, and reconstruction.
+"""Judge any features (n, d): probes, usable information, dependence of columns, geometry, reconstruction, and what views keep.
 
 Information is in nats. Results are numbers, arrays, or objects with a repr of one line and ``to_frame``, which needs pandas.
 All functions raise ValueError or TypeError if a parameter is invalid or features are not finite arrays (n, d), and
@@ -10,6 +10,7 @@ from skdim.evaluation._geometry import ConditionResult, alignment, condition_num
 from skdim.evaluation._probes import LadderResult, ProbeResult, linear_probe, probe_ladder
 from skdim.evaluation._reconstruction import ReconstructionResult, reconstruction_similarity
 from skdim.evaluation._v_information import VInformationResult, pointwise_v_information, v_information
+from skdim.evaluation._views import ViewScorer, view_information
 
 __all__ = [
     "ConditionResult",
@@ -18,6 +19,7 @@ __all__ = [
     "ProbeResult",
     "ReconstructionResult",
     "VInformationResult",
+    "ViewScorer",
     "alignment",
     "condition_number",
     "effective_rank",
@@ -28,4 +30,5 @@ __all__ = [
     "reconstruction_similarity",
     "uniformity",
     "v_information",
+    "view_information",
 ]

@@ -66,7 +66,7 @@ class ProbeResult(Result):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LadderResult(Result):
-    """What each rung of a ladder reads from held-out rows; a frame has a row for each rung.
+    r"""What each rung of a ladder reads from held-out rows; a frame has a row for each rung.
 
     Attributes
     ----------
@@ -76,6 +76,10 @@ class LadderResult(Result):
         As in :class:`ProbeResult`.
     interval : ndarray of shape (n_rungs, 2)
         Confidence interval of the V-information on new rows, for the fitted classifiers.
+    nested : ndarray of shape (n_rungs,)
+        V-information of the family that holds all rungs up to this one, in nats: that of the best rung so far. Each half of the
+        held-out rows is judged by the rung that the other half chooses; a richer one must be ahead by a standard error. It does
+        not fall.
     """
 
     names: tuple[str, ...]
@@ -83,6 +87,23 @@ class LadderResult(Result):
     log_loss: Array
     v_information: Array
     interval: Array
+    nested: Array
+
+    @property
+    def area(self) -> float:
+        r"""What the rungs beyond the linear one add, in nats: the mean height of ``nested`` above its value at "linear".
+
+        .. math:: \int_0^1 \bigl( I_{V(t)} - I_{V(0)} \bigr) \, dt
+
+        V(t) runs from the linear rung to the last one in equal steps. It is 0 if a linear classifier uses all there is.
+        Without a rung "linear" that is followed by others, ValueError.
+        """
+        if "linear" not in self.names[:-1]:
+            raise ValueError(
+                f"The area needs a rung 'linear' that is followed by others, got the rungs {list(self.names)}."
+            )
+        heights = self.nested[self.names.index("linear") :]
+        return float(((heights[1:] + heights[:-1]) / 2 - heights[0]).mean())
 
     def _summary(self) -> str:
         rungs = zip(self.names, self.v_information, self.accuracy, strict=True)
@@ -90,7 +111,7 @@ class LadderResult(Result):
 
     def _columns(self) -> dict[str, Any]:
         low, high = self.interval.T
-        return {"rung": self.names, **_measures(self), "low": low, "high": high}
+        return {"rung": self.names, **_measures(self), "low": low, "high": high, "nested": self.nested}
 
 
 @validated(
@@ -235,7 +256,8 @@ def probe_ladder(
 
     .. math:: I_V(Z \to Y) = H_V(Y \mid \varnothing) - H_V(Y \mid Z)
 
-    Xu et al., "A theory of usable information under computational constraints", ICLR 2020. The ladder tells features with
+    Xu et al., "A theory of usable information under computational constraints", ICLR 2020. A fitted rung may use less than a
+    simpler one; the family that holds both may not, and ``nested`` of the result is its value. The ladder tells features with
     little information from features that hold it in a form that is not linear: the latter differ on the low rungs alone.
 
     Parameters
@@ -260,7 +282,7 @@ def probe_ladder(
     Returns
     -------
     LadderResult
-        Accuracy, log-loss, V-information and its interval for each rung.
+        Accuracy, log-loss, V-information and its interval for each rung, and that of the best rung so far.
 
     Examples
     --------
@@ -270,8 +292,8 @@ def probe_ladder(
     >>> from skdim.evaluation import probe_ladder
     >>> Z = np.random.default_rng(0).choice([-1.0, 1.0], size=(800, 2))
     >>> result = probe_ladder(Z, Z.prod(axis=1), rungs=["constant", "linear", "knn"], random_state=0)
-    >>> result.v_information.round(1).tolist()
-    [0.0, 0.0, 0.7]
+    >>> result.v_information.round(1).tolist(), result.nested.round(1).tolist(), round(result.area, 1)
+    ([0.0, 0.0, 0.7], [0.0, 0.0, 0.7], 0.3)
     """
     Z, y, given = check_parts(Z, y, Z_test, y_test)
     seed = draw_seed(random_state)
@@ -281,7 +303,24 @@ def probe_ladder(
     judged = [judge(classifier, parts.Z_test, parts.y_test, parts.y) for classifier in fitted]
     accuracy, log_loss, v_information = np.array([rung.measures for rung in judged]).T
     intervals = np.array([mean_interval(rung.pointwise, confidence_level) for rung in judged])
-    return LadderResult(tuple(families), accuracy, log_loss, v_information, intervals)
+    halves = np.random.default_rng([seed, 1]).permutation(len(parts.y_test)) % 2 == 0
+    nested = _best_so_far(np.array([rung.pointwise for rung in judged]), halves)
+    return LadderResult(tuple(families), accuracy, log_loss, v_information, intervals, nested)
+
+
+def _best_so_far(values: Array, half: npt.NDArray[np.bool_]) -> Array:
+    """Return the mean value of the best rung up to each, from those of rows (n_rungs, n); each half chooses for the other."""
+    nested = np.empty_like(values)
+    for judged in (half, ~half):
+        best = 0
+        for k in range(len(values)):
+            ours, theirs = values[k, ~judged], values[best, ~judged]
+            if np.isfinite(ours).all():
+                # Of a rung that gave a label the probability 0, any other is ahead.
+                gain = ours - theirs if np.isfinite(theirs).all() else np.ones(1)
+                best = k if gain.mean() > gain.std() / np.sqrt(len(gain)) else best
+            nested[k, judged] = values[best, judged]
+    return np.maximum.accumulate(nested.mean(axis=1))  # a choice that fails is no loss to a family that holds both
 
 
 def _families(rungs: Mapping[str, Any] | Sequence[str] | None, n_features: int, seed: int) -> dict[str, Any]:

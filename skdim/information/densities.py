@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import csr_array
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from skdim._random import LocalSeed
+from skdim.bounds import barber_agakov, rate
 from skdim.information.canonical import canonical_axes, gaussian_information
+from skdim.information.density import Density
 from skdim.information.discrete import Table, information_of_codes
 from skdim.information.intervals import Array, Rows
-from skdim.information.model import Evaluation, Learned, Model, hidden_layers, normalised_by, over_blocks
-from skdim.information.references import fit_mixture
+from skdim.information.model import CrossFitted, Evaluation, Learned, Model, hidden_layers, normalised_by, over_blocks
 from skdim.nn.conditional import GaussianConditional
 from skdim.nn.objectives.ratio import ConditionalObjective
 from skdim.nn.ratio import RadialInputs
@@ -27,27 +27,34 @@ Labelled = npt.NDArray[np.intp]
 
 #: Most rows whose pairs are given to a known conditional at once.
 BLOCK_OF_KNOWN = 1024
-#: Numbers of components tried for the density of y, fewest rows per component and dimension, and the smallest variance.
-SIZES, ROWS_BY_SIZE, SMALLEST_VARIANCE = (1, 2, 4, 8), 5, 1e-4
-#: Fitted attributes by which a mixture scores rows.
-MIXTURE_STATE = ("weights_", "means_", "covariances_", "precisions_cholesky_")
 
 
 class LearnedConditional(Learned):
-    """A Gaussian conditional q(y | x), learned by likelihood: against a density of y for "ba", under a bound for "club"."""
+    """A Gaussian conditional q(y | x), learned by likelihood: under a bound for "club", for "ba" against a density of y.
+
+    That density is learned too, which makes an estimate, or known, which makes a lower bound.
+    """
 
     dependence = "conditional"
     critic: GaussianConditional
-    density: GaussianMixture | None = None  # while the conditional is in training
+    density: Density | None = None  # while the conditional is in training, and where it is known
+
+    @property
+    def kind(self) -> str:
+        return super().kind if self.options.density is None else "lower"
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
         self.axes = canonical_axes(x[train], y[train])
-        x, y = self._variates(x, y)
+        variates = self._variates(x, y)
         with LocalSeed(self.seed):
-            self.critic = self._network(x[train], y.shape[1]).to(self.device)
-        if self._is_learnable(train, x, y):
-            self._train(ConditionalObjective(self.critic), [x, y], train, valid)
-        self.density = _fit_density(y[train].double().cpu().numpy(), y[valid].double().cpu().numpy(), self.seed)
+            self.critic = self._network(variates[0][train], variates[1].shape[1]).to(self.device)
+        if self.options.density is not None:
+            self._log_known(y[:1])  # an error now, not after the training
+        if self._is_learnable(train, *variates):
+            self._train(ConditionalObjective(self.critic), [*variates], train, valid)
+        white = self.axes.y(y)
+        if not callable(self.options.density) and white.shape[1] and len(train) > 1:
+            self.density = Density.learn(white[train], white[valid], self.seed)
         self.critic.eval().requires_grad_(False)
 
     def _network(self, x: Tensor, n_outputs: int) -> GaussianConditional:
@@ -56,47 +63,51 @@ class LearnedConditional(Learned):
 
     @torch.no_grad()
     def scores(self, x: Any, y: Any) -> Tensor:
-        x, y = self._variates(x, y)
-        scores: Tensor = self.critic(x, y) - self._log_density(y)
-        return scores
+        scores: Tensor = self.critic(*self._variates(x, y))
+        return scores - self._log_density(y).to(scores)
 
-    def _log_density(self, y: Tensor) -> Tensor:
-        if self.density is None:
-            return y.new_zeros(len(y))
-        return torch.from_numpy(self.density.score_samples(y.double().cpu().numpy())).to(y)
+    def _log_density(self, y: Array) -> Tensor:
+        """Return the log density of the variates of rows y, (n,): known, or as learned."""
+        if callable(self.options.density):
+            return self._log_known(y)
+        return torch.from_numpy(np.zeros(len(y)) if self.density is None else self.density.log_density(self.axes.y(y)))
+
+    def _log_known(self, y: Array) -> Tensor:
+        """Return the known log density of the variates of rows y, (n,), or its known mean."""
+        known, weights, n = self.options.density, self.axes.weights_y, len(y)
+        if weights.shape[1] < len(weights):
+            raise ValueError(
+                f"y varies in {weights.shape[1]} of {len(weights)} directions only: it has no density, and so no lower "
+                "bound by density=. Leave out the columns that the others determine."
+            )
+        log_p = np.asarray(known(y.copy()) if callable(known) else np.full(n, -float(known or 0)), dtype=np.float64)
+        if log_p.shape != (n,) or not np.isfinite(log_p).all():
+            raise ValueError(
+                f"density(Y) must return the finite log p(y) of shape (n,) for n rows; for {n} rows it returned shape "
+                f"{log_p.shape}, from {log_p.min(initial=math.inf)} to {log_p.max(initial=-math.inf)}."
+            )
+        return torch.from_numpy(log_p - np.linalg.slogdet(weights)[1])
 
     @torch.no_grad()
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        x, y = self._variates(x, y)
-        bound = self.bound
+        bound, (of_x, of_y) = self.bound, self._variates(x, y)
         if bound is None:
-            per_row = (self.critic.joint(x, y) - self._log_density(y)).double().cpu().numpy()
-            return Evaluation(float(per_row.mean()), per_row, math.inf)
-        return over_blocks(bound, len(x), lambda rows: bound.contributions(self.critic(x[rows], y[rows])))
+            log_p = self._log_density(y) if self.options.density is None else self._log_known(y)
+            log_q = self.critic.joint(of_x, of_y).double().cpu()
+            return Evaluation(float(barber_agakov(log_q, log_p)), (log_q - log_p).numpy(), math.inf)
+        return over_blocks(bound, len(x), lambda rows: bound.contributions(self.critic(of_x[rows], of_y[rows])))
 
     def state(self) -> dict[str, Any]:
-        names = MIXTURE_STATE if self.density is not None else ()
-        return super().state() | {f"density/{name}": np.array(getattr(self.density, name)) for name in names}
+        density = {} if self.density is None else self.density.state()
+        return super().state() | {f"density/{name}": value for name, value in density.items()}
 
     def load(self, state: dict[str, Any]) -> None:
         super().load(state)
         density = part(state, "density/")
-        self.density = GaussianMixture(len(density["weights_"])) if density else None
-        for name, array in density.items():
-            setattr(self.density, name, np.array(array))
+        self.density = Density.from_state(density) if density else None
 
     def _build(self, state: dict[str, Any], x: Tensor, y: Tensor) -> GaussianConditional:
         return self._network(x, y.shape[1])
-
-
-def _fit_density(y: Array, y_valid: Array, seed: int) -> GaussianMixture | None:
-    """Return the mixture of Gaussians under which held-out rows are likeliest; None if y does not vary."""
-    if not y.shape[1] or len(y) < 2:
-        return None
-    most = min(len(np.unique(y, axis=0)), len(y) // (ROWS_BY_SIZE * (y.shape[1] + 2)))
-    sizes = [size for size in SIZES if size <= most] or [1]
-    candidates = [fit_mixture(y, size, SMALLEST_VARIANCE, seed) for size in sizes]
-    return max(candidates, key=lambda mixture: float(mixture.score(y_valid)))
 
 
 class KnownConditional(Model):
@@ -109,18 +120,20 @@ class KnownConditional(Model):
     reference: Any
 
     def scores(self, x: Any, y: Any) -> Tensor:
-        assert self.options.conditional is not None
-        n, rows = len(y), []
-        for i in range(len(x)):
-            log_p = np.asarray(self.options.conditional(np.repeat(x[i : i + 1], n, axis=0), y.copy()), dtype=np.float64)
-            if log_p.shape != (n,) or np.isnan(log_p).any() or np.isposinf(log_p).any():
-                raise ValueError(
-                    "conditional(X, Y) must return log p(y | x) of shape (n,) for n rows, finite or -inf where p is 0; for "
-                    f"{n} rows it returned shape {log_p.shape}, from {log_p.min(initial=math.inf)} to "
-                    f"{log_p.max(initial=-math.inf)}."
-                )
-            rows.append(log_p)
+        rows = [self._log_conditional(np.repeat(x[i : i + 1], len(y), axis=0), y) for i in range(len(x))]
         return torch.from_numpy(np.stack(rows))
+
+    def _log_conditional(self, x: Any, y: Any) -> Array:
+        """Return the known log p(y | x) of n pairs of rows, (n,)."""
+        assert self.options.conditional is not None
+        n, log_p = len(y), np.asarray(self.options.conditional(x.copy(), y.copy()), dtype=np.float64)
+        if log_p.shape != (n,) or np.isnan(log_p).any() or np.isposinf(log_p).any():
+            raise ValueError(
+                "conditional(X, Y) must return log p(y | x) of shape (n,) for n rows, finite or -inf where p is 0; for "
+                f"{n} rows it returned shape {log_p.shape}, from {log_p.min(initial=math.inf)} to "
+                f"{log_p.max(initial=-math.inf)}."
+            )
+        return log_p
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
         bound = self.bound
@@ -143,6 +156,42 @@ class KnownConditional(Model):
 
     def pointwise(self, x: Any, y: Any) -> Array:
         return normalised_by(self.scores(x, y).diagonal(), None, self.scores(self.reference, y))
+
+
+class Rate(KnownConditional, CrossFitted):
+    """The rate: the known log p(y | x) against a density of y that is learned from other rows."""
+
+    dependence = "rate"
+    by_bound, kind = False, "upper"
+    density: Density
+
+    def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
+        rows = self._continuous(y)
+        constant = np.flatnonzero(np.ptp(rows[train], axis=0) == 0)
+        if len(constant):
+            raise ValueError(
+                f"Column {constant[0]} of y does not vary: it has no density, and so no rate. Leave it out, or give more rows."
+            )
+        self.density = Density.learn(rows[train], rows[valid], self.seed)
+
+    @staticmethod
+    def _continuous(y: Any) -> Array:
+        return np.asarray(y, dtype=np.float64)
+
+    def scores(self, x: Any, y: Any) -> Tensor:
+        return super().scores(x, y) - torch.from_numpy(self.density.log_density(self._continuous(y)))
+
+    def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
+        log_p, log_q = self._log_conditional(x, y), self.density.log_density(self._continuous(y))
+        value = rate(torch.from_numpy(log_p), torch.from_numpy(log_q))
+        return Evaluation(float(value), log_p - log_q, math.inf)
+
+    def state(self) -> dict[str, Any]:
+        return super().state() | {f"density/{name}": value for name, value in self.density.state().items()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        self.density = Density.from_state(part(state, "density/"))
 
 
 class Independent(Model):

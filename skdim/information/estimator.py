@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdim._sklearn import DocLinkMixin, draw_seed, fitted_apart
 from skdim.bounds import Bound
-from skdim.exceptions import ConstantInputWarning, warn
+from skdim.exceptions import warn
 from skdim.information.caveats import caveats
 from skdim.information.conditional import Given, fit_given, given_columns, new_columns
 from skdim.information.copies import duplicated_rows
@@ -22,7 +22,7 @@ from skdim.information.model import Model
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
 from skdim.information.result import MIResult, mean_pointwise, mean_score, measured, measured_anew
 from skdim.information.rows import complete_rows, numbered_groups
-from skdim.information.sides import Columns, Side, is_constant, load_sides, smaller_entropy, state_of_sides, validated
+from skdim.information.sides import Columns, Side, load_sides, sides_of, smaller_entropy, state_of_sides, validated
 from skdim.training.ambient import answering, in_own_state, own_state
 from skdim.training.checkpoint import checkpointed
 from skdim.training.device import available_device, resolve_device
@@ -49,9 +49,9 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
         "auto" is an estimate from all rows: the mean of what the models say of rows that they have learned from and of those
         that they have not, which is right to first order. The others are bounds of :mod:`skdim.bounds` [1]_ from held-out rows,
         by name or configured, such as ``SMILE(tau=1.0)``. "infonce", "mlcpc", "alpha", "jsd", "dv", "nwj", "tuba", "uba",
-        "smile", "dime", "flo" train a critic. "ba" learns a Gaussian conditional and a density of y. "gaussian" is the closed
-        form of canonical correlations, and "ksg" that of ``n_neighbors`` nearest neighbours. "tnce" and "l1out" need
-        ``conditional``; "club" learns one if none is given.
+        "smile", "dime", "flo" train a critic. "ba" learns a Gaussian conditional, and a density of y if ``density`` is not
+        given. "gaussian" is the closed form of canonical correlations, and "ksg" that of ``n_neighbors`` nearest neighbours.
+        "tnce", "l1out" and "rate" need ``conditional``; "club" learns one if none is given, and "rate" learns a density of y.
     critic : "auto", str, object or callable, default="auto"
         "auto": separable networks, and for narrow sides a joint network, weighed on validation rows. Or a critic of
         :mod:`skdim.nn.critics` by name or configured, or a callable ``(x_features, y_features) -> nn.Module``.
@@ -74,7 +74,11 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
     control_variate : bool, default=True
         Whether the value is corrected by the Gaussian log ratio, whose mean is known on all rows.
     conditional : callable, default=None
-        ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out" and "club".
+        ``conditional(X, Y)`` returns the known log p(y | x) of n pairs of rows, shape (n,), for "tnce", "l1out", "club" and
+        "rate".
+    density : callable, float or None, default=None
+        For "ba", ``density(Y)`` returns the known log p(y) of n rows of a continuous y, shape (n,), or a number is the known
+        differential entropy of y in nats: the value is then a lower bound [3]_.
     n_neighbors : int, default=3
         Neighbours of "ksg".
     discrete_X, discrete_y, discrete_Z : "auto", bool or array-like, default="auto"
@@ -91,10 +95,9 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
         Optimizer, or a callable ``(parameter_groups, lr=...) -> torch.optim.Optimizer``.
     weight_decay : float, default=1e-3
         Decay of weight matrices.
-    validation_fraction : float, default=0.15
-        Share of the rows that choose among networks.
-    test_fraction : float, default=0.2
-        Share of the rows that are held out. Up to 1,000 rows all are held out in turn, in 1 / ``test_fraction`` folds.
+    validation_fraction, test_fraction : float, default=0.15, 0.2
+        Shares of the rows that choose among networks, and that are held out. Up to 1,000 rows all are held out in turn, in
+        1 / ``test_fraction`` folds.
     n_iter_no_change : int, default=20
         Epochs without improvement on the validation rows after which training stops.
     confidence_level : float, default=0.95
@@ -142,6 +145,7 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
     ----------
     .. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
     .. [2] Kraskov, Stögbauer & Grassberger, "Estimating mutual information", Physical Review E 2004.
+    .. [3] Barber & Agakov, "The IM algorithm: a variational approach to information maximization", NeurIPS 2003.
 
     Examples
     --------
@@ -175,6 +179,7 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
         weight_averaging: float = 0.98,
         control_variate: bool = True,
         conditional: Callable[[Any, Any], Any] | None = None,
+        density: Callable[[Any], Any] | float | None = None,
         n_neighbors: int = 3,
         discrete_X: Any = "auto",
         discrete_y: Any = "auto",
@@ -204,6 +209,7 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
         self.weight_averaging = weight_averaging
         self.control_variate = control_variate
         self.conditional = conditional
+        self.density = density
         self.n_neighbors = n_neighbors
         self.discrete_X = discrete_X
         self.discrete_y = discrete_y
@@ -283,13 +289,9 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
 
     def _unfitted_model(self, columns: tuple[Columns, Columns], groups: Any) -> Model:
         """Learn what the columns of both sides become, and return a model of their dependence."""
-        parts = zip(columns, self.discrete_, self._called or zip("Xy", self._labels, strict=True), strict=True)
-        sides = tuple(Side.learn(part, discrete, self.marginals, *called) for part, discrete, called in parts)
-        constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
-        for name in constant:
-            warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
+        sides, constant = sides_of(self, columns, self._called or zip("Xy", self._labels, strict=True))
         device = resolve_device(self.device)
-        model = model_of(self, sides, bool(constant))(self._built_with, device, draw_seed(self.random_state))
+        model = model_of(self, sides, constant)(self._built_with, device, draw_seed(self.random_state))
         model.groups, self._given = groups, None
         self._sides, self.device_ = () if model.is_known else sides, str(device)
         return model

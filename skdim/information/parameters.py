@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from skdim._params import check_factories, check_sizes
 from skdim._sklearn import Interval, RealNotInt, StrOptions
 from skdim.bounds import MI_BOUNDS, Bound
-from skdim.information.densities import Counts, Gaussian, Independent, KnownConditional, LearnedConditional
+from skdim.information.densities import Counts, Gaussian, Independent, KnownConditional, LearnedConditional, Rate
 from skdim.information.labels import Labels
-from skdim.information.model import Model, bound_of
+from skdim.information.model import Learned, Model, bound_of
 from skdim.information.neighbours import Neighbours
 from skdim.information.ratio import LearnedRatio
 from skdim.information.sides import MARGINALS, Side
@@ -24,10 +26,20 @@ if TYPE_CHECKING:
 #: Models by kind of dependence, as a saved state names them.
 MODELS: dict[str, type[Model]] = {
     model.dependence: model
-    for model in (LearnedRatio, LearnedConditional, KnownConditional, Gaussian, Neighbours, Labels, Counts, Independent)
+    for model in (
+        LearnedRatio,
+        LearnedConditional,
+        KnownConditional,
+        Rate,
+        Gaussian,
+        Neighbours,
+        Labels,
+        Counts,
+        Independent,
+    )
 }
 #: Estimators that are no function of a critic's scores, and the kind of dependence that each models.
-OTHER_ESTIMATORS = {"ba": "conditional", "gaussian": "gaussian", "ksg": "neighbours"}
+OTHER_ESTIMATORS = {"ba": "conditional", "rate": "rate", "gaussian": "gaussian", "ksg": "neighbours"}
 ESTIMATORS = {"auto", *MI_BOUNDS, *OTHER_ESTIMATORS}
 #: Neighbours of "ksg" by default: few, which keeps the bias small (Kraskov et al. 2004, section II).
 DEFAULT_NEIGHBORS = 3
@@ -44,6 +56,7 @@ CONSTRAINTS: dict[str, Any] = {
     "n_refits": [Interval(Integral, 0, None, closed="left")],
     "control_variate": ["boolean"],
     "conditional": [callable, None],
+    "density": [callable, Interval(Real, None, None, closed="neither"), None],
     "n_neighbors": [Interval(Integral, 1, None, closed="left")],
     "discrete_X": [StrOptions({"auto"}), "boolean", "array-like"],
     "discrete_y": [StrOptions({"auto"}), "boolean", "array-like"],
@@ -64,6 +77,12 @@ def model_of(options: MIEstimator, sides: Sequence[Side] = (), is_constant: bool
         model = LearnedRatio
     else:
         model = LearnedConditional if options.conditional is None else KnownConditional
+    if (options.density is not None or model is Rate) and sides and sides[1].discrete.any():
+        name = "density" if options.density is not None else f"estimator={options.estimator!r}"
+        raise ValueError(
+            f"{name} is for a y with a density, and columns {np.flatnonzero(sides[1].discrete).tolist()} of y are discrete. "
+            "Say discrete_y=False if they are not, or take estimator='tnce' or 'auto'."
+        )
     if is_constant:
         return Independent
     return model if model.is_known else (model, Labels, Counts)[sum(side.has_labels for side in sides)]
@@ -77,7 +96,7 @@ def refuse_own(params: Mapping[str, Any], own: Iterable[str], instead: str) -> N
 
 def check_parameters(options: MIEstimator, has_given: bool = False) -> None:
     """Raise a ``ValueError`` or ``TypeError`` if a parameter is invalid, or has no effect together with others."""
-    check_factories(options, ("critic", "optimizer", "conditional"))
+    check_factories(options, ("critic", "optimizer", "conditional", "density"))
     options._validate_params()
     critic, conditional, bound = options.critic, options.conditional, bound_of(options.estimator)
     name = options.estimator if bound is None else bound.name
@@ -90,14 +109,18 @@ def check_parameters(options: MIEstimator, has_given: bool = False) -> None:
             )
     if not has_given and not (isinstance(options.discrete_Z, str) and options.discrete_Z == "auto"):
         raise ValueError(f"discrete_Z={options.discrete_Z!r} has no effect without Z.")
-    needs_conditional = bound is not None and bound.needs == "conditional"
-    if conditional is None and bound is not None and needs_conditional and not bound.learns_conditional:
+    model, learns_conditional = model_of(options), bound is not None and bound.learns_conditional
+    needs_conditional = issubclass(model, KnownConditional) or (bound is not None and bound.needs == "conditional")
+    if conditional is None and needs_conditional and not learns_conditional:
         raise ValueError(
             f"estimator={name!r} needs the known log p(y | x): give conditional, a callable (X, Y) -> (n,)."
         )
     if conditional is not None and not needs_conditional:
-        raise ValueError(f"conditional has no effect on estimator={name!r}; it is for 'tnce', 'l1out' and 'club'.")
-    model = model_of(options)
+        raise ValueError(
+            f"conditional has no effect on estimator={name!r}; it is for 'tnce', 'l1out', 'club' and 'rate'."
+        )
+    if options.density is not None and (bound is not None or model is not LearnedConditional):
+        raise ValueError(f"density has no effect on estimator={name!r}; it is for 'ba'.")
     if options.n_neighbors != DEFAULT_NEIGHBORS and model is not Neighbours:
         raise ValueError(f"n_neighbors has no effect on estimator={name!r}; it is for 'ksg'.")
     has_default_critic = isinstance(critic, str) and critic == "auto"
@@ -107,7 +130,7 @@ def check_parameters(options: MIEstimator, has_given: bool = False) -> None:
         check_sizes("hidden_layer_sizes", options.hidden_layer_sizes, at_least=1)
         if not has_default_critic:
             choose_critic(critic, options.hidden_layer_sizes)  # refuses layers for a critic that has its own or none
-        if not model.learns:
+        if not issubclass(model, Learned):
             raise ValueError(f"hidden_layer_sizes has no effect on estimator={name!r}, which has no network.")
     if options.reference == "gaussian" and not (bound is not None and bound.takes_reference):
         raise ValueError(

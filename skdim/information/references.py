@@ -91,11 +91,14 @@ def mixture_reference(x: Tensor, y: Tensor, size: int, seed: int) -> Reference |
     return Reference("mixture", {name: getattr(fitted, f"{name}_") for name in ("weights", "means", "covariances")})
 
 
-def fit_mixture(rows: Array, size: int, smallest_variance: float, seed: int) -> GaussianMixture:
+def fit_mixture(
+    rows: Array, size: int, smallest_variance: float, seed: int, covariance_type: str = "full"
+) -> GaussianMixture:
     """Return a mixture of so many Gaussians; it need not converge, for held-out rows judge it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(size, reg_covar=smallest_variance, random_state=seed).fit(rows)
+        mixture = GaussianMixture(size, covariance_type=covariance_type, reg_covar=smallest_variance, random_state=seed)
+        return mixture.fit(rows)
 
 
 @functools.cache

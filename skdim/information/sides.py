@@ -18,7 +18,7 @@ from sklearn.utils.validation import validate_data
 from torch import Tensor
 
 from skdim._sklearn import check_feature_names
-from skdim.exceptions import SmallSampleWarning, warn
+from skdim.exceptions import ConstantInputWarning, SmallSampleWarning, warn
 from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import Codebook, entropy, factorize, real_numbers, warn_of_identifiers, which_discrete
 from skdim.inputs.scales import FARTHEST, moments_of
@@ -155,6 +155,18 @@ class Side:
             marginals = NormalScores(*([columns[str(j)] for j in range(len(columns))] for columns in (values, scores)))
         learned = Codebook.from_state(book) if book else None
         return cls(state["discrete"], learned, marginals, state["symbols"], str(state["name"]))
+
+
+def sides_of(estimator: Any, columns: Sequence[Columns], called: Any) -> tuple[tuple[Side, ...], bool]:
+    """Return the sides of X and y, and whether one is constant, with a warning; ``called`` has name and labels of each."""
+    # A known density of y is one in its own units.
+    marginals = estimator.marginals, None if estimator.density is not None else estimator.marginals
+    parts = zip(columns, estimator.discrete_, marginals, called, strict=True)
+    sides = tuple(Side.learn(part, discrete, kind, *names) for part, discrete, kind, names in parts)
+    constant = [name for name, part in zip("Xy", columns, strict=True) if is_constant(part)]
+    for name in constant:
+        warn(f"{name} is constant: the mutual information is 0.", ConstantInputWarning)
+    return sides, bool(constant)
 
 
 def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:

@@ -101,6 +101,27 @@ def test_the_known_conditional_encloses_the_information(mi, k, exact_club):
     assert mi > 6 or average["dime"] == pytest.approx(mi, abs=0.02 * mi)
 
 
+@pytest.mark.parametrize("mi", [0.0, 2.0, 10.0])
+def test_barber_agakov_and_the_rate_miss_the_information_by_a_divergence(mi):
+    # y = rho x + sqrt(1 - rho^2) e. A model with variance s^2 (1 - rho^2), or a marginal with variance s^2, is off by
+    # KL(N(0, 1) || N(0, s^2)) in each of D dimensions; with s = 1 both are exact.
+    rho, generator = math.sqrt(1 - math.exp(-2 * mi / D)), torch.Generator().manual_seed(0)
+    x, noise = torch.randn(2, 20_000, D, generator=generator, dtype=torch.float64)
+    y, variance = rho * x + math.sqrt(1 - rho**2) * noise, 1 - rho**2
+    conditional, marginal = (
+        lambda s, mean=mean, v=v: torch.distributions.Normal(mean, s * math.sqrt(v)).log_prob(y).sum(1)
+        for mean, v in ((rho * x, variance), (torch.zeros_like(x), 1.0))
+    )
+    entropy = D / 2 * math.log(2 * math.pi * math.e)
+    for s in (1.0, 1.5):
+        divergence = D * (math.log(s) + (1 / s**2 - 1) / 2)
+        for value in (b.barber_agakov(conditional(s), marginal(1.0)), b.barber_agakov(conditional(s), -entropy)):
+            assert value.item() == pytest.approx(mi - divergence, abs=0.1)
+        assert b.rate(conditional(1.0), marginal(s)).item() == pytest.approx(mi + divergence, abs=0.1)
+    with pytest.raises(ValueError, match=r"equal shapes, got \(20000,\) and \(20000, 1\)"):
+        b.rate(conditional(1.0), marginal(1.0)[:, None])
+
+
 def test_gaussian_is_the_information_of_its_correlations_and_refuses_infinite_information():
     for mi in (0.0, 2.0, 10.0):
         rho = math.sqrt(1 - math.exp(-2 * mi / D))

@@ -12,6 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from skdim.evaluation import linear_probe, probe_ladder
+from skdim.evaluation._probes import _best_so_far
 from skdim.evaluation._v_information import NEIGHBOURS, Perceptron, SmoothedNeighbours
 from skdim.exceptions import InfiniteLossWarning
 
@@ -35,6 +36,38 @@ def test_what_each_family_can_use_of_xor():
     )  # trees are grown one column at a time, and neither helps alone
     assert (result.interval[:, 0] <= result.v_information).all()
     assert (result.v_information <= result.interval[:, 1]).all()
+    assert (np.diff(result.nested) >= 0).all()
+    assert result.area == pytest.approx(math.log(2) * 3.5 / 4, abs=0.03)  # the first of four steps is half of one
+
+
+def test_a_richer_family_never_loses_what_a_simpler_one_has():
+    # The log-loss of linear classes is linear; a network and trees fitted to 150 rows use less of them.
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(2150, 10))
+    y = Z @ rng.normal(size=(10, 4)) + rng.gumbel(size=(2150, 4))
+    parts = Z[:150], y[:150].argmax(1), Z[150:], y[150:].argmax(1)
+    result = probe_ladder(*parts, rungs=["constant", "linear", "knn", "mlp-1", "boosting"], random_state=0)
+    assert (np.diff(result.v_information) < -0.02).any()
+    assert (np.diff(result.nested) >= 0).all()
+    assert result.nested[-1] == result.v_information[1] == result.nested[1]
+    assert result.area == 0
+    np.testing.assert_array_equal(result.to_frame()["nested"], result.nested)
+
+
+def test_the_best_rung_so_far_is_chosen_by_the_other_half():
+    values = np.array([[1.0, 1.0, 1.0, 1.0], [4.0, 4.1, 0.0, 0.0], [2.0, 2.1, 2.0, 2.1], [3.0, 0.0, 3.0, 0.0]])
+    first = np.array([True, True, False, False])
+    # Rung 1 is best in the first half, and fails in the second; rung 2 is best in the second.
+    second = np.mean([1, 1, 0, 0]), np.mean([2, 2.1, 0, 0])
+    np.testing.assert_allclose(_best_so_far(values, first), [1, max(1, second[0]), second[1], second[1]])
+    infinite = np.array([[-np.inf, 0.0, -np.inf, 0.0], [1.0, 1.0, 1.0, 1.0], [-np.inf] * 4])
+    np.testing.assert_allclose(_best_so_far(infinite, first)[1:], 1.0)
+
+
+def test_the_area_needs_a_linear_rung_before_the_last():
+    for rungs in (["constant", "knn"], ["constant", "linear"]):
+        with pytest.raises(ValueError, match=r"needs a rung 'linear' .* got the rungs \['constant'"):
+            probe_ladder(*xor(200), rungs=rungs, random_state=0).area  # noqa: B018
 
 
 def test_the_linear_rung_is_the_linear_probe():

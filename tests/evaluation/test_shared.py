@@ -21,7 +21,7 @@ from skdim.training import distributed
 FUNCTIONS = [
     getattr(evaluation, name) for name in evaluation.__all__ if not isinstance(getattr(evaluation, name), type)
 ]
-RESULTS = [getattr(evaluation, name) for name in evaluation.__all__ if isinstance(getattr(evaluation, name), type)]
+RESULTS = [getattr(evaluation, name) for name in evaluation.__all__ if name.endswith("Result")]
 Z = np.random.default_rng(0).normal(size=(60, 9))
 Y = Z[:, 0] > 0
 

@@ -4,17 +4,19 @@ import functools
 import itertools
 import math
 import traceback
+import warnings
 
 import numpy as np
 import pytest
-from helpers import KnownChannel, KnownGaussian, tiny_mi
+from helpers import KnownChannel, KnownGaussian, KnownNormal, tiny_mi
 from scipy.special import logsumexp
+from scipy.stats import norm
 from sklearn.model_selection import GridSearchCV, KFold
 from tasks import FURTHER, LabelledGaussians
 
 from skdim import MIEstimator, MIResult, mutual_information
 from skdim.bounds import DV, MI_BOUNDS, SMILE, Alpha, Criterion, InfoNCE, _softmax
-from skdim.exceptions import OutlierWarning
+from skdim.exceptions import OutlierWarning, PersistenceWarning
 from skdim.information import stacked
 from skdim.information.canonical import canonical_axes
 from skdim.information.discrete import discrete_mutual_information, entropy
@@ -51,7 +53,7 @@ KINDS = {
     "gaussian": "estimate",
     "club": "estimate",  # of a learned conditional
 }
-KNOWN = {"tnce": "lower", "l1out": "upper", "club": "upper"}
+KNOWN = {"tnce": "lower", "l1out": "upper", "club": "upper", "rate": "upper"}
 OF_CRITICS = [name for name, bound in MI_BOUNDS.items() if bound.needs == "critic"]
 OF_CRITICS_ALONE = [name for name in OF_CRITICS if not MI_BOUNDS[name].auxiliary]
 WITH_REFERENCE = [name for name in OF_CRITICS if MI_BOUNDS[name].takes_reference]
@@ -83,7 +85,7 @@ def held_out(estimator, n):
 
 # ------------------------------------------------------------------------------------------------------- kinds and options
 def test_every_estimator_is_in_the_table():
-    assert KINDS.keys() | KNOWN.keys() == MI_BOUNDS.keys() | {"ba", "gaussian"}
+    assert KINDS.keys() | KNOWN.keys() == MI_BOUNDS.keys() | {"ba", "rate", "gaussian"}
 
 
 @pytest.mark.parametrize("estimator", KINDS)
@@ -274,8 +276,8 @@ def test_a_subclass_with_another_value_is_reported_by_it(name, block, monkeypatc
 
 @pytest.mark.parametrize(
     ("name", "conditional"),
-    [(name, KnownGaussian(RHO)) for name in KNOWN]
-    + [(name, None) for name in KNOWN if MI_BOUNDS[name].learns_conditional],
+    [(name, KnownGaussian(RHO)) for name in KNOWN if name in MI_BOUNDS]
+    + [(name, None) for name in KNOWN if name in MI_BOUNDS and MI_BOUNDS[name].learns_conditional],
     ids=lambda value: value if isinstance(value, str) else "learned" if value is None else "known",
 )
 def test_a_subclass_of_a_conditional_bound_is_reported_by_its_value(name, conditional):
@@ -314,10 +316,68 @@ def test_a_known_conditional_sandwiches_the_mutual_information():
                 draws.append(mi.mi_)
             values[estimator] = np.mean(draws), 3 * np.std(draws) / math.sqrt(len(draws))
         assert values["tnce"][0] <= truth + values["tnce"][1]
-        assert values["l1out"][0] >= truth - values["l1out"][1]
-        assert values["tnce"][0] <= values["l1out"][0]
+        for upper in ("l1out", "rate"):
+            assert values[upper][0] >= truth - values[upper][1]
+            assert values["tnce"][0] <= values[upper][0]
         exact_club = n_dims * rho**2 / (1 - rho**2)
         assert values["club"][0] == pytest.approx(exact_club, abs=values["club"][1] + 1e-9)
+
+
+@pytest.mark.parametrize("known", [KnownNormal(), 0.5 * math.log(2 * math.pi * math.e)], ids=["density", "entropy"])
+def test_a_known_density_makes_barber_agakov_a_lower_bound_in_the_units_of_y(known):
+    X, y = pairs(2000)
+    units = 100.0
+    in_units = (lambda Y: known(Y / units) - math.log(units)) if callable(known) else known + math.log(units)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PersistenceWarning)  # of the function in other units
+        fits = [tiny_mi(estimator="ba", density=density, max_iter=120) for density in (known, in_units)]
+        here, there = (mi.fit(X, part) for mi, part in zip(fits, (y, units * y), strict=True))
+    assert here.kind_ == here.estimate(X, y).kind == "lower"
+    assert here.lower_bound_ == here.mi_ == pytest.approx(there.mi_, abs=1e-4)
+    slack = 3 * here.diagnostics_["standard_error"]
+    assert TRUTH - 0.1 - slack < here.mi_ < TRUTH + slack
+    np.testing.assert_allclose(here.pointwise(X, y).mean(), TRUTH, atol=0.1)
+
+
+def test_the_known_densities_hold_the_information_of_a_bent_channel_between_them():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 1))
+    y = np.exp(X) + rng.normal(scale=0.5, size=X.shape)
+    steps = np.linspace(-8, 8, 4001)
+    centres, weights = np.exp(steps), norm.pdf(steps) * (steps[1] - steps[0])
+
+    def density(Y):
+        return np.log(norm.pdf(Y, centres, 0.5) @ weights)
+
+    def conditional(X, Y):
+        return norm.logpdf(Y, np.exp(X), 0.5)[:, 0]
+
+    truth = (conditional(X, y) - density(y)).mean()  # by the law of large numbers, with the same rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PersistenceWarning)
+        lower = tiny_mi(estimator="ba", density=density, max_iter=40, hidden_layer_sizes=(32, 32)).fit(X, y)
+        upper = {name: tiny_mi(estimator=name, conditional=conditional).fit(X, y) for name in ("l1out", "rate")}
+    slack = {mi: 3 * mi.diagnostics_["standard_error"] for mi in (lower, *upper.values())}
+    assert truth - 0.3 < lower.mi_ < truth + slack[lower]
+    assert all(mi.mi_ > truth - slack[mi] for mi in upper.values())
+    assert min(mi.mi_ for mi in upper.values()) < truth + 0.1
+
+
+def test_a_density_is_refused_where_y_has_none():
+    X, y = pairs(400)
+    cases = [
+        (KnownNormal(), np.hstack([y, y]), "1 of 2 directions"),
+        (lambda Y: np.zeros(3), y, r"density\(Y\) must return the finite log p\(y\) of shape \(n,\)"),
+        (KnownNormal(), y > 0, "density is for a y with a density"),
+    ]
+    for density, target, message in cases:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PersistenceWarning)
+            with pytest.raises(ValueError, match=message):
+                tiny_mi(estimator="ba", density=density).fit(X, target)
+    for target, message in ((y > 0, "'rate' is for a y with a density"), (np.hstack([y, y * 0]), "Column 1 of y")):
+        with pytest.raises(ValueError, match=message):
+            tiny_mi(estimator="rate", conditional=KnownGaussian(RHO)).fit(X, target)
 
 
 def test_tnce_is_the_formula_on_all_rows():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import skops.io
 import torch
-from helpers import KnownGaussian, restored, tiny_mi
+from helpers import KnownGaussian, KnownNormal, restored, tiny_mi
 from sklearn.callback import ProgressBar
 from tasks import FURTHER
 from test_callbacks_sklearn import FittedSoFar, Raises, Recorder, monitor_of_scores
@@ -86,6 +86,9 @@ SAVED = {
     "tuba": ({"estimator": "tuba"}, X, Y),
     "flo": ({"estimator": "flo"}, X, Y),
     "ba": ({"estimator": "ba"}, X, Y),
+    "ba of a known density": ({"estimator": "ba", "density": KnownNormal()}, X, Y),
+    "ba of a known entropy": ({"estimator": "ba", "density": 1.4}, X, Y),
+    "rate": ({"estimator": "rate", "conditional": KnownGaussian(RHO)}, X, Y),
     "learned club": ({"estimator": "club"}, X, Y),
     "gaussian": ({"estimator": "gaussian"}, X, Y),
     "ksg": ({"estimator": "ksg"}, X, Y),

@@ -135,7 +135,8 @@ class PosteriorInfoMax(Term):
         joint = posterior.log_density(x.global_)
         bounds = {"l1out": l1out(joint.detach())}
         if self.total_correlation_weight > 0:  # every component of every pair: the only part with a cost
-            bounds["total_correlation"] = total_correlation(joint, posterior.component_log_density(x.global_))
+            components, rates = posterior.component_log_density(x.global_), posterior.component_rates(x.global_)
+            bounds["total_correlation"] = total_correlation(joint, components, rates)
         return bounds
 
 

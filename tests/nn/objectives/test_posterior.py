@@ -143,12 +143,42 @@ def test_the_total_correlation_is_not_understated(sigma):
         assert values.mean() == pytest.approx(truth, abs=0.1)
 
 
-def test_the_total_correlation_is_the_sum_of_l1out_less_tnce():
-    code = linear_gaussian(0.7, 12, seed=1)
-    components = code.posterior.component_log_density(code.global_)
-    expected = sum(l1out(components[:, :, c]) for c in range(4)) - tnce(components.sum(2))
-    assert total_correlation(components.sum(2), components).item() == pytest.approx(expected.item())
-    assert correlation_bound(code) == pytest.approx(expected.item())
+@pytest.mark.parametrize("sigma", [0.7, 0.01])
+def test_the_total_correlation_is_the_sum_of_upper_bounds_less_tnce(sigma):
+    code = linear_gaussian(sigma, 12, seed=1)
+    components, rates = code.posterior.component_log_density(code.global_), code.posterior.component_rates(code.global_)
+    upper = torch.stack([l1out(components[:, :, c]) for c in range(4)])
+    alone, both = (part.sum() - tnce(components.sum(2)) for part in (upper, torch.minimum(upper, rates)))
+    assert total_correlation(components.sum(2), components).item() == pytest.approx(alone.item())
+    assert correlation_bound(code) == pytest.approx(both.item())
+
+
+def test_the_rate_of_a_component_knows_the_other_samples_moments_alone():
+    code, k = linear_gaussian(0.5, 7, seed=2), 7
+    shifted = StochasticCode(code.local, code.hidden, code.global_ + 1e4, code.mean + 1e4, code.log_variance)
+    expected = np.zeros(4)
+    for j in range(k):
+        means = np.delete(code.mean.numpy(), j, axis=0)
+        scale = np.sqrt(means.var(0) + 0.25)
+        own = norm.logpdf(code.global_[j], code.mean[j], 0.5) - norm.logpdf(code.global_[j], means.mean(0), scale)
+        expected += own / k
+    for each in (code, shifted):
+        np.testing.assert_allclose(each.posterior.component_rates(each.global_), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 0.1, 0.01])
+def test_the_rate_of_a_component_is_an_upper_bound_that_is_near_however_large_the_information_is(sigma):
+    _, covariance = information(WEIGHTS, sigma)
+    truth = (covariance.diagonal() / sigma**2).log() / 2
+    values = np.array(
+        [
+            code.posterior.component_rates(code.global_).numpy()
+            for code in (linear_gaussian(sigma, 128, s) for s in range(40))
+        ]
+    )
+    error = 3 * values.std(0) / math.sqrt(len(values))
+    assert (values.mean(0) + error >= truth.numpy()).all()
+    np.testing.assert_allclose(values.mean(0), truth, atol=0.05)
 
 
 class Wide(Encoder):

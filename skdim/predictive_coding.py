@@ -88,7 +88,7 @@ class CPCTransformer(InfoMaxTransformer):
         Last step ahead: ``n_steps``, or what the longest sequence fitted allows.
     first_step_ : int
         First step ahead.
-    step_accuracy_ : ndarray of float of shape (n_steps_,)
+    step_accuracy_ : ndarray of float, of length ``n_steps_``
         How often a context scores its own latent k steps ahead above those of the other sequences in a batch. Chance is one
         over the size of the batch. NaN without training, before ``first_step_``, and for steps that fewer than two sequences
         of a batch reach.

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import load, probe, record
+from common import PROBE, load, record
 from scipy import stats
 from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer
 from skdim.datasets import load_time_series
+from skdim.evaluation import linear_probe
 
 NAMES = ["ArrowHead", "BasicMotions", "GunPoint", "ItalyPowerDemand", "JapaneseVowels", "OSULeaf"]
 FEATURES = ["last", "mean", "sequence"]
@@ -65,12 +66,6 @@ def resamples(name: str, n: int) -> Any:
         yield X[train], lengths[train], y[train], X[test], lengths[test], y[test]
 
 
-def few(y: Any, n_per_class: int, seed: int) -> Any:
-    """Return rows with so many labels of each class."""
-    rng = np.random.default_rng(seed)
-    return np.concatenate([rng.permutation(np.flatnonzero(y == label))[:n_per_class] for label in np.unique(y)])
-
-
 def judge(name: str, arguments: Any) -> None:
     """Record the accuracies of every kind of features on one data set, and their differences to the raw series."""
     accuracies: dict[str, list[list[float]]] = {}
@@ -93,10 +88,10 @@ def judge(name: str, arguments: Any) -> None:
                     model.transform(X, lengths=lengths),
                     model.transform(X_test, lengths=lengths_test),
                 )
-        rows = few(y, arguments.labels, seed)
+        budgets = {"n_labels": [None, arguments.labels * len(np.unique(y))], "random_state": seed}
         for label, (Z, Z_test) in features.items():
-            pair = [probe(Z, y, Z_test, y_test), probe(Z[rows], y[rows], Z_test, y_test)]
-            accuracies.setdefault(label, []).append(pair)
+            probe = linear_probe(Z, y, Z_test, y_test, **budgets)
+            accuracies.setdefault(label, []).append(probe.accuracy[:, 0].tolist())
     raw = np.array(accuracies["raw"])
     for label, values in accuracies.items():
         row: dict[str, Any] = {"data": name, "features": label, "context": arguments.context}
@@ -110,7 +105,7 @@ def judge(name: str, arguments: Any) -> None:
                 f"minus_raw_{which}": round(difference.mean(), 4),
                 f"interval_{which}": f"{difference.mean() - half:.3f} to {difference.mean() + half:.3f}",
             }
-        record("cpc_sequences", row)
+        record("cpc_sequences", row | PROBE)
 
 
 def judge_images(arguments: Any) -> None:
@@ -145,8 +140,9 @@ def judge_images(arguments: Any) -> None:
                     }
                     row |= {"width": Z.shape[1], "negatives": arguments.negatives, "patch": arguments.patch}
                     row["first_step"] = getattr(fitted, "first_step_", "")
-                    row |= {"rows": len(X), "seed": seed, "accuracy": round(probe(Z, y, Z_eval, data.y_eval), 4)}
-                    record("cpc_images", {**row, "fit_cpu_s": cpu})
+                    accuracy = linear_probe(Z, y, Z_eval, data.y_eval).accuracy.item()
+                    row |= {"rows": len(X), "seed": seed, "accuracy": round(accuracy, 4)}
+                    record("cpc_images", {**row, "fit_cpu_s": cpu, **PROBE})
 
 
 def main() -> None:

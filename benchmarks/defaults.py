@@ -12,14 +12,16 @@ to ``results/defaults.csv``.
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from typing import Any
 
-import numpy as np
 import torch
-from common import load, probe, probe_few, record
+from common import LOADERS, PROBE, load, record
 
 from skdim import DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
+from skdim.inputs import ImageAugmentation
 from skdim.nn.critics import Separable
 from skdim.nn.encoders import Conv
 
@@ -44,6 +46,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "estimator: alpha": {"estimator": "alpha"},
     "augment: none": {"augment": None},
     "augment: auto+flip": {"augment": "auto+flip"},
+    "colour: none": {"augment": ImageAugmentation(saturation=0, hue=0, grey=0)},
+    "colour: saturation and hue": {"augment": ImageAugmentation(grey=0)},
+    "colour: grey": {"augment": ImageAugmentation(saturation=0, hue=0)},
+    "colour: twice as much": {"augment": ImageAugmentation(saturation=0.8, hue=0.2)},
     "no code-to-code term": {"code_weight": 0},
     "no local term": {"local_weight": 0, "code_weight": 1},
     "with global term": {"global_weight": 1},
@@ -70,38 +76,44 @@ def epochs_in(seconds: float, X: Any, parameters: dict[str, Any]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="fashion-mnist", choices=["digits", "fashion-mnist", "mnist"])
+    parser.add_argument("--data", default="fashion-mnist", choices=LOADERS)
     parser.add_argument("--seconds", type=float, default=80, help="CPU seconds of training a variant")
     parser.add_argument("--epochs", type=int, help="the same number of epochs for every variant, whatever they cost")
+    parser.add_argument("--rows", type=int, help="learn from the first rows only")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", default=list(VARIANTS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    data = load(arguments.data, test=False)
-    n_few = 100 if arguments.data == "digits" else 1000
+    data = load(arguments.data, test=arguments.data == "photo-patches")  # training patches overlap each other
+    X, y = data.X[: arguments.rows], data.y[: arguments.rows]
+    n_few = min(1000, 10 ** int(math.log10(len(X) / 2)))
     for name in arguments.only:
-        epochs = arguments.epochs or epochs_in(arguments.seconds, data.X, VARIANTS[name])
+        epochs = arguments.epochs or epochs_in(arguments.seconds, X, VARIANTS[name])
         for seed in arguments.seeds:
             start = time.process_time()
-            dim = DeepInfoMaxTransformer(max_iter=epochs, random_state=seed, **VARIANTS[name]).fit(data.X)
+            dim = DeepInfoMaxTransformer(max_iter=epochs, random_state=seed, **VARIANTS[name]).fit(X)
             cpu = time.process_time() - start
-            Z, Z_eval = dim.transform(data.X), dim.transform(data.X_eval)
-            hidden, hidden_eval = (dim.set_params(features="hidden").transform(X) for X in (data.X, data.X_eval))
-            few = probe_few(Z, data.y, Z_eval, data.y_eval, n_few, n_draws=3)
-            few_hidden = probe_few(hidden, data.y, hidden_eval, data.y_eval, n_few, n_draws=3)
+            Z, Z_eval = dim.transform(X), dim.transform(data.X_eval)
+            hidden, hidden_eval = (dim.set_params(features="hidden").transform(part) for part in (X, data.X_eval))
+            budgets = {"n_labels": [None, n_few], "n_draws": 3, "random_state": 0}
+            every, few = linear_probe(Z, y, Z_eval, data.y_eval, **budgets).mean["accuracy"]
+            hidden_every, hidden_few = linear_probe(hidden, y, hidden_eval, data.y_eval, **budgets).mean["accuracy"]
             record(
                 "defaults",
                 {
                     "data": arguments.data,
                     "part": data.part,
+                    "rows": len(X),
                     "variant": name,
                     "seed": seed,
                     "epochs": epochs,
                     "fit_cpu_s": round(cpu),
-                    "accuracy_all": round(probe(Z, data.y, Z_eval, data.y_eval), 4),
-                    "accuracy_few": round(float(np.mean(few)), 4),
-                    "hidden_accuracy_few": round(float(np.mean(few_hidden)), 4),
+                    "accuracy_all": round(every, 4),
+                    "accuracy_few": round(few, 4),
+                    "hidden_accuracy_all": round(hidden_every, 4),
+                    "hidden_accuracy_few": round(hidden_few, 4),
                     "score": round(dim.score(data.X_eval), 3),
+                    **PROBE,
                 },
             )
 

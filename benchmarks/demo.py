@@ -17,7 +17,7 @@ from typing import Any
 import joblib
 import matplotlib as mpl
 import numpy as np
-from common import LOADERS, machine, probe, probe_few
+from common import LOADERS, machine
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.decomposition import PCA
@@ -30,6 +30,8 @@ from sklearn.utils import Bunch
 
 from skdim import DeepInfoMaxTransformer
 from skdim.bounds import BOUNDS
+from skdim.evaluation import linear_probe
+from skdim.exceptions import OutlierWarning
 from skdim.nn.critics import CRITICS
 from skdim.plotting import EmbeddingDisplay, LossCurveDisplay
 
@@ -82,9 +84,10 @@ def judge(data: Bunch, trained: Any, untrained: Any) -> str:
         "|---|---:|---:|---:|",
     ]
     for name, train, test in feature_sets(data, trained, untrained):
-        every = probe(train, data.y_train, test, data.y_test)
-        few = np.array(probe_few(train, data.y_train, test, data.y_test, N_LABELS, N_DRAWS))
-        lines.append(f"| {name} | {train.shape[1]} | {every:.3f} | {few.mean():.3f} ± {few.std(ddof=1):.3f} |")
+        budgets = {"n_labels": [None, N_LABELS], "n_draws": N_DRAWS, "random_state": SEED}
+        probe = linear_probe(train, data.y_train, test, data.y_test, **budgets)
+        (every, few), (_, sd) = probe.mean["accuracy"], probe.sd["accuracy"]
+        lines.append(f"| {name} | {train.shape[1]} | {every:.3f} | {few:.3f} ± {sd:.3f} |")
     return "\n".join(lines)
 
 
@@ -130,7 +133,10 @@ def main() -> None:
     parser.add_argument("--data", choices=LOADERS, default="digits")
     parser.add_argument("--output", type=Path, default=Path("demo"), help="folder of the results (default: demo)")
     args = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)  # the classifier stops after 300 iterations, converged or not
+    warnings.simplefilter(
+        "ignore", ConvergenceWarning
+    )  # the search's classifier stops after 300 iterations, converged or not
+    warnings.simplefilter("ignore", OutlierWarning)  # some local features are 0 for nearly all images
     output = args.output / args.data
     output.mkdir(parents=True, exist_ok=True)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 
 import torch
-from common import load, probe, record
+from common import PROBE, load, record
 
 from skdim import DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
 
 #: By how much the first chunk is larger than the others.
 FACTORS = (1e-4, 0.01, 0.1, 0.3, 1, 3, 10, 100, 1e4)
@@ -35,11 +36,11 @@ def main() -> None:
             for _ in range(arguments.epochs):
                 dim.partial_fit(X)
             Z = dim.transform(X)
-            accuracies.append(probe(Z, data.y, dim.transform(X_eval), data.y_eval))
+            accuracies.append(linear_probe(Z, data.y, dim.transform(X_eval), data.y_eval).accuracy.item())
             spreads.append(float(Z.std(axis=0).mean()))
         row = {"data": "digits", "encoder": arguments.encoder, "factor": f"{factor:.4g}", "epochs": arguments.epochs}
         row |= {"seeds": len(arguments.seeds), "accuracy": round(sum(accuracies) / len(accuracies), 4)}
-        record("frozen_scale", {**row, "spread": f"{sum(spreads) / len(spreads):.3g}"})
+        record("frozen_scale", {**row, "spread": f"{sum(spreads) / len(spreads):.3g}", **PROBE})
 
 
 if __name__ == "__main__":

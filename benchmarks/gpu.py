@@ -29,13 +29,14 @@ from typing import Any
 import joblib
 import numpy as np
 import torch
-from common import load, probe, probe_few, record
+from common import load, record
 from hand_written import captured_loop
 from sklearn.base import clone
 from sklearn.utils import Bunch
 from training_speed import Case, cases
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MIEstimator, MultiViewInfoMaxTransformer
+from skdim.evaluation import linear_probe
 from skdim.synthetic import GaussianPairs, StudentT
 from skdim.training.inference import encode
 
@@ -146,9 +147,9 @@ def fit() -> None:
     row("fit", f"defaults, {len(data.X)} {name}", "peak MB on the device", torch.cuda.max_memory_allocated() / 2**20)
     if "y" in data:
         Z, Z_eval = dim.transform(data.X), dim.transform(data.X_eval)
-        row("fit", name, "test accuracy, all labels", probe(Z, data.y, Z_eval, data.y_eval))
-        few = probe_few(Z, data.y, Z_eval, data.y_eval, 1000, 3)
-        row("fit", name, "test accuracy, 1,000 labels", float(np.mean(few)))
+        probe = linear_probe(Z, data.y, Z_eval, data.y_eval, n_labels=[None, 1000], n_draws=3, random_state=0)
+        for labels, accuracy in zip(("all", "1,000"), probe.mean["accuracy"], strict=True):
+            row("fit", name, f"test accuracy, {labels} labels", accuracy)
 
 
 def information() -> None:

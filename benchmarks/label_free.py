@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import load, probe, read, record
+from common import PROBE, load, read, record
 from scipy.stats import spearmanr
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch
 
 from skdim import DeepInfoMaxTransformer
-from skdim.evaluation import ViewScorer, effective_rank, uniformity, view_information
+from skdim.evaluation import ViewScorer, effective_rank, linear_probe, uniformity, view_information
 from skdim.inputs import ImageAugmentation
 from skdim.nn.critics import Separable
 
@@ -82,6 +82,7 @@ def run(name: str, seed: int, done: set[tuple[str, ...]]) -> None:
             continue
         cpu = time.process_time()
         dim = DeepInfoMaxTransformer(**{"max_iter": EPOCHS[name], "random_state": seed, **options}).fit(data.X)
+        probe = linear_probe(dim.transform(data.X), data.y, dim.transform(data.X_eval), data.y_eval)
         Z, Z_view = dim.transform(judges), dim.transform(views)
         record(
             TABLE,
@@ -93,12 +94,13 @@ def run(name: str, seed: int, done: set[tuple[str, ...]]) -> None:
                 "epochs": EPOCHS[name],
                 "setting": setting,
                 "seed": seed,
-                "accuracy": round(probe(dim.transform(data.X), data.y, dim.transform(data.X_eval), data.y_eval), 4),
+                "accuracy": round(probe.accuracy.item(), 4),
                 "score": round(dim.score(judges), 4),
                 "view_information": round(view_information(Z, Z_view), 4),
                 "effective_rank": round(effective_rank(Z), 3),
                 "minus_uniformity": round(-uniformity(Z), 4),
                 "cpu_s": round(time.process_time() - cpu, 1),
+                **PROBE,
             },
         )
 

@@ -29,13 +29,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import load, probe, record
+from common import PROBE, load, record
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading
 from torch import Tensor
 
 from skdim import DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
 from skdim.nn.objectives.terms import CodeInfoMax
 
 N_ROWS = 10_000
@@ -96,7 +97,7 @@ def accuracies(encode: Any, X: Any, given: Any, X_eval: Any, y_eval: Any) -> dic
     Z, Z_eval, labelled = encode(X), encode(X_eval), given != UNLABELLED
     spreading = make_pipeline(StandardScaler(), LabelSpreading(kernel="knn", n_neighbors=10, max_iter=100))
     return {
-        "linear": probe(Z[labelled], given[labelled], Z_eval, y_eval),
+        "linear": linear_probe(Z[labelled], given[labelled], Z_eval, y_eval).accuracy.item(),
         "spreading": spreading.fit(Z, given).score(Z_eval, y_eval),
     }
 
@@ -152,7 +153,7 @@ def main() -> None:
                             "classifier": classifier,
                         }
                         row |= {"accuracy": round(accuracy, 4), "fit_cpu_s": 0 if fitted is None else round(fitted[1])}
-                        record("labels_in_training", row)
+                        record("labels_in_training", row | PROBE)
 
 
 if __name__ == "__main__":

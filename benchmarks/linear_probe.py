@@ -13,19 +13,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import load, probe, probe_few, record
+from common import PROBE, load, record
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from skdim import PAPER, DeepInfoMaxTransformer
 from skdim.bounds import PooledDV, PooledInfoNCE
+from skdim.evaluation import linear_probe
 
 #: Estimators of the paper, by name.
 PAPERS_ESTIMATORS = {"infonce": PooledInfoNCE(), "dv": PooledDV(), "jsd": "jsd"}
 
 
 def judge(name: str, seed: Any, Z: Any, Z_eval: Any, data: Any, arguments: Any, **more: Any) -> None:
-    few = probe_few(Z, data.y, Z_eval, data.y_eval, arguments.labels, arguments.draws)
+    budgets = {"n_labels": [None, arguments.labels], "n_draws": arguments.draws, "random_state": 0}
+    probe = linear_probe(Z, data.y, Z_eval, data.y_eval, **budgets)
+    (every, few), (_, sd) = probe.mean["accuracy"], probe.sd["accuracy"]
     record(
         arguments.table,
         {
@@ -35,15 +38,16 @@ def judge(name: str, seed: Any, Z: Any, Z_eval: Any, data: Any, arguments: Any, 
             "width": Z.shape[1],
             "seed": seed,
             "n_labels_all": len(Z),
-            "accuracy_all": round(probe(Z, data.y, Z_eval, data.y_eval), 4),
+            "accuracy_all": round(every, 4),
             "n_labels_few": arguments.labels,
-            "accuracy_few": round(float(np.mean(few)), 4),
-            "sd_few": round(float(np.std(few)), 4),
+            "accuracy_few": round(few, 4),
+            "sd_few": round(sd, 4),
             "fit_wall_s": "",
             "fit_cpu_s": "",
             "epochs": "",
             "score": "",
             **more,
+            **PROBE,
         },
     )
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import probe, record
+from common import PROBE, record
 from scipy import stats
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
@@ -36,6 +36,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from skdim import DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
 from skdim.inputs import TableAugmentation
 
 #: Labels of the probe on few.
@@ -143,8 +144,8 @@ def main() -> None:
             epochs = arguments.epochs or "auto"
             for way, (encode, cpu) in ways(X.iloc[train], arguments.n_components, epochs, seed).items():
                 Z, Z_test = encode(X.iloc[train]), encode(X.iloc[test])
-                pair = [probe(Z[rows], y[train][rows], Z_test, y[test]) for rows in (slice(None), few)]
-                accuracies.setdefault(way, []).append(pair)
+                probes = [linear_probe(Z[rows], y[train][rows], Z_test, y[test]) for rows in (slice(None), few)]
+                accuracies.setdefault(way, []).append([probe.accuracy.item() for probe in probes])
                 seconds.setdefault(way, []).append(cpu)
         base = np.array(accuracies["encoders"])
         for way, values in accuracies.items():
@@ -155,7 +156,7 @@ def main() -> None:
                 row[f"accuracy_{which}"] = round(float(np.mean(values, axis=0)[column]), 4)
                 row[f"less_encoders_{which}"] = round(float(difference.mean()), 4)
                 row[f"error_{which}"] = round(float(stats.sem(difference)), 4)
-            record("mixed_tables", {**row, "fit_cpu_s": round(float(np.mean(seconds[way])), 1)})
+            record("mixed_tables", {**row, "fit_cpu_s": round(float(np.mean(seconds[way])), 1), **PROBE})
 
 
 if __name__ == "__main__":

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import load, probe, record
+from common import PROBE, load, record
 from sklearn.decomposition import PCA
 
 from skdim import MultiViewInfoMaxTransformer
+from skdim.evaluation import linear_probe
 from skdim.inputs.partitions import quadrants
 from skdim.nn.critics import Bilinear
 from skdim.nn.encoders import MLP
@@ -54,10 +55,10 @@ class Judge:
     def __call__(self, what: str, encode: Any, seed: int | None = None, **further: Any) -> None:
         """Record the accuracy of a linear classifier on ``encode(X)``."""
         data, rows = self.data, self.rows
-        accuracy = probe(encode(data.X[rows]), data.y[rows], encode(data.X_eval), data.y_eval)
+        accuracy = linear_probe(encode(data.X[rows]), data.y[rows], encode(data.X_eval), data.y_eval).accuracy.item()
         row = {"experiment": self.arguments.experiment, "what": what, "seed": seed, "accuracy": round(accuracy, 4)}
         more = {"epochs": 0, "seconds": 0.0, "bound": "", "held_out": "", **further}
-        record("multiview_mnist", {**row, **more, "rows": len(data.X), "labels": len(rows), "part": data.part})
+        record("multiview_mnist", {**row, **more, "rows": len(data.X), "labels": len(rows), "part": data.part, **PROBE})
 
 
 def fitted(

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import probe, record
+from common import PROBE, record
 from scipy import stats
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
@@ -25,6 +25,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 from skdim import MultiViewInfoMaxTransformer
+from skdim.evaluation import linear_probe
 
 VIEWS = [("average", slice(0, 10)), ("standard_error", slice(10, 20)), ("worst", slice(20, 30))]
 #: Labels of each class of the probe on few.
@@ -75,12 +76,10 @@ def main() -> None:
         train, test = train_test_split(np.arange(len(y)), train_size=0.75, stratify=y, random_state=seed)
         scaler = StandardScaler().fit(X[train])
         X_train, X_test = scaler.transform(X[train]), scaler.transform(X[test])
-        rng = np.random.default_rng(seed)
-        few = np.concatenate([rng.permutation(np.flatnonzero(y[train] == label))[:FEW] for label in (0, 1)])
         for what, (encode, cpu) in encoders(X_train, arguments.n_components, training, seed).items():
             Z, Z_test = encode(X_train), encode(X_test)
-            pair = [probe(Z[rows], y[train][rows], Z_test, y[test]) for rows in (slice(None), few)]
-            accuracies.setdefault(what, []).append(pair)
+            probe = linear_probe(Z, y[train], Z_test, y[test], n_labels=[None, 2 * FEW], random_state=seed)
+            accuracies.setdefault(what, []).append(probe.accuracy[:, 0].tolist())
             seconds.setdefault(what, []).append(cpu)
     base = np.array(accuracies["pca of views"])
     for what, values in accuracies.items():
@@ -94,7 +93,7 @@ def main() -> None:
                 f"sd_{which}": round(accuracy.std(ddof=1), 4),
                 f"minus_pca_{which}": f"{difference.mean():.3f} ± {half:.3f}",
             }
-        row |= {"fit_cpu_s": round(float(np.mean(seconds[what])), 1), "resamples": arguments.resamples}
+        row |= {"fit_cpu_s": round(float(np.mean(seconds[what])), 1), "resamples": arguments.resamples, **PROBE}
         record("multiview_table", row)
 
 

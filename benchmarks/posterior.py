@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import load, probe, record
+from common import PROBE, load, record
 from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import MLPClassifier
 
 from skdim import DeepInfoMaxTransformer
-from skdim.evaluation import neural_dependency
+from skdim.evaluation import linear_probe, neural_dependency
 from skdim.nn.objectives import Noise
 
 POSTERIOR = {"posterior": "gaussian", "global_weight": 1.0, "local_weight": 0.0, "code_weight": 0.0}
@@ -102,8 +102,9 @@ def main() -> None:
                     "ks_end_normalised": round(distance_to_normal(normalised), 3),
                     "two_sample_accuracy": round(told_apart(codes[:5000], prior), 3),
                     "two_sample_accuracy_normalised": round(told_apart(normalised[:5000], prior), 3),
-                    "accuracy": round(probe(dim.transform(X), y, codes, y_eval), 4),
+                    "accuracy": round(linear_probe(dim.transform(X), y, codes, y_eval).accuracy.item(), 4),
                     "fit_cpu_s": round(cpu),
+                    **PROBE,
                 },
             )
         for weight in arguments.penalties:
@@ -112,6 +113,7 @@ def main() -> None:
             dim.fit(X)
             cpu = time.process_time() - cpu
             drawn = samples(dim, X_eval)
+            probe = linear_probe(dim.transform(X), y, dim.transform(X_eval), y_eval)
             record(
                 "total_correlation",
                 {
@@ -126,8 +128,9 @@ def main() -> None:
                     "lower": round(neural_dependency(drawn[:5000], random_state=0).value, 3),
                     "gaussian": round(gaussian_total_correlation(drawn), 3),
                     "told_from_shuffled": round(told_apart(drawn[:5000], shuffled(drawn[:5000])), 3),
-                    "accuracy": round(probe(dim.transform(X), y, dim.transform(X_eval), y_eval), 4),
+                    "accuracy": round(probe.accuracy.item(), 4),
                     "fit_cpu_s": round(cpu),
+                    **PROBE,
                 },
             )
 

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import load, probe, probe_few, record
+from common import PROBE, load, record
 from sklearn.decomposition import PCA
 from torch import nn
 
 from skdim import DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
 from skdim.nn.layers import convolution, residual_block
 from skdim.nn.pretrained import Pretrained
 
@@ -75,11 +76,12 @@ def main() -> None:
     mean, std = float(data.X[source].mean()), float(data.X[source].std())
 
     def judge(name: str, seed: Any, Z: Any, Z_eval: Any, rate: Any = "", seconds: Any = "") -> None:
-        few = probe_few(Z, y, Z_eval, y_eval, 100, 5)
+        probe = linear_probe(Z, y, Z_eval, y_eval, n_labels=[None, 100], n_draws=5, random_state=0)
+        (every, few), (_, sd) = probe.mean["accuracy"], probe.sd["accuracy"]
         row = {"data": "fashion-mnist", "part": data.part, "features": name, "width": Z.shape[1], "seed": seed}
         row |= {"source_rows": len(source), "rows": len(X), "epochs": arguments.epochs, "learning_rate": rate}
-        row |= {"accuracy_all": round(probe(Z, y, Z_eval, y_eval), 4), "accuracy_100": round(float(np.mean(few)), 4)}
-        record("pretrained", row | {"sd_100": round(float(np.std(few)), 4), "fit_cpu_s": seconds})
+        row |= {"accuracy_all": round(every, 4), "accuracy_100": round(few, 4)}
+        record("pretrained", row | {"sd_100": round(sd, 4), "fit_cpu_s": seconds} | PROBE)
 
     flat, flat_eval = X.reshape(len(X), -1).astype(np.float32), X_eval.reshape(len(X_eval), -1).astype(np.float32)
     for width in (WIDTH, 64):

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import torch
-from common import load, probe_few, record
+from common import PROBE, load, record
 from scipy.special import expit
 from scipy.stats import kstest
 from sklearn.base import clone
@@ -18,6 +18,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import MLPClassifier
 
 from skdim import DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
 
 
 def distances(codes: np.ndarray) -> np.ndarray:
@@ -54,7 +55,8 @@ def main() -> None:
             wall = time.perf_counter()
             codes = dim.fit(X).transform(data.X_eval)
             wall = time.perf_counter() - wall
-            few = probe_few(dim.transform(data.X), data.y, codes, data.y_eval, 1000 if len(X) > 2000 else 100, 3)
+            few = {"n_labels": 1000 if len(X) > 2000 else 100, "n_draws": 3, "random_state": 0}
+            probe = linear_probe(dim.transform(data.X), data.y, codes, data.y_eval, **few)
             end = distances(codes)
             record(
                 "prior_matching",
@@ -69,8 +71,9 @@ def main() -> None:
                     "ks_end": round(float(end.mean()), 3),
                     "ks_end_worst": round(float(end.max()), 3),
                     "two_sample_accuracy": round(two_sample_accuracy(codes), 3),
-                    "accuracy_few": round(float(np.mean(few)), 4),
+                    "accuracy_few": round(probe.accuracy.mean(), 4),
                     "fit_wall_s": round(wall),
+                    **PROBE,
                 },
             )
 

@@ -30,16 +30,17 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import add_peers, load, probe, probe_few, read, record
+from common import PROBE, add_peers, load, read, record
 from hand_written import adamw
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from skdim import PAPER, DeepInfoMaxTransformer
+from skdim.evaluation import linear_probe
 from skdim.nn.encoders import Conv, build_encoder
 
 TABLE = "quality_per_second"
-RUN = ("data", "part", "rows", "method", "budget", "unit", "seed")
+RUN = ("data", "part", "rows", "probe", "method", "budget", "unit", "seed")
 WIDTH, BATCH = 64, 128
 LABELS, DRAWS = 1000, 3
 PEERS_HERE = ("cebra", "umap")
@@ -121,17 +122,19 @@ METHODS: dict[str, tuple[Callable[[np.ndarray, int, int], Transform], tuple[int,
 
 
 def judge(run: dict[str, Any], Z: np.ndarray, Z_eval: np.ndarray, data: Any, **more: Any) -> None:
-    few = probe_few(Z, data.y, Z_eval, data.y_eval, min(LABELS, len(Z) // 2), DRAWS)
+    budgets = {"n_labels": [None, min(LABELS, len(Z) // 2)], "n_draws": DRAWS, "random_state": 0}
+    probe = linear_probe(Z, data.y, Z_eval, data.y_eval, **budgets)
+    (every, few), (_, sd) = probe.mean["accuracy"], probe.sd["accuracy"]
     record(
         TABLE,
         {
             **run,
             "width": Z.shape[1],
             **more,
-            "accuracy_all": round(probe(Z, data.y, Z_eval, data.y_eval), 4),
+            "accuracy_all": round(every, 4),
             "n_labels_few": min(LABELS, len(Z) // 2),
-            "accuracy_few": round(float(np.mean(few)), 4),
-            "sd_few": round(float(np.std(few)), 4),
+            "accuracy_few": round(few, 4),
+            "sd_few": round(sd, 4),
         },
     )
 
@@ -191,7 +194,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     data = load(arguments.data, arguments.test)
     data.X, data.y = data.X[: arguments.rows], data.y[: arguments.rows]
-    base = {"data": arguments.data, "part": data.part, "rows": len(data.X)}
+    base = {"data": arguments.data, "part": data.part, "rows": len(data.X), **PROBE}
     run_methods(data, base, arguments)
     with tempfile.TemporaryDirectory() as folder:
         run_peers(data, base, arguments.folder or Path(folder), arguments)

@@ -96,8 +96,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     input_shape : tuple of int, default=None
         Shape of one sample if X is flat: (H, W), (C, H, W), or (C, L) with ``encoder="conv1d"``. With None a 2-D X is a table.
     augment : {"auto", "auto+flip"}, object, callable or None, default="auto"
-        How views are drawn. "auto" crops, stretches and changes contrast and brightness of images, crops and scales sequences,
-        and masks columns of tables; "auto+flip" also mirrors images. ``ImageAugmentation(scale=(0.6, 1.0))`` of
+        How views are drawn. "auto" crops, stretches and changes contrast, brightness and colour of images, crops and scales
+        sequences, and masks columns of tables; "auto+flip" also mirrors images. ``ImageAugmentation(scale=(0.6, 1.0))`` of
         :mod:`skdim.inputs` configures it. A function takes a standardised batch (n, ...), with or without a torch.Generator,
         and returns a view. None trains on the input itself.
     n_locations : int or None, default=8

@@ -4,10 +4,12 @@ import gzip
 
 import numpy as np
 import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
-from skdim import datasets
-from skdim.datasets import _downloads, load_fashion_mnist, load_mnist, read_idx, read_ts
+from skdim import DeepInfoMaxTransformer, datasets
+from skdim.datasets import _downloads, _natural, load_fashion_mnist, load_mnist, read_idx, read_ts
 
 LOADERS = {"mnist": load_mnist, "fashion_mnist": load_fashion_mnist}
 IDX_NAMES = {
@@ -309,3 +311,192 @@ def test_values_of_sequences_are_decimal_numbers(tmp_path, value):
     path.write_text(f"@data\n1,{value}:a\n")
     with pytest.raises(ValueError, match=r"Line 2 of .* is no finite number"):
         read_ts(path)
+
+
+# -------------------------------------------------------------------------------------------------------- natural images
+RNG = np.random.default_rng(0)
+
+
+def some_images(n, side):
+    return RNG.integers(0, 256, (n, 3, side, side), dtype=np.uint8), RNG.integers(0, 10, n, dtype=np.uint8)
+
+
+@pytest.fixture
+def cifar10(tmp_path):
+    """Write batches of two images: a label, then the red, green and blue pixels row by row."""
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    parts = {name: some_images(2, 32) for name in names}
+    for name, (X, y) in parts.items():
+        (folder / name).write_bytes(
+            b"".join(bytes([label]) + image.tobytes() for image, label in zip(X, y, strict=True))
+        )
+    return folder, parts
+
+
+def test_cifar10_is_read_in_the_order_of_its_batches(cifar10, tmp_path, monkeypatch):
+    folder, parts = cifar10
+    monkeypatch.setenv("SKDIM_DATA_HOME", str(tmp_path))
+    found = datasets.load_cifar10()
+    *train, (X_test, y_test) = parts.values()
+    X, y = (np.concatenate(arrays) for arrays in zip(*train, strict=True))
+    assert_holds(found, {"X_train": X, "y_train": y, "X_test": X_test, "y_test": y_test})
+    assert found.target_names[6] == "frog"
+    assert found.source == str(folder)
+
+
+@pytest.fixture
+def stl10(tmp_path):
+    """Write images column by column, and labels from 1."""
+    folder = tmp_path / "stl10_binary"
+    folder.mkdir()
+    parts = {"train": some_images(3, 96), "test": some_images(2, 96), "unlabeled": some_images(4, 96)}
+    for name, (X, y) in parts.items():
+        (folder / f"{name}_X.bin").write_bytes(X.transpose(0, 1, 3, 2).tobytes())
+        if name != "unlabeled":
+            (folder / f"{name}_y.bin").write_bytes((y + 1).tobytes())
+    return folder, parts
+
+
+def test_stl10_is_turned_upright_and_its_labels_begin_at_0(stl10, tmp_path):
+    (X_train, y_train), (X_test, y_test), (X_unlabelled, _) = stl10[1].values()
+    found = datasets.load_stl10(tmp_path)
+    assert_holds(found, {"X_train": X_train, "y_train": y_train, "X_test": X_test, "y_test": y_test})
+    assert_holds(found, {"X_unlabelled": X_unlabelled})
+    assert isinstance(found.X_unlabelled, np.memmap)
+    dim = DeepInfoMaxTransformer(4, encoder="mlp", hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    same_fit = [dim.fit(X).transform(X_test) for X in (found.X_unlabelled, X_unlabelled)]
+    np.testing.assert_array_equal(*same_fit)
+
+
+@pytest.fixture
+def tiny_imagenet(tmp_path):
+    """Write two classes of two grey and two coloured JPEG files to learn from, and two to judge on."""
+    folder = tmp_path / "tiny-imagenet-200"
+    colours = {"n2": ["white", "navy"], "n1": ["black", "white"]}
+    for code, names in colours.items():
+        (folder / "train" / code / "images").mkdir(parents=True)
+        (folder / "train" / code / f"{code}_boxes.txt").write_text(f"{code}_0.JPEG\t0\t0\t62\t62\n")
+        for i, name in enumerate(names):
+            Image.new("RGB" if name == "navy" else "L", (64, 64), name).save(
+                folder / "train" / code / "images" / f"{code}_{i}.JPEG"
+            )
+    (folder / "val" / "images").mkdir(parents=True)
+    for i, name in enumerate(["white", "black"]):
+        Image.new("L", (64, 64), name).save(folder / "val" / "images" / f"val_{i}.JPEG")
+    (folder / "val" / "val_annotations.txt").write_text("val_1.JPEG\tn1\t0\t0\t9\t9\nval_0.JPEG\tn2\t0\t0\t9\t9\n")
+    (folder / "wnids.txt").write_text("n2\nn1\n")
+    (folder / "words.txt").write_text("n0\tentity\nn1\tgoldfish, Carassius auratus\nn2\tEuropean fire salamander\n")
+    return folder
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_tiny_imagenet_has_the_numbers_of_its_list_of_classes(tiny_imagenet, tmp_path, lazy):
+    found = datasets.load_tiny_imagenet(tmp_path, lazy=lazy)
+    assert found.target_names == ["European fire salamander", "goldfish, Carassius auratus"]
+    assert found.y_train.tolist() == [1, 1, 0, 0]
+    assert found.y_test.tolist() == [1, 0]
+    assert found.X_train.shape == (4, 3, 64, 64)
+    assert found.X_train[:].mean((1, 2, 3)).round().tolist() == [0, 255, 255, 43]  # navy is (0, 0, 128)
+    assert found.X_test[:].mean((1, 2, 3)).tolist() == [0, 255]
+
+
+NATURAL = {
+    "cifar10": (datasets.load_cifar10, "cifar-10-binary.tar.gz"),
+    "stl10": (datasets.load_stl10, "stl10_binary.tar.gz"),
+    "tiny_imagenet": (datasets.load_tiny_imagenet, "tiny-imagenet-200.zip"),
+}
+
+
+@pytest.mark.parametrize("name", NATURAL)
+def test_missing_archives_say_how_to_get_them(tmp_path, name):
+    load, archive = NATURAL[name]
+    for home, says in ((None, "No folder of data is given"), (tmp_path, "holds no folder")):
+        with pytest.raises(FileNotFoundError, match=f"{says}.* Unpack {archive} there, .* SKDIM_DATA_HOME"):
+            load(home)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "damage", "error", "says"),
+    [
+        ("cifar10", "data_batch_3.bin", None, FileNotFoundError, "holds no file data_batch_3.bin"),
+        ("cifar10", "test_batch.bin", lambda held: held[:-1], ValueError, "rows of 3073 bytes, and holds 6145"),
+        ("cifar10", "test_batch.bin", lambda held: b"", ValueError, "test_batch.bin must hold rows .* holds 0 bytes"),
+        ("cifar10", "data_batch_1.bin", lambda held: b"\x0a" + held[1:], ValueError, "must hold 10 labels"),
+        ("stl10", "train_y.bin", lambda held: held[:-1], ValueError, "train_X.bin holds 3 images, train_y.bin 2 labels"),
+        ("stl10", "test_y.bin", lambda held: b"\0" + held[1:], ValueError, "test_y.bin must hold 10 labels"),
+        ("stl10", "unlabeled_X.bin", lambda held: held[1:], ValueError, "unlabeled_X.bin must hold rows of 27648"),
+        ("tiny_imagenet", "wnids.txt", lambda held: b"n1\n", ValueError, "train has images of n2, which wnids.txt lacks"),
+        ("tiny_imagenet", "wnids.txt", None, FileNotFoundError, "holds no file wnids.txt"),
+        ("tiny_imagenet", "val/images/val_0.JPEG", None, ValueError, "val_0.JPEG .*FileNotFoundError"),
+    ],
+)  # fmt: skip
+def test_damaged_archives_are_named(request, tmp_path, name, file, damage, error, says):
+    folder = request.getfixturevalue(name)
+    path = (folder if name == "tiny_imagenet" else folder[0]) / file
+    held = path.read_bytes()
+    path.unlink()
+    if damage is not None:
+        path.write_bytes(damage(held))
+    with pytest.raises(error, match=says):
+        NATURAL[name][0](tmp_path)
+
+
+# ----------------------------------------------------------------------------------------------------------- photographs
+def places(patch, whole):
+    """Return the left edges of a patch in a photograph."""
+    windows = np.lib.stride_tricks.sliding_window_view(whole[0], patch.shape[1:])
+    rows, columns = np.nonzero((windows[..., 0, :8] == patch[0, 0, :8]).all(-1))
+    size = patch.shape[1]
+    return [
+        left
+        for top, left in zip(rows, columns, strict=True)
+        if (whole[:, top : top + size, left : left + size] == patch).all()
+    ]
+
+
+@pytest.mark.parametrize("size", [32, 96])
+def test_patches_are_cut_from_disjoint_halves_of_the_photograph_that_they_are_labelled_with(size):
+    found = datasets.load_photo_patches(size, n_train=6, n_test=4)
+    wholes = [image.transpose(2, 0, 1) for image in load_sample_images().images]
+    assert found.target_names == ["china", "flower"]
+    assert found.X_train.flags.c_contiguous
+    for part, n in (("train", 6), ("test", 4)):
+        X, y = found[f"X_{part}"], found[f"y_{part}"]
+        assert (X.shape, X.dtype) == ((2 * n, 3, size, size), np.uint8)
+        assert y.tolist() == [0] * n + [1] * n
+        for patch, label in zip(X, y, strict=True):
+            found_at = places(patch, wholes[label])
+            assert found_at
+            assert all(left + size <= 320 if part == "train" else left >= 320 for left in found_at)
+
+
+def test_patches_are_drawn_by_the_random_state():
+    one, same, other = (datasets.load_photo_patches(32, n_train=3, n_test=3, random_state=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one.X_train, same.X_train)
+    assert not (one.X_train == other.X_train).all()
+
+
+def test_photographs_of_an_installed_package_are_read_without_importing_it(tmp_path, monkeypatch):
+    folder = tmp_path / "skimage" / "data"
+    folder.mkdir(parents=True)
+    (tmp_path / "skimage" / "__init__.py").write_text("raise RuntimeError('it is not to be imported')")
+    for i, name in enumerate(_natural.PHOTOGRAPHS["skimage"][1]):
+        Image.new("RGB", (80, 40), (10 * i, 0, 0)).save(folder / name, quality=100)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = datasets.load_photo_patches(40, n_train=1, n_test=1, packages=["skimage", "sklearn"])
+    assert found.target_names[0::8] == ["astronaut", "china"]
+    assert np.abs(found.X_test[:8, 0].mean((1, 2)) - 10 * np.arange(8)).max() < 3  # JPEG rounds
+    with pytest.raises(ValueError, match=r"half of .*astronaut.png has 40 x 40 pixels. Give less"):
+        datasets.load_photo_patches(41, packages="skimage")
+
+
+def test_photographs_that_are_not_installed_are_refused(monkeypatch):
+    monkeypatch.setattr(_natural.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install scikit-image"):
+        datasets.load_photo_patches(packages="skimage")
+    with pytest.raises(ValueError, match="packages has 'torchvision'; it may have sklearn, skimage"):
+        datasets.load_photo_patches(packages=["torchvision"])
+    with pytest.raises(ValueError, match="packages is empty"):
+        datasets.load_photo_patches(packages=[])

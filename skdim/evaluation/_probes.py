@@ -192,9 +192,10 @@ def linear_probe(
     seed = draw_seed(random_state)
     measured = np.empty((3, len(budgets), n_draws))
     for draw in range(n_draws):
-        parts = given or split(Z, y, test_fraction, [seed, draw])
-        scaler = Scaler().fit(parts.Z)
-        Z_train, Z_held_out = scaler.transform(parts.Z), scaler.transform(parts.Z_test)
+        if given is None or draw == 0:
+            parts = given or split(Z, y, test_fraction, [seed, draw])
+            scaler = Scaler().fit(parts.Z)
+            Z_train, Z_held_out = scaler.transform(parts.Z), scaler.transform(parts.Z_test)
         order = _balanced_order(parts.y, np.random.default_rng([seed, draw]))
         for b, budget in enumerate(budgets):
             if budget is None and given is not None and draw:  # nothing was drawn

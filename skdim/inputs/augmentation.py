@@ -149,9 +149,17 @@ def _stretched_rows(X: Tensor, place: Tensor) -> Tensor:
 
 @dataclass
 class ImageAugmentation(Configured):
-    """Random resized crop and jitter of contrast and brightness; a horizontal flip only when asked for.
+    r"""Random resized crop, jitter of contrast, brightness and colour; a horizontal flip only when asked for.
 
-    The crop is stretched back to the image by linear interpolation along each axis.
+    The crop is stretched back to the image by linear interpolation along each axis. The colour :math:`v` of a pixel of an image
+    with three channels, less the image's mean, is turned about the axis of greys by an angle :math:`\theta` and changed in
+    saturation by a factor :math:`s`, both drawn once for each view:
+
+    .. math::
+
+        M v = L v + s R_\theta (v - L v), \qquad L = \tfrac13 \mathbf 1 \mathbf 1^\top
+
+    Greys, and the mean of the channels, stay as they are. Images of another number of channels have no colour, and keep theirs.
 
     Parameters
     ----------
@@ -164,6 +172,10 @@ class ImageAugmentation(Configured):
     contrast, brightness : float
         The image's deviation from its mean is scaled by 1 +- contrast, and +- brightness (in standard deviations of the
         data) is added.
+    saturation, hue : float
+        Of images with three channels: the factor s is drawn from 1 +- saturation, and the angle from +- hue turns.
+    grey : float
+        Of images with three channels: share of the views that lose their colour (s = 0).
 
     Examples
     --------
@@ -180,10 +192,14 @@ class ImageAugmentation(Configured):
     ratio: float = 4 / 3
     contrast: float = 0.6
     brightness: float = 0.8
+    saturation: float = 0.4
+    hue: float = 0.1
+    grey: float = 0.2
 
     def n_draws(self, shape: tuple[int, ...]) -> int:
-        _check(self, shape, 3, scale=RANGE, ratio=FROM_1, contrast=FROM_0, brightness=FROM_0)
-        return 6 + bool(self.flip)
+        of_light, of_colour = dict.fromkeys(("contrast", "brightness"), FROM_0), {"saturation": FROM_0, "hue": FROM_0}
+        _check(self, shape, 3, scale=RANGE, ratio=FROM_1, **of_light, **of_colour, grey=SHARE)
+        return 6 + bool(self.flip) + 3 * (shape[0] == 3)
 
     def __call__(self, X: Tensor, draws: Tensor) -> Tensor:
         height, width = X.shape[2:]
@@ -199,7 +215,18 @@ class ImageAugmentation(Configured):
         mean = view.mean((1, 2, 3), keepdim=True)
         gain = _between(1 - self.contrast, 1 + self.contrast, draw[4])[:, None, None, None]
         shift = _between(-self.brightness, self.brightness, draw[5])[:, None, None, None]
-        return (view - mean) * gain + mean + shift
+        deviation = view - mean
+        if X.shape[1] == 3:
+            deviation = (self._colour_matrix(*draw[-3:]) @ deviation.flatten(2)).view_as(deviation)
+        return deviation * gain + mean + shift
+
+    def _colour_matrix(self, saturation: Tensor, hue: Tensor, grey: Tensor) -> Tensor:
+        """Return the matrices (n, 3, 3) of three draws (n,): circulant, since turns about (1, 1, 1) treat channels alike."""
+        angle = 2 * math.pi * _between(-self.hue, self.hue, hue)
+        factor = _between(1 - self.saturation, 1 + self.saturation, saturation).masked_fill(grey < self.grey, 0)
+        cosine, sine = factor * angle.cos(), 3**0.5 * factor * angle.sin()
+        own, before, after = (1 + 2 * cosine) / 3, (1 - cosine - sine) / 3, (1 - cosine + sine) / 3
+        return torch.stack([own, before, after, after, own, before, before, after, own], 1).view(-1, 3, 3)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from helpers import noise as user_noise
 from helpers import noise_of_the_batch
 from scipy import stats
+from scipy.spatial.transform import Rotation
 
 from skdim.inputs.augmentation import (
     ImageAugmentation,
@@ -19,7 +20,7 @@ from skdim.inputs.augmentation import (
     sample_uniform,
 )
 
-STILL = {"contrast": 0.0, "brightness": 0.0}
+STILL = {"contrast": 0.0, "brightness": 0.0, "saturation": 0.0, "hue": 0.0, "grey": 0.0}
 WHOLE = {"scale": (1.0, 1.0), "ratio": 1.0}
 
 
@@ -153,13 +154,15 @@ def test_a_flip_mirrors_the_crop_of_half_of_the_views():
 
 def test_all_channels_share_the_crop_and_the_jitter():
     augment, one = ImageAugmentation(flip=True), noise(7, 1, 10, 10)
-    draws = draws_for(augment, one)
-    view = augment(one.expand(-1, 3, -1, -1), draws)
-    torch.testing.assert_close(view, augment(one, draws).expand(-1, 3, -1, -1), rtol=0, atol=1e-5)
+    for n_channels in (2, 3):  # three may be colours, and these are all grey
+        same = one.expand(-1, n_channels, -1, -1)
+        draws = draws_for(augment, same)
+        grey = augment(one, draws[:, :7]).expand_as(same)
+        torch.testing.assert_close(augment(same, draws), grey, rtol=0, atol=1e-5)
 
 
 def test_jitter_scales_the_deviation_from_the_mean_and_adds_brightness():
-    augment, X = ImageAugmentation(**WHOLE, contrast=0.4, brightness=0.5), noise(3000, 3, 4, 4)
+    augment, X = ImageAugmentation(**WHOLE | STILL | {"contrast": 0.4, "brightness": 0.5}), noise(3000, 3, 4, 4)
     draws = draws_for(augment, X)
     view, mean = augment(X, draws), X.mean((1, 2, 3), keepdim=True)
     gain, shift = (draws[:, part, None, None, None] for part in (4, 5))
@@ -167,6 +170,34 @@ def test_jitter_scales_the_deviation_from_the_mean_and_adds_brightness():
     found = view.std((1, 2, 3)) / X.std((1, 2, 3))  # and the ranges are reached
     assert 0.6 - 1e-4 <= found.min() < 0.61
     assert 1.39 < found.max() <= 1.4 + 1e-4
+
+
+def test_colours_turn_about_the_axis_of_greys_and_change_in_saturation():
+    """The twin turns by Rodrigues' formula, in SciPy."""
+    colour = {"saturation": 0.7, "hue": 0.3, "grey": 0.25}
+    augment, plain = ImageAugmentation(**STILL | colour), ImageAugmentation(**STILL)
+    X = noise(500, 3, 6, 5)
+    draws = draws_for(augment, X)
+    view, crop = augment(X, draws), plain(X, draws)
+    for i, (saturation, hue, grey) in enumerate(draws[:, -3:].tolist()):
+        turn = Rotation.from_rotvec(2 * np.pi * 0.3 * (2 * hue - 1) * np.ones(3) / np.sqrt(3)).as_matrix()
+        pixels = crop[i].flatten(1).double().numpy()
+        light = pixels.mean(0)
+        factor = 0.0 if grey < 0.25 else 0.3 + 1.4 * saturation
+        twin = light + factor * turn @ (pixels - light)
+        np.testing.assert_allclose(view[i].flatten(1), twin, atol=1e-5)
+    without = ((view - view.mean(1, keepdim=True)).abs().amax((1, 2, 3)) < 1e-5).float().mean()
+    assert abs(without - 0.25) < 4 * math.sqrt(0.25 * 0.75 / 500)
+
+
+def test_colour_keeps_the_light_of_every_pixel():
+    X = noise(40, 3, 7, 7)
+    augment = ImageAugmentation(**WHOLE, contrast=0.0, brightness=0.0)
+    view = augment(X, draws_for(augment, X))
+    torch.testing.assert_close(view.mean(1), X.mean(1), rtol=0, atol=1e-5)
+    assert (view - X).abs().amax() > 0.5
+    for n_channels in (1, 2, 4):
+        assert augment.n_draws((n_channels, 7, 7)) == 6
 
 
 # ------------------------------------------------------------------------------------------------------------- tables
@@ -184,6 +215,7 @@ def test_tables_are_masked_at_the_given_rate_and_otherwise_untouched(masked):
 # --------------------------------------------------------------------------------------------------------- both views
 AUGMENTATIONS = [
     (ImageAugmentation(flip=True), (2, 9, 12)),
+    (ImageAugmentation(), (3, 9, 12)),
     (SequenceAugmentation(), (3, 40)),
     (TableAugmentation(), (11,)),
 ]

@@ -76,7 +76,8 @@ def test_a_sequence_s_view_is_the_product_with_a_dense_matrix(length):
 
 @pytest.mark.parametrize("sides", [(1, 9), (8, 8), (28, 20), (64, 64)])
 def test_an_image_s_view_is_the_product_with_dense_matrices(sides):
-    augment = ImageAugmentation(scale=(0.1, 1.0), contrast=0.0, brightness=0.0, flip=True)
+    still = dict.fromkeys(("contrast", "brightness", "saturation", "hue", "grey"), 0.0)
+    augment = ImageAugmentation(scale=(0.1, 1.0), flip=True, **still)
     generator = torch.Generator().manual_seed(0)
     X = torch.randn(20, 3, *sides, generator=generator).double()
     draws = torch.rand(20, 7, generator=generator).double()

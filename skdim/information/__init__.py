@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from skdim.information.estimator import MIEstimator
 from skdim.information.feature_scores import mutual_info_features
-from skdim.information.functions import (
-    conditional_mutual_information,
-    interaction_information,
-    mutual_information,
-)
+from skdim.information.functions import conditional_mutual_information, interaction_information, mutual_information
 from skdim.information.independence import independence_test
 from skdim.information.mrmr import MRMRSelector
 from skdim.information.pairs import lagged_mutual_information, mutual_information_matrix

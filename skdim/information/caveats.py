@@ -17,7 +17,7 @@ from skdim.exceptions import (
     UnderfittingWarning,
 )
 from skdim.information.densities import Gaussian
-from skdim.information.model import Model, estimates, is_auto
+from skdim.information.model import Model, estimates
 from skdim.information.result import N_REFERENCE, MIResult
 
 Caveats: TypeAlias = Iterator[tuple[str, type[MutualInformationWarning]]]
@@ -82,16 +82,15 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
             SaturationWarning,
         )
     linear = result.diagnostics.get("gaussian", -math.inf)
-    learns_conditional = (
-        model.bound is not None and model.bound.needs == "conditional" and model.options.conditional is None
-    )
+    bound = model.bound
+    learns_conditional = bound is not None and bound.needs == "conditional" and model.options.conditional is None
     if learns_conditional and math.isfinite(linear) and result.interval[0] > linear + UNDERFITTED:
         yield (
             f"estimator={_name(model)!r} finds {result.value:.2f} nats, more than the {linear:.2f} of linear dependence. It "
             "overstates strong dependence, and with a learned conditional it is no upper bound either. Use estimator='auto'.",
             NotABoundWarning,
         )
-    if n >= FEW_ROWS and not is_auto(model.options) and result.interval[1] < linear - UNDERFITTED:
+    if n >= FEW_ROWS and model.options.estimator != "auto" and result.interval[1] < linear - UNDERFITTED:
         yield (
             f"estimator={_name(model)!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is "
             f"worth about {linear:.2f}: it has learned too little of it, or has too low a cap. Use estimator='auto'.",

@@ -33,7 +33,10 @@ from skdim.information.sides import (
     Mask,
     Side,
     is_constant,
+    joined_columns,
+    load_sides,
     side_columns,
+    state_of_sides,
     strata,
     warn_of_columns,
 )
@@ -47,7 +50,8 @@ if TYPE_CHECKING:
 ESTIMATORS = ("auto", "gaussian")
 #: Fewest rows of each value of Z, and most values, for each value to have an estimator of its own.
 FEWEST_IN_STRATUM, MOST_STRATA = 200, 10
-
+#: What a saved state holds of :class:`Given` as it is.
+FLAGS = ("is_stratified", "is_exchanged", "adds_nothing")
 
 Three = tuple[Columns, Columns, Columns]  # of x, y and z
 
@@ -107,7 +111,7 @@ class Given:
             return [(chosen, x[chosen], y[chosen]) for chosen in rows]
         numbers = self.sides[2].numbers(z)
         x, y = (residual(side, numbers) for residual, side in zip(self.residuals, (x, y), strict=True))
-        return [(np.arange(len(z)), left, y) for left in (_joined(x, z), z)]
+        return [(np.arange(len(z)), left, y) for left in (joined_columns(x, z), z)]
 
     def combined(self, n: int, rows: list[Rows], parts: list[Any]) -> Array:
         """Return values (n,) from those of each estimator, numbers or one for each of its rows."""
@@ -162,12 +166,11 @@ class Given:
         return joined([estimator.history_ for estimator in self.estimators])
 
     def state(self) -> dict[str, Any]:
-        parts = zip("xyz", self.sides, strict=True)
-        state: dict[str, Any] = {f"{name}/{key}": v for name, side in parts for key, v in side.state().items()}
+        state: dict[str, Any] = {**state_of_sides(self.sides)}
         for k, residual in enumerate(self.residuals):
             state |= {f"residuals/{k}/{name}": array for name, array in residual.state().items()}
         state["estimators"] = [estimator.__getstate__() for estimator in self.estimators]
-        return state | {name: getattr(self, name) for name in ("is_stratified", "is_exchanged", "adds_nothing")}
+        return state | {name: getattr(self, name) for name in FLAGS}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], kind: type[MIEstimator]) -> Given:
@@ -176,8 +179,8 @@ class Given:
             estimator.__setstate__(of_estimator)
         parts = [part(state, f"residuals/{k}/") for k in range(2)]
         residuals = [Residuals.from_state(each) for each in parts if each]
-        sides = [Side.from_state(part(state, f"{name}/")) for name in "xyz"]
-        return cls(sides, state["is_stratified"], state["is_exchanged"], residuals, estimators, state["adds_nothing"])
+        flags = {name: state[name] for name in FLAGS}
+        return cls([*load_sides(state)], residuals=residuals, estimators=estimators, **flags)
 
 
 def given_columns(options: MIEstimator, Z: Any, n: int) -> Columns:
@@ -223,11 +226,6 @@ def fit_given(options: MIEstimator, columns: Three, groups: Any) -> tuple[Given,
     for caveat in of_copies(result.diagnostics["duplicated_rows"]):
         warn(*caveat)
     return given, result
-
-
-def _joined(x: Columns, z: Columns) -> Columns:
-    both = (x, z) if x.dtype == z.dtype else (x.astype(object), z.astype(object))
-    return np.hstack(both)
 
 
 def _p_value(columns: Three, masks: Sequence[Mask], seed: int, groups: Any) -> float:

@@ -51,7 +51,7 @@ def duplicated_rows(sides: Sequence[Any], discrete: Sequence[npt.NDArray[np.bool
     rng = np.random.default_rng(0)
     hashes = [_hashed(column, rng) for column in columns]
     whole = sum(hashes[1:], hashes[0])
-    row, n_equal = _numbers(whole)
+    _, row, n_equal = np.unique(whole, return_inverse=True, return_counts=True)
     if np.count_nonzero(n_equal > 1) < FEWEST:
         return 0.0
     judged, verdicts = np.zeros(len(row), dtype=bool), []
@@ -141,12 +141,6 @@ def _hashed(column: npt.NDArray[Any], rng: np.random.Generator) -> Hashes:
 
 def _pairs(counts: Counts) -> int:
     return int((counts * (counts - 1) // 2).sum())
-
-
-def _numbers(hashes: Hashes) -> tuple[Counts, Counts]:
-    """Return the number of each row's hash, and how often each hash occurs."""
-    _, number, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    return number, counts
 
 
 def _is_fine(values: npt.NDArray[np.float64]) -> bool:

@@ -162,7 +162,6 @@ def mutual_info_features(
 
 
 def _codes(column: Column, is_discrete: bool, n_bins: int, option: str) -> Ints:
-    """Return the number of each row's category or bin."""
     if is_discrete:
         codes = factorize(column)[0]
         warn_of_identifiers(codes, column.label)

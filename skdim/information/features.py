@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 from scipy.stats import rankdata
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.tree import DecisionTreeRegressor
 
 Array = npt.NDArray[np.float64]
@@ -83,7 +84,7 @@ def features(x: npt.NDArray[Any], rng: np.random.Generator) -> Features:
 def kernel_axes(x: Array, bandwidths: tuple[float, ...], n_landmarks: int, rng: np.random.Generator) -> list[Array]:
     """Return the principal axes of Gaussian kernels by Nystroem's method, each (n, at most n_landmarks), largest first."""
     landmarks = x[rng.choice(len(x), min(len(x), n_landmarks), replace=False)]
-    near, far = (_squared_distances(rows, landmarks) for rows in (landmarks, x))
+    near, far = (euclidean_distances(rows, landmarks, squared=True) for rows in (landmarks, x))
     off_diagonal = near[~np.eye(len(near), dtype=bool)]
     median = float(np.median(off_diagonal)) or float(off_diagonal.mean()) or 1.0
     axes = []
@@ -97,9 +98,13 @@ def kernel_axes(x: Array, bandwidths: tuple[float, ...], n_landmarks: int, rng: 
     return axes
 
 
-def _squared_distances(x: Array, landmarks: Array) -> Array:
-    squares = (x**2).sum(1)[:, None] + (landmarks**2).sum(1) - 2 * x @ landmarks.T
-    return np.maximum(squares, 0)
+def joint_functions(z: Array, uniform: Array, n_orders: int) -> list[Array]:
+    """Return cosines of each of several columns, from their uniform scores, and products of columns if these are not many."""
+    if z.shape[1] < 2:
+        return []
+    orders, (first, second) = np.arange(1, n_orders + 1), np.triu_indices(z.shape[1])
+    cosines = (np.cos(np.pi * uniform[:, :, None] * orders) / orders).reshape(len(z), -1)
+    return [cosines, z[:, first] * z[:, second]] if z.shape[1] <= MOST_MULTIPLIED else [cosines]
 
 
 def _orthonormal(columns: Array) -> Array:
@@ -126,12 +131,7 @@ class Residuals:
         blocks = kernel_axes(scores, ONE_COLUMN if d == 1 else MANY_COLUMNS, n_landmarks, rng)
         moderators = blocks[-2][:, :N_MODERATORS]
         self.moderators = moderators / np.where(moderators.std(0) > 0, moderators.std(0), 1)
-        if d > 1:
-            ranks, orders = (rankdata(z, axis=0) - 0.5) / n, np.arange(1, N_ORDERS + 1)
-            blocks.append((np.cos(np.pi * ranks[:, :, None] * orders) / orders).reshape(n, -1))
-        if 1 < d <= MOST_MULTIPLIED:
-            first, second = np.triu_indices(d)
-            blocks.append(scores[:, first] * scores[:, second])
+        blocks += joint_functions(scores, (rankdata(z, axis=0) - 0.5) / n, N_ORDERS)
         self.blocks = list(zip([1.0] * 3 if d == 1 else BLOCK_WEIGHTS, blocks, strict=False))
         self.freedom = 0.0  # degrees of freedom of the last call, on average over targets
         self.lines = _orthonormal(np.column_stack([np.ones(n), scores]))

@@ -36,37 +36,31 @@ def splits_of(model: Model, n: int) -> list[Split]:
 
     All rows of a group are in the same part.
     """
-    options, order = model.options, np.arange(n)
+    options, groups, order = model.options, model.groups, np.arange(n)
     if not model.learns or n < FEWEST_TO_SPLIT:
         return [Split(order, order, order)]
-    n_units = effective_rows(n, model.groups)
+    n_units = effective_rows(n, groups)
     order = np.random.default_rng([model.seed, 1]).permutation(n_units)
-    smallest = 2 if model.groups is None else 1
-    n_test, n_valid = (
-        max(smallest, round(part * n_units)) for part in (options.test_fraction, options.validation_fraction)
-    )
+    smallest, fractions = 2 if groups is None else 1, (options.test_fraction, options.validation_fraction)
+    n_test, n_valid = (max(smallest, round(part * n_units)) for part in fractions)
     if n_test + n_valid > n_units - 2:
-        unit = "rows" if model.groups is None else "groups"
+        unit = "rows" if groups is None else "groups"
         raise ValueError(
             f"test_fraction={options.test_fraction} and validation_fraction={options.validation_fraction} leave fewer "
             f"than 2 of n_samples = {n_units} {unit} to train on. Give smaller fractions."
         )
     n_folds = round(1 / options.test_fraction)
-    is_few = n <= MOST_CROSS_FITTED or (model.groups is not None and n_units <= MOST_GROUPS_CROSS_FITTED)
-    fewest = FEWEST_HELD_OUT if model.groups is None else 1
+    is_few = n <= MOST_CROSS_FITTED or (groups is not None and n_units <= MOST_GROUPS_CROSS_FITTED)
+    fewest = FEWEST_HELD_OUT if groups is None else 1
     if not is_few or not 2 <= n_folds <= min(MOST_FOLDS, n_units // fewest):
         n_folds = 1
     ends = np.linspace(0, n_units, n_folds + 1).round().astype(int) if n_folds > 1 else np.array([0, n_test])
     splits = []
     for start, end in pairwise(ends):
         test, valid, train = np.split(np.roll(order, -start), [end - start, end - start + n_valid])
-        splits.append(Split(*(_rows_of(part, model.groups) for part in (train, valid, test))))
+        units = train, valid, test
+        splits.append(Split(*(part if groups is None else np.flatnonzero(np.isin(groups, part)) for part in units)))
     return splits
-
-
-def _rows_of(units: Rows, groups: Rows | None) -> Rows:
-    """Return the rows of groups, or the rows themselves, in order."""
-    return units if groups is None else np.flatnonzero(np.isin(groups, units))
 
 
 class Estimate(NamedTuple):
@@ -153,10 +147,8 @@ def estimated(models: Sequence[CrossFitted], splits: Sequence[Split], x: Any, y:
     values = np.divide(sums, counts, out=np.full((3, n), np.nan), where=counts > 0)
     train, valid, test = (np.flatnonzero(part) for part in counts)
     gap = float(values[0, train].mean() - values[2, test].mean()) if len(train) and len(test) else 0.0
-    groups = models[0].groups
-    closed = (
-        models[0].closed_form(x, y) if groups is None and len({tuple(model.used) for model in models}) == 1 else None
-    )
+    groups, is_one_choice = models[0].groups, len({tuple(model.used) for model in models}) == 1
+    closed = models[0].closed_form(x, y) if groups is None and is_one_choice else None
     if len(splits) > 1:  # every row was held out once
         per_row = np.where(np.isnan(values[0]), values[2], (values[0] + values[2]) / 2)
     else:

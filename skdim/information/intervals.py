@@ -10,8 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
-__all__ = ["control_variate", "cross_fitted", "error_of_mean", "mean_and_error", "normal_interval"]
-
 Array: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.intp]
 

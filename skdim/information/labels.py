@@ -135,9 +135,8 @@ class Labels(Learned):
     @staticmethod
     @torch.no_grad()
     def choose(models: Sequence[Any], held_out: Sequence[Rows], x: Any, y: Any) -> None:
-        parts = [
-            model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in zip(models, held_out, strict=True)
-        ]
+        pairs = zip(models, held_out, strict=True)
+        parts = [model.critic.parts(*model._inputs(x[rows], y[rows])) for model, rows in pairs]
         if len({len(part) for part in parts}) == 1:  # else a fold lacks classifiers, and all keep weights of their own
             for place, model in enumerate(models):
                 model.critic.choose(torch.cat(others(parts, place), dim=1).double())
@@ -203,9 +202,7 @@ def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Modu
         # A label that none of these rows has keeps a probability of nearly 0; the mixture has its frequency.
         all_weights, all_intercepts = np.zeros((n_classes, rows.shape[1])), np.full(n_classes, LOGIT_OF_NOTHING)
         all_weights[present], all_intercepts[present] = part
-        members.append(
-            LinearClassifier(torch.from_numpy(all_weights).float(), torch.from_numpy(all_intercepts).float())
-        )
+        members.append(LinearClassifier(*(torch.from_numpy(each).float() for each in (all_weights, all_intercepts))))
     return members
 
 

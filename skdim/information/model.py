@@ -91,13 +91,10 @@ class Model:
 
     @property
     def kind(self) -> str:
-        if (
-            is_auto(self.options)
-            or self.bound is None
-            or (self.bound.needs == "conditional" and self.options.conditional is None)
-        ):
+        if self.options.estimator == "auto" or self.bound is None:
             return "estimate"
-        return self.bound.kind
+        is_learned = self.bound.needs == "conditional" and self.options.conditional is None
+        return "estimate" if is_learned else self.bound.kind
 
     def seen(self, x: Any, y: Any) -> tuple[Any, Any]:
         """Return what the model sees of the rows of both sides."""
@@ -234,11 +231,6 @@ def estimates(model: Model) -> bool:
     return isinstance(model, CrossFitted) and model.estimates
 
 
-def is_auto(options: MIEstimator) -> bool:
-    """Whether the estimator is left to the data."""
-    return not isinstance(options.estimator, Bound) and options.estimator == "auto"
-
-
 def over_blocks(
     bound: Bound, n: int, contributions: Callable[[slice], tuple[Tensor, Tensor]], largest: int = BLOCK
 ) -> Evaluation:
@@ -312,7 +304,6 @@ class Learned(CrossFitted):
         return torch.from_numpy(values).to(self.device, torch.float32)
 
     def _train(self, objective: Objective, tensors: Sequence[Tensor], train: Rows, judges: Rows) -> None:
-        """Train the one network of this model, and extend the history."""
         if not self.ended:
             plan = self._plan(objective, tensors, train, judges)
             self._record(plan, plan.trainer.train(objective, plan.batches))
@@ -359,9 +350,8 @@ class Learned(CrossFitted):
     def _record(self, plan: Plan, history: History) -> float:
         """Extend the history by what a training recorded, and return the gain on the rows that judge it, in nats."""
         n_before = len(self.history)
-        self.history += [
-            {"epoch": n_before + i, "network": plan.stage, **row} for i, row in enumerate(history.epochs, 1)
-        ]
+        epochs = enumerate(history.epochs, n_before + 1)
+        self.history += [{"epoch": number, "network": plan.stage, **row} for number, row in epochs]
         if self._stop(history.interrupted):
             warn(
                 f"Training was interrupted in epoch {len(history.epochs)} of a network. The estimate rests on the weights so "

@@ -129,7 +129,9 @@ class MRMRSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
             while len(selected) < n_selected:
                 if selected:
                     redundancy[left] += new._redundancy(columns, left, selected[-1])
-                criterion = new._criterion(redundancy / max(len(selected), 1))
+                mean = redundancy / max(len(selected), 1)
+                is_difference = new.criterion == "difference"
+                criterion = new.relevance_ - mean if is_difference else new.relevance_ / (mean + SMALLEST_REDUNDANCY)
                 best = int(np.argmax(np.where(left, criterion, -np.inf)))
                 left[best] = False
                 selected.append(best)
@@ -147,17 +149,8 @@ class MRMRSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
         discrete = self.discrete_[0]
         with warnings.catch_warnings():  # the relevance has told of few rows and of constant columns
             warnings.simplefilter("ignore", MutualInformationWarning)
-            return np.maximum(
-                mutual_info_features(
-                    columns[:, left], columns[:, last], discrete_X=discrete[left], discrete_y=bool(discrete[last])
-                ),
-                0,
-            )
-
-    def _criterion(self, redundancy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        if self.criterion == "difference":
-            return self.relevance_ - redundancy
-        return self.relevance_ / (redundancy + SMALLEST_REDUNDANCY)
+            kinds = {"discrete_X": discrete[left], "discrete_y": bool(discrete[last])}
+            return np.maximum(mutual_info_features(columns[:, left], columns[:, last], **kinds), 0)
 
     def transform(self, X: Any) -> Any:
         """Return the selected columns of X (n_samples, n_features), (n_samples, n_selected)."""
@@ -175,8 +168,6 @@ class MRMRSelector(DocLinkMixin, SelectorMixin, BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
-        tags.target_tags.two_d_labels = False
-        tags.input_tags.string = True
-        tags.input_tags.categorical = True
+        tags.target_tags.required, tags.target_tags.two_d_labels = True, False
+        tags.input_tags.string = tags.input_tags.categorical = True
         return tags

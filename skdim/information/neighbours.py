@@ -1,10 +1,4 @@
-r"""Mutual information from the distances to nearest neighbours: no critic is learned.
-
-References
-----------
-.. [1] Kraskov, Stögbauer & Grassberger, "Estimating mutual information", Physical Review E 2004.
-.. [2] Gao, Kannan, Oh & Viswanath, "Estimating mutual information for discrete-continuous mixtures", NeurIPS 2017.
-"""
+"""Mutual information from the distances to nearest neighbours: no critic is learned."""
 
 from __future__ import annotations
 
@@ -38,8 +32,8 @@ def nearest_neighbours(x: Array, y: Array, sizes: Sequence[int]) -> dict[int, Ar
     .. math:: t_i = \psi(k) + \psi(n) - \psi(n_x(i) + 1) - \psi(n_y(i) + 1)
 
     n_x and n_y count the other rows closer than the k-th neighbour in x and y together, by the largest difference of a column
-    (Kraskov et al. 2004 [1]_, Eq. 8). If the k-th neighbour is at distance 0, all rows at that distance are counted (Gao et al.
-    2017 [2]_).
+    (Kraskov, Stögbauer & Grassberger, Physical Review E 2004, Eq. 8). If the k-th neighbour is at distance 0, all rows at that
+    distance are counted (Gao, Kannan, Oh & Viswanath, NeurIPS 2017).
     """
     unit = unit_of(np.abs([x.max(), x.min(), y.max(), y.min()]).max())  # scikit-learn's trees square distances
     x, y = x * unit, y * unit

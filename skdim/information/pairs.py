@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
@@ -18,10 +19,6 @@ from skdim.information.feature_scores import mutual_info_features
 from skdim.information.parameters import refuse_own
 from skdim.information.sides import FILL, OR_BY_PARAMETER, Columns, Mask, side_columns
 from skdim.inputs.tables import as_plain, missing_cells
-
-#: Most bins of a column in fast scores.
-MOST_BINS = 128
-Warned = dict[type[Warning], str]
 
 
 @validate_params(
@@ -101,14 +98,14 @@ def mutual_information_matrix(
     columns, mask = side_columns(X, discrete, "X", "discrete", OR_BY_PARAMETER, allow_missing=missing == "drop")
     d, seed = len(mask), draw_seed(random_state)
     absent = missing_cells(columns, "X")
-    if method == "fast":
-        blocks = [(list(range(j)), j) for j in range(1, d)] if not absent.any() else _each_pair(d)
-        jobs = [delayed(_fast)(columns, mask, absent, *block) for block in blocks]
+    if method == "fast" and not absent.any():
+        blocks = [(list(range(j)), j) for j in range(1, d)]
     else:
-        blocks = _each_pair(d)
-        jobs = [delayed(_full)(columns, mask, absent, *block, {"random_state": seed} | params) for block in blocks]
+        blocks = [([i], j) for j in range(1, d) for i in range(j)]
+    own = None if method == "fast" else {"random_state": seed} | params
+    jobs = [delayed(_scores)(columns, mask, absent, *block, own) for block in blocks]
     matrix = np.full((d, d), np.nan)
-    warned: Warned = {}
+    warned: dict[type[Warning], str] = {}
     for (left, right), (values, of_pair) in zip(blocks, Parallel(n_jobs=n_jobs)(jobs), strict=True):
         matrix[left, right] = matrix[right, left] = values
         warned = of_pair | warned
@@ -123,38 +120,20 @@ def mutual_information_matrix(
     return pd.DataFrame(matrix, index=X.columns, columns=X.columns)
 
 
-def _each_pair(d: int) -> list[tuple[list[int], int]]:
-    return [([i], j) for j in range(1, d) for i in range(j)]
-
-
-def _fast(columns: Columns, mask: Mask, absent: Mask, left: list[int], right: int) -> tuple[Any, Warned]:
+def _scores(
+    columns: Columns, mask: Mask, absent: Mask, left: list[int], right: int, params: Mapping[str, Any] | None
+) -> tuple[Any, dict[type[Warning], str]]:
+    """Return the scores of columns with another, by estimators of ``params`` if given, and the first warning of each kind."""
     kept = ~absent[:, [*left, right]].any(1)
-    y = columns[kept, right]
+    x, y = columns[kept][:, left], columns[kept, right]
+    discrete = {"discrete_X": mask[left], "discrete_y": bool(mask[right])}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        values = mutual_info_features(
-            columns[kept][:, left],
-            y if mask[right] else y.astype(np.float64),
-            discrete_X=mask[left],
-            discrete_y=bool(mask[right]),
-            max_bins=MOST_BINS,
-        )
-    return values, _first(caught)
-
-
-def _full(
-    columns: Columns, mask: Mask, absent: Mask, left: list[int], right: int, params: dict[str, Any]
-) -> tuple[Any, Warned]:
-    kept = ~absent[:, [*left, right]].any(1)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        estimator = MIEstimator(**params).set_params(discrete_X=mask[left], discrete_y=bool(mask[right]))
-        estimator.fit(columns[kept][:, left], columns[kept, right])
-    return estimator.mi_, _first(caught)
-
-
-def _first(caught: list[warnings.WarningMessage]) -> Warned:
-    return {each.category: str(each.message) for each in reversed(caught)}
+        if params is None:
+            scores = mutual_info_features(x, y if mask[right] else y.astype(np.float64), **discrete)
+        else:
+            scores = MIEstimator(**params).set_params(**discrete).fit(x, y).mi_
+    return scores, {each.category: str(each.message) for each in reversed(caught)}
 
 
 @validate_params({"x": ["array-like"], "y": ["array-like"], "lags": ["array-like"]}, prefer_skip_nested_validation=True)
@@ -191,17 +170,14 @@ def lagged_mutual_information(x: Any, y: Any, lags: Any) -> npt.NDArray[np.float
     >>> lagged_mutual_information(x, y, [0, 1, 2, 3]).round(2).tolist()
     [0.0, 0.0, 0.5, 0.0]
     """
-    (of_x, mask_x), (of_y, mask_y) = (
-        side_columns(series, "auto", name, advice=FILL) for name, series in (("x", x), ("y", y))
-    )
+    of_x, mask_x = side_columns(x, "auto", "x", advice=FILL)
+    of_y, mask_y = side_columns(y, "auto", "y", advice=FILL)
     if of_x.shape[1] != 1 or of_y.shape != of_x.shape:
         raise ValueError(f"x and y must be series of one shape (n,), got {np.shape(x)} and {np.shape(y)}.")
-    n, values = len(of_x), []
+    n, values, discrete = len(of_x), [], {"discrete_X": mask_x, "discrete_y": bool(mask_y[0])}
     for lag in np.asarray(lags).tolist():
         if not isinstance(lag, int) or abs(lag) > n - 2:
             raise ValueError(f"lags must be whole numbers between {2 - n} and {n - 2}, got {lag!r}.")
         earlier, later = slice(max(-lag, 0), n - max(lag, 0)), slice(max(lag, 0), n - max(-lag, 0))
-        values.append(
-            mutual_info_features(of_x[earlier], of_y[later, 0], discrete_X=mask_x, discrete_y=bool(mask_y[0]))[0]
-        )
+        values.append(mutual_info_features(of_x[earlier], of_y[later, 0], **discrete)[0])
     return np.array(values)

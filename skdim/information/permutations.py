@@ -1,11 +1,4 @@
-r"""Tests of independence by permutation, of sides that are labels (n,) or numbers (n, d).
-
-References
-----------
-.. [1] Patefield, "Algorithm AS 159: an efficient method of generating random R x C tables", Applied Statistics 1981.
-.. [2] Shah & Peters, "The hardness of conditional independence testing and the generalised covariance measure", Annals of
-   Statistics 2020.
-"""
+"""Tests of independence by permutation, of sides that are labels (n,) or numbers (n, d)."""
 
 from __future__ import annotations
 
@@ -168,9 +161,8 @@ def _block_size(groups: Groups) -> int:
 
 def _signs(groups: Groups, size: float, n: int, rng: np.random.Generator) -> Draw:
     """Return one of -size and size for each row, (n, 1), the same for all rows of a group."""
-    return rng.choice([-size, size], n if groups is None else int(groups.max()) + 1)[
-        slice(None) if groups is None else groups, None
-    ]
+    numbers = np.arange(n) if groups is None else groups
+    return rng.choice([-size, size], int(numbers.max()) + 1)[numbers, None]
 
 
 def _draws(first: Draw, redraw: Redraw, n_permutations: int) -> Iterator[Draw]:
@@ -219,7 +211,7 @@ def _p_value(values: Array, rng: np.random.Generator) -> float:
 def _counted(
     x: Values, y: Values, z: Values, redraw: Redraw | None, n_permutations: int, rng: np.random.Generator
 ) -> IndependenceResult:
-    """Test labels by G; without ``redraw`` whole tables are drawn, one of each stratum, by Patefield's algorithm [1]_."""
+    """Test labels by G; without ``redraw`` whole tables are drawn, one of each stratum, by Patefield's algorithm."""
     n, n_x, n_y = len(x), int(x.max()) + 1, int(y.max()) + 1
     n_log_n = xlogy(np.arange(n + 1), np.arange(n + 1))
 

@@ -70,9 +70,8 @@ class LearnedRatio(Chosen):
         kinds = []
         if lead.trains_networks and all(lead._is_learnable(part.train, *part.sides) for part in data):
             kinds = lead.networks.kinds(n_variates <= WIDEST_JOINT)
-        base = LearnedRatio._choose_base(
-            models, data, SIZES if n_variates <= WIDEST_JOINT else SIZES[:2] if kinds else ()
-        )
+        sizes = SIZES if n_variates <= WIDEST_JOINT else SIZES[:2] if kinds else ()
+        base = LearnedRatio._choose_base(models, data, sizes)
         trained: list[list[Any]] = []
         relevance: list[Pair | None] = [None] * len(models)
         for stage, kind in enumerate(kinds):
@@ -154,10 +153,8 @@ class LearnedRatio(Chosen):
             for model, objective, part in zip(models, objectives, data, strict=True):
                 yield model, model._plan(objective, part.sides, part.train, part.valid[:n_judges], stage, share, every)
             return
-        n_train, n_valid = (
-            min(len(rows) for rows in parts) for parts in zip(*(part[1:] for part in data), strict=True)
-        )
-        n_valid = min(n_valid, n_judges)
+        n_train = min(len(part.train) for part in data)
+        n_valid = min(n_judges, *(len(part.valid) for part in data))
         rows = [np.concatenate([part.train[:n_train], part.valid[:n_valid]]) for part in data]
         sides = [
             torch.stack([part.sides[side][chosen] for part, chosen in zip(data, rows, strict=True)], dim=1)
@@ -174,9 +171,8 @@ class LearnedRatio(Chosen):
         if gain >= SMALLEST_GAIN and isinstance(critics[0], SeparableRatio):
             relevance = [critic.relevance_of(*model.reference) for critic, model in zip(critics, models, strict=True)]
         if "mixture" in models[0].references:
-            learned = _mean(
-                worth(critic, model.bound, model.reference) for critic, model in zip(critics, models, strict=True)
-            )
+            pairs = zip(critics, models, strict=True)
+            learned = _mean(worth(critic, model.bound, model.reference) for critic, model in pairs)
             base = "mixture" if _mean(model._worth("mixture") for model in models) > learned else base
         return relevance, base
 
@@ -204,7 +200,6 @@ class LearnedRatio(Chosen):
         return references
 
     def _worth(self, reference: Reference | str) -> float:
-        """Return what a closed form is worth on the validation rows."""
         reference = self.references[reference] if isinstance(reference, str) else reference
         return worth(reference.network(self.axes), self.bound, self.reference)
 

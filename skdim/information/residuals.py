@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
+from sklearn.metrics.pairwise import euclidean_distances
 
 from skdim.information.canonical import Array
+from skdim.information.features import PENALTIES, joint_functions
 from skdim.information.sides import Columns, Side
 from skdim.training.state import part
 
 #: Gaussian bumps: their most landmarks, and their widths times the median distance, for one column and for several.
 MOST_LANDMARKS, WIDTHS = 120, {True: (0.1, 0.3, 1.0), False: (0.7, 2.0)}
-#: Cosines of each of several columns, and most columns of which all products enter.
-N_COSINES, MOST_MULTIPLIED = 6, 16
-#: Penalties, as shares of the largest eigenvalue; infinity leaves the lines alone.
-PENALTIES = np.array([*np.logspace(-7, 1, 25), np.inf])
+#: Cosines of each of several columns.
+N_COSINES = 6
 #: Most rows that a regression is learned from, and share of the largest eigenvalue that rounding leaves.
 MOST_ROWS, ROUNDING = 10_000, 1e-10
 #: Share of the mean residual below which a residual is not told from 0.
@@ -40,7 +40,7 @@ class Regression:
         chosen = rng.permutation(len(z))[:MOST_ROWS]
         z, targets, n = z[chosen], targets[chosen], len(chosen)
         landmarks = z[: max(1, min(MOST_LANDMARKS, n // 5))]
-        distances = np.sqrt(_squared_distances(landmarks, landmarks))
+        distances = euclidean_distances(landmarks)
         median = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
         learned = cls(landmarks, median * np.array(WIDTHS[z.shape[1] == 1]), np.zeros(1), np.zeros((1, 1)))
         functions = learned._functions(z)
@@ -72,15 +72,9 @@ class Regression:
         return (self._functions(z) - self.centre) @ self.coefficients[1:] + self.coefficients[0]
 
     def _functions(self, z: Array) -> Array:
-        d, distances = z.shape[1], _squared_distances(z, self.landmarks)
-        parts = [z, *(np.exp(-distances / (2 * width**2)) for width in self.widths)]
-        if d > 1:
-            order = np.arange(1, N_COSINES + 1)
-            parts.append((np.cos(np.pi * ndtr(z)[:, :, None] * order) / order).reshape(len(z), -1))
-        if 1 < d <= MOST_MULTIPLIED:
-            first, second = np.triu_indices(d)
-            parts.append(z[:, first] * z[:, second])
-        return np.hstack(parts)
+        squares = euclidean_distances(z, self.landmarks, squared=True)
+        bumps = [np.exp(-squares / (2 * width**2)) for width in self.widths]
+        return np.hstack([z, *bumps, *joint_functions(z, ndtr(z), N_COSINES)])
 
 
 @dataclass
@@ -88,9 +82,7 @@ class Residuals:
     """Columns whose continuous ones lose the mean that z gives them, then the scale, as learned from rows."""
 
     side: Side
-    regressions: list[
-        Regression
-    ]  # of the columns, and of the logarithms of what the first leaves; none of discrete columns
+    regressions: list[Regression]  # of columns, and of the logarithms of what the first leaves; none of discrete ones
 
     @classmethod
     def learn(cls, X: Columns, discrete: Any, z: Array, marginals: str | None, rng: np.random.Generator) -> Residuals:
@@ -114,10 +106,10 @@ class Residuals:
         return left
 
     def state(self) -> dict[str, Any]:
-        learned = {
-            f"{k}/{name}": array for k, each in enumerate(self.regressions) for name, array in vars(each).items()
-        }
-        return self.side.state() | {f"regression/{name}": array for name, array in learned.items()}
+        state: dict[str, Any] = {**self.side.state()}
+        for k, each in enumerate(self.regressions):
+            state |= {f"regression/{k}/{name}": array for name, array in vars(each).items()}
+        return state
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Residuals:
@@ -128,8 +120,3 @@ class Residuals:
 def _continuous(side: Side, X: Columns) -> Array:
     values = X[:, ~side.discrete].astype(np.float64)
     return values if side.marginals is None else side.marginals(values)
-
-
-def _squared_distances(x: Array, landmarks: Array) -> Array:
-    squares = (x**2).sum(1)[:, None] + (landmarks**2).sum(1) - 2 * x @ landmarks.T
-    return np.maximum(squares, 0)

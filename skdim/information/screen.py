@@ -1,10 +1,4 @@
-r"""A screen of all pairs of columns for dependence: G statistics of tables of ranks, in a few products of matrices.
-
-References
-----------
-.. [1] Williams, "Improved likelihood ratio tests for complete contingency tables", Biometrika 1976.
-.. [2] Wilson & Hilferty, "The distribution of chi-square", PNAS 1931.
-"""
+"""A screen of all pairs of columns for dependence: G statistics of tables of ranks, in a few products of matrices."""
 
 from __future__ import annotations
 
@@ -55,27 +49,19 @@ def screened_rows(d_x: int, d_y: int) -> int:
 
 
 def screen_pairs(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Array:
-    r"""Return how strongly each column of x depends on each of y, as standard normal scores under independence.
+    r"""Return how strongly each column of x depends on each of y, (n, d_x), (n, d_y) -> (d_x, d_y).
 
-    Each column is cut into at most six bins of equal rank. With counts :math:`n_{ab}` of a pair's table,
+    Labels 0 to m - 1 in one dimension, (n,), are one column. Each column of numbers is cut into at most six bins of equal rank.
+    With counts :math:`n_{ab}` of a pair's table,
 
     .. math::
 
         G = 2 \sum_{a,b} n_{ab} \log \frac{n\, n_{ab}}{n_a n_b}, \qquad
         z = \frac{\sqrt[3]{G / (q k)} - (1 - 2 / (9 k))}{\sqrt{2 / (9 k)}},
 
-    where k is the number of degrees of freedom, q the correction of Williams [1]_, and the cube root that of Wilson and
-    Hilferty [2]_. G / (2n) is the mutual information of the bins, in nats.
-
-    Parameters
-    ----------
-    x, y : ndarray of shapes (n, d_x) and (n, d_y), or (n,)
-        Numbers, or labels 0 to m - 1 in one dimension, which are one column.
-
-    Returns
-    -------
-    ndarray of shape (d_x, d_y)
-        About standard normal for independent columns. A constant column gives -inf.
+    where k is the number of degrees of freedom, q the correction of Williams (Biometrika 1976), and the cube root that of
+    Wilson and Hilferty (PNAS 1931). G / (2n) is the mutual information of the bins, in nats. The score z is about standard
+    normal for independent columns, and -inf for a constant one.
 
     Examples
     --------

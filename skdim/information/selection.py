@@ -98,6 +98,5 @@ def _norms(side: Array) -> Array:
 
 
 def _principal(side: Array, seed: int) -> Array:
-    """Return the leading principal directions (d, k)."""
     k = min(MOST_DIRECTIONS, side.shape[1] // 2, len(side) // ROWS_PER_DIRECTION)
     return np.asarray(PCA(k, random_state=seed).fit(side).components_.T) if k else np.zeros((side.shape[1], 0))

@@ -17,7 +17,7 @@ from skdim.information.functions import conditional_mutual_information
 from skdim.information.parameters import refuse_own
 from skdim.information.result import MIResult
 from skdim.information.rows import FEWEST_GROUPS
-from skdim.information.sides import FILL, Columns, Side, side_columns
+from skdim.information.sides import FILL, Columns, Side, joined_columns, side_columns
 from skdim.inputs.tables import check_lengths
 
 #: Length of a block, in times that series remember: with four, the test of independence has its level on AR(1) series.
@@ -78,7 +78,8 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
     columns, mask = side_columns(series, "auto", "series", advice=FILL)
     n, size = len(columns), block_size
     if isinstance(size, str):
-        memory = max(_memory(column) for column in _numbers(columns, mask).T)
+        scores = normal_scores(Side.learn(columns, mask, None).numbers(columns))
+        memory = max(_memory(column) for column in scores.T)
         size, largest = math.ceil(TIMES_OF_MEMORY * memory), max(n // FEWEST_BLOCKS, 1)
         if size > largest:
             warn(
@@ -176,7 +177,7 @@ def transfer_entropy(
     first = max(lag + history - 1, history)
     if len(of_target) < first + FEWEST_GROUPS:
         raise ValueError(f"lag={lag} and history={history} need {first + FEWEST_GROUPS} rows, got {len(of_target)}.")
-    groups = time_blocks(_both(of_source, of_target)[first:], block_size)
+    groups = time_blocks(joined_columns(of_source, of_target)[first:], block_size)
     return conditional_mutual_information(
         _past(of_source, lag, history, first),
         of_target[first:],
@@ -193,14 +194,6 @@ def _past(series: Columns, lag: int, history: int, first: int) -> Columns:
     """Return the columns of so many earlier times for each row from the first on."""
     n = len(series)
     return np.hstack([series[first - lag - k : n - lag - k] for k in range(history)])
-
-
-def _both(x: Columns, y: Columns) -> Columns:
-    return np.hstack([x, y] if x.dtype == y.dtype else [x.astype(object), y.astype(object)])
-
-
-def _numbers(columns: Columns, mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    return normal_scores(Side.learn(columns, mask, None).numbers(columns))
 
 
 def _memory(column: npt.NDArray[np.float64]) -> float:

@@ -22,14 +22,7 @@ from skdim.exceptions import ConstantInputWarning, SmallSampleWarning, warn
 from skdim.information.canonical import Array, NormalScores, Standardize
 from skdim.information.discrete import Codebook, entropy, factorize, real_numbers, warn_of_identifiers, which_discrete
 from skdim.inputs.scales import FARTHEST, moments_of
-from skdim.inputs.tables import (
-    DROP_OR_FILL,
-    Column,
-    as_array,
-    check_lengths,
-    column_labels,
-    refuse_unusable,
-)
+from skdim.inputs.tables import DROP_OR_FILL, Column, as_array, check_lengths, column_labels, refuse_unusable
 from skdim.training.state import part
 
 Columns = npt.NDArray[Any]
@@ -170,15 +163,14 @@ def sides_of(estimator: Any, columns: Sequence[Columns], called: Any) -> tuple[t
 
 
 def state_of_sides(sides: Sequence[Side]) -> dict[str, npt.NDArray[Any]]:
-    """Return the sides x and y as named arrays; {} for none."""
-    return {
-        f"{name}/{key}": array for name, side in zip("xy", sides, strict=False) for key, array in side.state().items()
-    }
+    """Return the sides x, y and, if there is one, z as named arrays; {} for none."""
+    named = zip("xyz", sides, strict=False)
+    return {f"{name}/{key}": array for name, side in named for key, array in side.state().items()}
 
 
 def load_sides(state: Mapping[str, npt.NDArray[Any]]) -> tuple[Side, ...]:
     """Return the sides of a state."""
-    return tuple(Side.from_state(part(state, f"{name}/")) for name in "xy" if f"{name}/discrete" in state)
+    return tuple(Side.from_state(part(state, f"{name}/")) for name in "xyz" if f"{name}/discrete" in state)
 
 
 def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int = 2) -> tuple[Columns, Columns]:
@@ -317,6 +309,11 @@ def _with_numbers(array: Columns, discrete: Mask, labels: Sequence[str], option:
 def smaller_entropy(sides: Sequence[Columns], discrete: Sequence[Mask]) -> float | None:
     """Return the smaller entropy of the sides whose columns are all discrete, in nats; None if there is no such side."""
     return min((entropy(side) for side, mask in zip(sides, discrete, strict=False) if mask.all()), default=None)
+
+
+def joined_columns(x: Columns, z: Columns) -> Columns:
+    """Return the columns of two sides beside each other, as objects if their types differ."""
+    return np.hstack((x, z) if x.dtype == z.dtype else (x.astype(object), z.astype(object)))
 
 
 def is_constant(columns: Columns) -> bool:

@@ -15,7 +15,7 @@ from skdim._random import LocalSeed
 from skdim.bounds import Bound, Criterion
 from skdim.information.canonical import canonical_axes, gaussian_information
 from skdim.information.intervals import Array, Rows, cross_fitted, error_of_mean
-from skdim.information.model import BLOCK, TOGETHER, Evaluation, Learned, is_auto, normalised_by, others, over_blocks
+from skdim.information.model import BLOCK, TOGETHER, Evaluation, Learned, normalised_by, others, over_blocks
 from skdim.information.networks import ONE_BY_ONE, Networks, Pair
 from skdim.information.references import Reference, student_reference
 from skdim.nn.ratio import StackedRatio
@@ -49,7 +49,7 @@ class Stacked(Learned):
 
     @property
     def estimates(self) -> bool:
-        return is_auto(self.options)
+        return self.options.estimator == "auto"
 
     @property
     def networks(self) -> Networks:
@@ -223,20 +223,17 @@ class Chosen(Stacked):
     def log_ratios(self, x: Any, y: Any, choice: str | None = None) -> Array:
         if choice is None and len(self.used) == 1 and self.used[0].startswith("reference:") and self.critic.offset == 0:
             return self._joint(x, y, self.members.index(self.used[0]))
-        return normalised_within(self._scores_of(*self._variates(x, y), choice))
+        x, y = self._variates(x, y)
+        if choice is None or choice == "stack":
+            return normalised_within(self.critic(x, y))
+        place = self._place(choice)
+        return normalised_within(x.new_zeros(len(x), len(y)) if place is None else self.critic.members[place](x, y))
 
     @torch.no_grad()
     def _joint(self, x: Any, y: Any, place: int) -> Array:
         """Return the log ratio of a closed form at each joint sample, (n,), as it is."""
         joint: Tensor = self.critic.members[place].joint(*self._variates(x, y))  # type: ignore[operator]
         return joint.double().cpu().numpy()
-
-    def _scores_of(self, x: Tensor, y: Tensor, choice: str | None) -> Tensor:
-        if choice is None or choice == "stack":
-            scores: Tensor = self.critic(x, y)
-            return scores
-        place = self._place(choice)
-        return x.new_zeros(len(x), len(y)) if place is None else self.critic.members[place](x, y)
 
 
 def normalised_within(scores: Tensor) -> Array:

@@ -16,9 +16,7 @@ CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
 class Code(NamedTuple):
     """What an encoder returns for n inputs."""
 
-    local: (
-        Tensor  #: C, features of parts of the input, (n, channels, locations); one location if the input has no parts
-    )
+    local: Tensor  #: C, features of parts of the input, (n, channels, locations); one location if it has no parts
     hidden: Tensor  #: the layer below the global code, (n, n_hidden)
     global_: Tensor  #: Y, the code of the whole input, (n, n_components)
 

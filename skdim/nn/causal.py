@@ -25,19 +25,7 @@ from torch import Tensor, nn
 
 from skdim._params import Configured, check_size
 from skdim.nn.encoders import MLP, Conv, EncoderFactory, build_encoder
-from skdim.nn.layers import ChannelNorm, Pad, Sum
-
-__all__ = [
-    "CONTEXTS",
-    "GRU",
-    "PATCH_ENCODERS",
-    "CausalEncoder",
-    "Contexts",
-    "MaskedConv",
-    "PatchGrid",
-    "StridedConv",
-    "build_causal_encoder",
-]
+from skdim.nn.layers import ChannelNorm, Sum
 
 #: An automatic stride is the smallest power of 2 that leaves at most so many frames.
 MOST_FRAMES = 32
@@ -155,12 +143,10 @@ class StridedConv(Configured):
         layers: list[nn.Module] = []
         for size_in, stride in zip(widths, strides, strict=True):
             kernel_size = self.overlap * stride
-            norm = (
-                [ChannelNorm(self.width)] if layers else []
-            )  # in the first layer it would remove the level of a frame
+            norm = [ChannelNorm(self.width)] if layers else []  # the first would remove the level of a frame
             convolution = nn.Conv1d(size_in, self.width, kernel_size, stride)
             # Padded so, the output t ends with the input (t + 1) stride - 1.
-            layers.append(nn.Sequential(Pad(kernel_size - stride, 0), convolution, *norm, nn.ReLU()))
+            layers.append(nn.Sequential(nn.ZeroPad1d((kernel_size - stride, 0)), convolution, *norm, nn.ReLU()))
         return _Frames(layers, self.width, n_latent)
 
 
@@ -226,10 +212,8 @@ class PatchGrid(Configured):
             raise ValueError(
                 f"patch_overlap={self.overlap!r} must be at least 0 and smaller than patch_size={self.size}."
             )
-        rows, columns = (
-            (room - side) // step + 1 for room, side, step in zip(input_shape[1:], self.size, self.step, strict=True)
-        )
-        return rows, columns
+        (rows, columns), (height, width) = input_shape[1:], self.size
+        return (rows - height) // self.step[0] + 1, (columns - width) // self.step[1] + 1
 
     @property
     def step_apart(self) -> int:
@@ -243,7 +227,6 @@ class PatchGrid(Configured):
 
 
 def _pair(name: str, value: Any, least: int) -> tuple[int, int]:
-    """Return two integers, from one or from two."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(pair) != 2 or not all(isinstance(v, Integral) and not isinstance(v, bool) and int(v) >= least for v in pair):
         raise ValueError(f"{name} must be an integer of at least {least}, or a pair of them, got {value!r}.")
@@ -295,7 +278,7 @@ class _MaskedContext(nn.Module):
         for layer in range(n_layers):
             dilation, sides = kernel_size**layer, (kernel_size, 1 + 2 * beside)
             convolution = nn.Conv2d(n_components, n_components, sides, dilation=(dilation, 1))
-            pad = Pad(beside, beside, (kernel_size - 1) * dilation, 0)
+            pad = nn.ZeroPad2d((beside, beside, (kernel_size - 1) * dilation, 0))
             branch = nn.Sequential(ChannelNorm(n_components), nn.ReLU(), pad, convolution)
             self.layers.append(Sum(nn.Identity(), branch))
 

@@ -72,13 +72,10 @@ class _Bilinear(nn.Module):
 def _embedding(features: int, spec: Separable) -> nn.Module:
     """Return an MLP beside a shortcut, as the projections of Deep InfoMax; linear without hidden layers."""
     parts: list[nn.Module] = []
-    if spec.shortcut:
-        is_linear = spec.shortcut != "identity"
-        parts.append(
-            initialised(nn.Linear(features, spec.width), spec.init)
-            if is_linear
-            else near_identity(features, spec.width)
-        )
+    if spec.shortcut == "identity":
+        parts.append(near_identity(features, spec.width))
+    elif spec.shortcut:
+        parts.append(initialised(nn.Linear(features, spec.width), spec.init))
     if spec.hidden_layer_sizes:
         branch = mlp(features, spec.hidden_layer_sizes, spec.width, norm=spec.norm)
         parts.append(initialised(branch, spec.init))

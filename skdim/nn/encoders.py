@@ -27,7 +27,7 @@ from torch import nn
 
 from skdim._params import Configured, check_size, check_sizes, choose
 from skdim.nn.adapt import Code, EncoderFactory, LayeredEncoder, build_encoder
-from skdim.nn.layers import FlattenMap, PoolMap, convolution, initialised, mlp, normalisation, residual_block
+from skdim.nn.layers import FlattenMap, convolution, initialised, mlp, normalisation, residual_block
 
 __all__ = [
     "ENCODERS",
@@ -201,7 +201,8 @@ class PooledConv(Configured):
         for size_in, size_out in pairwise((n_channels, *channels)):
             layers += [nn.Conv2d(size_in, size_out, self.kernel_size, 2, self.kernel_size // 2), nn.ReLU(inplace=True)]
         local = nn.Sequential(*layers, normalisation("group", channels[-1], 2))
-        return initialised(LayeredEncoder(local, PoolMap(), channels[-1], n_components), self.init)
+        pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return initialised(LayeredEncoder(local, pool, channels[-1], n_components), self.init)
 
 
 @dataclass

@@ -24,8 +24,6 @@ from torch import Tensor, nn
 from skdim._params import Configured, check_size, check_sizes
 from skdim.nn.layers import Sum, mlp
 
-__all__ = ["CouplingNetwork", "Couplings", "ResidualMLP"]
-
 #: Standard deviation of the weights at the start: Tschannen et al., Appendix B.
 INITIAL_SD = 1e-4
 
@@ -151,9 +149,8 @@ class Couplings(Configured):
         sizes = check_sizes("hidden_layer_sizes of Couplings", self.hidden_layer_sizes)
         if not (isinstance(self.smallest_scale, Real) and 0 < self.smallest_scale < 1):
             raise ValueError(f"smallest_scale of Couplings must be above 0 and below 1, got {self.smallest_scale!r}.")
-        return CouplingNetwork(
-            [_Coupling(width, sizes, self.scale, self.smallest_scale) for _ in range(self.n_couplings)]
-        )
+        options = width, sizes, self.scale, self.smallest_scale
+        return CouplingNetwork([_Coupling(*options) for _ in range(self.n_couplings)])
 
 
 @dataclass

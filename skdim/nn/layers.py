@@ -1,9 +1,4 @@
-"""Layers that several networks share: the multi-layer perceptron, normalisation, shortcuts, maps, and their first weights.
-
-References
-----------
-.. [1] Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010.
-"""
+"""Layers that several networks share: the multi-layer perceptron, normalisation, shortcuts, maps, and their first weights."""
 
 from __future__ import annotations
 
@@ -12,7 +7,6 @@ from itertools import pairwise
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skdim._params import look_up
@@ -59,7 +53,7 @@ def _glorot(layer: nn.Linear | nn.Conv1d | nn.Conv2d) -> None:
 
 
 #: First weights of a linear layer or convolution, by name: as torch's constructor draws them, or as Keras does by default,
-#: uniform by fan-in and fan-out [1]_ with zero bias.
+#: uniform by fan-in and fan-out (Glorot & Bengio, AISTATS 2010) with zero bias.
 INITS: dict[str, Callable[[nn.Linear | nn.Conv1d | nn.Conv2d], None]] = {"torch": lambda layer: None, "glorot": _glorot}
 
 
@@ -104,24 +98,6 @@ class FlattenMap(nn.Module):
         return X.movedim(1, -1).flatten(1)
 
 
-class PoolMap(nn.Module):
-    """Average maps over their places."""
-
-    def forward(self, X: Tensor) -> Tensor:
-        return X.mean((2, 3))
-
-
-class Pad(nn.Module):
-    """Pad the last axes with zeros; ``sides`` as in :func:`torch.nn.functional.pad`."""
-
-    def __init__(self, *sides: int) -> None:
-        super().__init__()
-        self.sides = sides
-
-    def forward(self, X: Tensor) -> Tensor:
-        return F.pad(X, self.sides)
-
-
 class Sum(nn.Module):
     """The sum of the outputs of several networks for one input: a residual branch and its shortcut."""
 
@@ -138,7 +114,7 @@ def convolution(n_axes: int, widths: tuple[int, int], kernel_size: int, stride: 
     """Return a convolution of maps with ``n_axes`` axes, without bias, that only its stride makes smaller; norm; ReLU."""
     layer, beside = nn.Conv1d if n_axes == 1 else nn.Conv2d, (kernel_size - 1) // 2
     # An even kernel has one place more on one side; there the map is padded by one more.
-    further = [] if kernel_size % 2 else [Pad(*[0, 1] * n_axes)]
+    further = [] if kernel_size % 2 else [nn.ZeroPad1d((0, 1)) if n_axes == 1 else nn.ZeroPad2d((0, 1, 0, 1))]
     weights = layer(*widths, kernel_size, stride, beside, bias=False)
     return nn.Sequential(*further, weights, normalisation(norm, widths[1], n_axes), nn.ReLU(inplace=True))
 

@@ -20,8 +20,6 @@ from skdim._params import Configured
 from skdim.nn.adapt import Code, Encoder
 from skdim.nn.packing import packed, unpacked
 
-__all__ = ["Pretrained"]
-
 #: Inputs of the pass that finds the parts of a network.
 N_TRIED = 2
 

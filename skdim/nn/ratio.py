@@ -5,11 +5,6 @@ Their inputs are canonical variates. :class:`SeparableRatio` learns what the clo
 .. math:: f(x, y) = r_{Gauss}(x, y) + h(x)^\top k(y) / \sqrt w + a(x) + b(y) + o
 
 :class:`JointRatio` is one network on both sides, for low dimensions, and :class:`StackedRatio` a weighted sum of several.
-
-References
-----------
-.. [1] Radhakrishnan, Beaglehole, Pandit & Belkin, "Mechanism for feature learning in neural networks and
-   backpropagation-free machine learning models", Science 2024.
 """
 
 from __future__ import annotations
@@ -128,8 +123,8 @@ class SeparableRatio(nn.Module):
 
         .. math:: R = M^{1/2} / \|M^{1/2}\|, \quad M = E[\nabla f \, \nabla f^\top]
 
-        M is the average gradient outer product [1]_. A new network on the scaled inputs learns first from the directions that
-        matter. None if the scores depend on no input.
+        M is the average gradient outer product (Radhakrishnan et al., Science 2024). A new network on the scaled inputs learns
+        first from the directions that matter. None if the scores depend on no input.
         """
         inputs = [part.detach().requires_grad_() for part in (self.inputs_x(x), self.inputs_y(y))]
         with torch.enable_grad():

@@ -232,9 +232,7 @@ class StudentT(DensityFamily):
     def _log_densities(self, X: npt.ArrayLike, Y: npt.ArrayLike) -> list[Array]:
         gaussian, *halves, of_none = self._gaussian, *self._halves
         terms = zip(gaussian._squared_norms(X, Y), halves, gaussian._half_log_determinants, strict=True)
-        return [
-            gammaln(a) - gammaln(of_none) - a * np.log1p(z / self.dof) - half_log_det for z, a, half_log_det in terms
-        ]
+        return [gammaln(a) - gammaln(of_none) - a * np.log1p(z / self.dof) - half for z, a, half in terms]
 
 
 def correlation_for(mutual_information: float, n_dims: int = 1) -> float:

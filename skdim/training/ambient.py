@@ -49,12 +49,9 @@ class Float32(TorchFunctionMode):
         default, output = torch.get_default_dtype(), func(*args, **kwargs)
         if not isinstance(output, Tensor) or output.dtype is not default:
             return output
-        arrays = [part for part in given if isinstance(part, Tensor | np.ndarray | np.generic)]
-        return output if any(_type(part) is default for part in arrays) else output.float()
-
-
-def _type(part: Any) -> torch.dtype:
-    return part.dtype if isinstance(part, Tensor) else torch.as_tensor(part).dtype
+        tensors = [part for part in given if isinstance(part, Tensor)]
+        tensors += [torch.as_tensor(part) for part in given if isinstance(part, np.ndarray | np.generic)]
+        return output if any(part.dtype is default for part in tensors) else output.float()
 
 
 @contextmanager
@@ -73,15 +70,8 @@ def own_state() -> Iterator[None]:
         yield
 
 
-def in_own_state(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function run in :func:`own_state`."""
-
-    @wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> T:
-        with own_state():
-            return function(*args, **kwargs)
-
-    return run
+#: Lets a function run in :func:`own_state`.
+in_own_state = own_state()
 
 
 def answering(method: Callable[P, T]) -> Callable[P, T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -61,6 +62,7 @@ class DivergenceGuard(Callback):
         )
 
 
+@dataclass(eq=False)
 class BestEpoch(Callback):
     """Judge epochs on held-out rows, stop when they no longer improve, and keep the best one's weights.
 
@@ -70,19 +72,11 @@ class BestEpoch(Callback):
     untrained.
     """
 
-    def __init__(
-        self,
-        judge: Callable[[Any], dict[str, float]],
-        patience: int,
-        tol: float = 0.0,
-        every: int = 1,
-        decay: float | None = None,
-    ) -> None:
-        self.judge = judge
-        self.patience = patience
-        self.tol = tol
-        self.every = every
-        self.decay = decay
+    judge: Callable[[Any], dict[str, float]]
+    patience: int
+    tol: float = 0.0
+    every: int = 1
+    decay: float | None = None
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.best_loss_, self.best_epoch_, self.waited_, self.judged_ = math.inf, 0, 0, 0

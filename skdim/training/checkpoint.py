@@ -8,7 +8,7 @@ import os
 import pickle
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -112,9 +112,8 @@ class Journal:
                 net.recorded_ |= dict.fromkeys(name for name in row if name != "epoch")
             device = net.batches.samples.device
             for name, values in part(arrays, "values/").items():
-                net.first_values[name] = (
-                    values.tolist() if device.type == "cpu" else [*torch.from_numpy(values).to(device)]
-                )
+                is_on_host = device.type == "cpu"
+                net.first_values[name] = values.tolist() if is_on_host else [*torch.from_numpy(values).to(device)]
             net.batches.epoch += len(facts["rows"])
             net.first_batch, net.draws_globally = facts["n_batches"], facts["draws_globally"]
             net.first_step = len(facts["rows"]) * len(net.batches) + net.first_batch
@@ -174,8 +173,8 @@ class Journal:
             raise
         except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
             raise ValueError(f"The checkpoint {self.path} is damaged: {error}. {advice}") from None
-        if differing := _differing(key, self.key):
-            raise ValueError(f"The checkpoint {self.path} is of a fit with other {differing}. {advice}")
+        if differing := sorted(name for name in {*key, *self.key} if key.get(name) != self.key.get(name)):
+            raise ValueError(f"The checkpoint {self.path} is of a fit with other {', '.join(differing)}. {advice}")
         if versions != (present := {"skdim": __version__, "torch": torch.__version__}):
             raise ValueError(
                 f"The checkpoint {self.path} was written with {versions}; {present} gives other bits. {advice}"
@@ -281,7 +280,3 @@ def _hash(name: str, value: Any) -> str:
             f"checkpoint needs parameters that can be pickled, and {name}={value!r} cannot ({error}). Give a class or function "
             "of a module."
         ) from None
-
-
-def _differing(a: Mapping[str, str], b: Mapping[str, str]) -> str:
-    return ", ".join(sorted(name for name in {*a, *b} if a.get(name) != b.get(name)))

@@ -35,15 +35,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skdim.training.device import resolve_device
 
-__all__ = ["Ranks", "agreed", "join", "refuse_several", "several", "write_once", "write_whole"]
-
 #: What torchrun tells each process that it starts.
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-
-
-def _launched() -> bool:
-    """Whether torchrun started this very process; workers of a search inherit its environment, and train by themselves."""
-    return all(name in os.environ for name in TORCHRUN) and multiprocessing.parent_process() is None
 
 
 def several() -> bool:
@@ -52,7 +45,9 @@ def several() -> bool:
         return False
     if dist.is_initialized():
         return dist.get_world_size() > 1
-    return _launched() and int(os.environ["WORLD_SIZE"]) > 1
+    # Workers of a search inherit torchrun's environment, and train by themselves.
+    is_launched = all(name in os.environ for name in TORCHRUN) and multiprocessing.parent_process() is None
+    return is_launched and int(os.environ["WORLD_SIZE"]) > 1
 
 
 def refuse_several(what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -103,11 +104,8 @@ class Fitting(NamedTuple):
         best, (root, X, y) = None, task
         if self.valid is not None:
             valid = self.batches(estimator, learner, samples, held_out=True)
-            best = BestEpoch(
-                lambda objective: held_out_values(objective, valid, self.ranks),
-                estimator.n_iter_no_change,
-                estimator.tol,
-            )
+            judge = partial(held_out_values, batches=valid, ranks=self.ranks)
+            best = BestEpoch(judge, estimator.n_iter_no_change, estimator.tol)
         callbacks = []
         if root._callbacks:
             # A transformer has no y, but scikit-learn's monitor scores only if there is one.

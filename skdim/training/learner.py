@@ -100,9 +100,8 @@ class Learner:
         # Arrays are copied: they may be read-only memory maps of the file.
         statistics = {name: np.array(array) for name, array in part(state, "standardize/").items()}
         layout = part(state, "layout/")
-        standardize = Standardizer(
-            tuple(state["shape"]), **statistics, layout=Layout.from_state(layout) if layout else None
-        )
+        views = Layout.from_state(layout) if layout else None
+        standardize = Standardizer(tuple(state["shape"]), **statistics, layout=views)
         with LocalSeed(0):  # the weights are overwritten by the saved ones
             objective = place(build(standardize, continues), device).eval()
         load_module(objective, part(state, "objective/"))

@@ -249,10 +249,8 @@ def _is_on_the_host(func: Any, args: Any, output: Any) -> bool:
     if not isinstance(output, Tensor):
         return False
     if name in ("_to_copy", "copy"):  # between host and device; pinned memory alone may be read by a recording
-        given = [part for part in args if isinstance(part, Tensor)]
-        return any(
-            part.is_cuda != output.is_cuda and not (part.device.type == "cpu" and part.is_pinned()) for part in given
-        )
+        moved = [part for part in args if isinstance(part, Tensor) and part.is_cuda != output.is_cuda]
+        return not all(part.device.type == "cpu" and part.is_pinned() for part in moved)
     if name == "lift_fresh":  # a constant, which is made on the host
         return output.is_cuda
     return torch.Tag.nondeterministic_seeded in tags and output.device.type == "cpu"

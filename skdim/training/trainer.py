@@ -69,9 +69,8 @@ def make_optimizer(
     made = factory([group for group in groups if group["params"]], lr=learning_rate)
     if not isinstance(made, torch.optim.Optimizer):
         raise TypeError(f"optimizer must return a torch.optim.Optimizer, and returned {type(made).__name__}.")
-    given, held = (
-        {id(parameter) for group in each for parameter in group["params"]} for each in (groups, made.param_groups)
-    )
+    both = groups, made.param_groups
+    given, held = ({id(parameter) for group in each for parameter in group["params"]} for each in both)
     if given - held:
         raise ValueError(
             f"optimizer holds {len(given & held)} of the {len(given)} parameters that it was given; the others would not be "
@@ -199,12 +198,7 @@ class _Net(NeuralNet):
         return dataset
 
     def run_single_epoch(
-        self,
-        iterator: Batches | None,
-        training: bool,
-        prefix: str,
-        step_fn: Callable[..., Any],
-        **fit_params: Any,
+        self, iterator: Batches | None, training: bool, prefix: str, step_fn: Callable[..., Any], **fit_params: Any
     ) -> None:
         """Take a step for each batch; unlike skorch's, without reading its loss, which on a GPU waits for the step's end."""
         trainer, objective = self.trainer, self.module_
@@ -226,7 +220,7 @@ class _Net(NeuralNet):
                         loss, values = self.step_.loss(X, draws)
                         self.step_.update(loss)
                 self.schedule_.step()
-                self._keep(values)
+                _keep(self.values_, values)
                 self.notify("on_batch_end", batch=batch, training=training, loss=values["loss"])
                 number += 1
                 if self.interrupt.requested:
@@ -261,12 +255,6 @@ class _Net(NeuralNet):
     def on_epoch_end(self, net: NeuralNet, *args: Any, **kwargs: Any) -> None:
         self.record("train_", _means(self.values_, self.trainer.ranks))
 
-    def _keep(self, values: dict[str, Tensor]) -> None:
-        for name, value in values.items():
-            # On the CPU keep numbers: live scalars between large tensors fragment the memory, and steps became a fifth slower
-            # within an epoch. On a GPU keep tensors: reading each one waits for its step.
-            self.values_.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
-
     def record(self, prefix: str, values: dict[str, float]) -> None:
         """Record values of the present epoch."""
         for name, value in values.items():
@@ -275,9 +263,8 @@ class _Net(NeuralNet):
 
     def recorded(self) -> History:
         """Return what was recorded so far."""
-        epochs = [
-            {name.removeprefix("train_"): row[name] for name in self.recorded_ if name in row} for row in self.history
-        ]
+        names = {name: name.removeprefix("train_") for name in self.recorded_}
+        epochs = [{part: row[name] for name, part in names.items() if name in row} for row in self.history]
         best, prefix = len(epochs), ""
         if self.trainer.best is not None:
             best, prefix = self.trainer.best.best_epoch_, "valid_"
@@ -294,9 +281,8 @@ def make_step(net: _Net) -> Step | RecordedStep:
     if device.type != "cuda" or trainer.ranks is not None:
         return step
     if not can_be_recorded(trainer.optimizer):
-        warn_eager(
-            f"{type(trainer.optimizer).__name__} does not keep its state on the device, by an option capturable or fused"
-        )
+        kind = type(trainer.optimizer).__name__
+        warn_eager(f"{kind} does not keep its state on the device, by an option capturable or fused")
         return step
     return RecordedStep(step, CudaRecorder(device))
 
@@ -310,9 +296,15 @@ def held_out_values(objective: Objective, batches: Batches, ranks: Ranks | None 
             if ranks is not None:
                 ranks.begin(batch.rows.n)
             (draws,) = drawn(objective, [batch], None)
-            for name, value in objective.evaluate(batch.X, draws).items():
-                values.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
+            _keep(values, objective.evaluate(batch.X, draws))
     return _means(values, ranks)
+
+
+def _keep(kept: dict[str, list[Any]], values: dict[str, Tensor]) -> None:
+    for name, value in values.items():
+        # On the CPU keep numbers: live scalars between large tensors fragment the memory, and steps became a fifth slower
+        # within an epoch. On a GPU keep tensors: reading each one waits for its step.
+        kept.setdefault(name, []).append(value.item() if value.device.type == "cpu" else value)
 
 
 def _means(values: dict[str, list[Any]], ranks: Ranks | None) -> dict[str, float]:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skdim.nn.layers import ChannelNorm, FlattenMap, Pad, PoolMap, Sum, mlp
+from skdim.nn.layers import ChannelNorm, FlattenMap, Sum, mlp
 
 
 def noise(*shape, seed=0):
@@ -53,10 +53,6 @@ def test_layers_of_maps():
     torch.testing.assert_close(ChannelNorm(3)(X).mean(1), torch.zeros(2, 4, 5), atol=1e-6, rtol=0)
     torch.testing.assert_close(ChannelNorm(3)(X)[:, :, 1, 2], nn.LayerNorm(3)(X[:, :, 1, 2]))
     assert torch.equal(FlattenMap()(X).reshape(2, 4, 5, 3), X.permute(0, 2, 3, 1))
-    torch.testing.assert_close(PoolMap()(X), X.flatten(2).mean(2))
-    padded = Pad(1, 0, 2, 0)(X)
-    assert torch.equal(padded[:, :, 2:, 1:], X)
-    assert padded.shape == (2, 3, 6, 6)
 
 
 def test_a_sum_of_networks():

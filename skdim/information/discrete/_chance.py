@@ -1,11 +1,4 @@
-r"""What chance adds to the mutual information of a contingency table, and the distribution of that information.
-
-References
-----------
-.. [1] Vinh, Epps & Bailey, "Information theoretic measures for clusterings comparison: variants, properties, normalization and
-   correction for chance", JMLR 2010.
-.. [2] Good, "The population frequencies of species and the estimation of population parameters", Biometrika 1953.
-"""
+"""What chance adds to the mutual information of a contingency table, and the distribution of that information."""
 
 from __future__ import annotations
 
@@ -72,7 +65,7 @@ def plug_in_entropy(counts: Ints) -> float:
 
 
 def expected_information(x_counts: Ints, y_counts: Ints) -> float:
-    """Return the mean plug-in information of all tables with these margins, in nats (Vinh et al. 2010 [1]_, Eq. 24a).
+    """Return the mean plug-in information of all tables with these margins, in nats (Vinh et al., JMLR 2010, Eq. 24a).
 
     Cells of equal margins have equal expectations: over the distinct margins these are at most 2n pairs.
     """
@@ -110,13 +103,8 @@ def _log_factorials(n: int) -> Floats:
 class Chance:
     r"""What chance adds to the plug-in value, and the information that is left.
 
-    If the truth is I, the mean of the plug-in value is taken to be :math:`E_0 + \delta I`. E_0 is its mean over the tables of
-    independent variables with these margins [1]_. What chance adds falls with the dependence,
-
-    .. math:: 1 - \delta = (1 - s) \frac{E_0 - B}{\hat I} + s \frac{E_0}{H}, \quad s = E_0 / H, \quad H = \min(H(x), H(y)),
-
-    to B, the bias under the frequencies of this table with its empty cells, where cells hold many rows; and to 0 at H, which no
-    table exceeds, where they hold few. The empty cells have the Good-Turing share of the probability [2]_ among the rows whose
+    If the truth is I, the mean of the plug-in value is taken to be :math:`E_0 + \delta I`, by the formula for :math:`\delta` of
+    :func:`discrete_mutual_information`. The empty cells have the Good-Turing share of the probability among the rows whose
     values of x and y both recur: the others could not be anything but alone.
     """
 

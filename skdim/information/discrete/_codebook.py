@@ -174,7 +174,6 @@ def _finest(value: Any) -> Any:
 
 
 def _of_numpy(value: Any, kind: Any) -> Any:
-    """Return a moment or duration of Python or pandas as one of NumPy."""
     return value.to_numpy() if hasattr(value, "to_numpy") else kind(value)
 
 

@@ -34,9 +34,8 @@ def factorize(column: Column) -> tuple[npt.NDArray[np.intp], list[Any]]:
     array = as_array(column.values)
     if array.dtype.kind not in "OT":
         symbols, codes = np.unique(array, return_inverse=True)
-        return codes, list(
-            symbols
-        ) if array.dtype.kind in "mM" else symbols.tolist()  # else nanoseconds become integers
+        # As a list of Python's objects nanoseconds would be integers.
+        return codes, list(symbols) if array.dtype.kind in "mM" else symbols.tolist()
     numbers: dict[Any, int] = {}
     try:
         codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in array), np.intp, len(array))
@@ -52,19 +51,14 @@ def row_codes(values: Any, name: str, warns: bool = False) -> npt.NDArray[np.int
     ``warns`` names a column, or the rows, if most values are met once.
     """
     columns = table_columns(values, name)
-    codes, n_symbols, has_warned = np.zeros(1, dtype=np.intp), 1, False
+    codes, has_warned = np.zeros(1, dtype=np.intp), False
     for column in columns:  # renumbered after each column, so that codes stay below n
         more, symbols = factorize(column)
         has_warned |= warns and warn_of_identifiers(more, column.label)
-        codes, n_symbols = (more, len(symbols)) if n_symbols == 1 else _together(codes, more, len(symbols))
+        codes = more if len(columns) == 1 else np.unique(codes * len(symbols) + more, return_inverse=True)[1]
     if warns and not has_warned and len(columns) > 1:
         warn_of_identifiers(codes, f"{name}, each row as one value,")
     return codes
-
-
-def _together(codes: npt.NDArray[np.intp], more: npt.NDArray[np.intp], n: int) -> tuple[npt.NDArray[np.intp], int]:
-    symbols, both = np.unique(codes * n + more, return_inverse=True)
-    return both, len(symbols)
 
 
 def warn_of_identifiers(codes: npt.NDArray[np.integer], label: str) -> bool:
@@ -97,7 +91,6 @@ def _present(values: Any) -> npt.NDArray[Any]:
 
 
 def _as_float(number: Any) -> float:
-    """Return a Decimal, a Fraction or a huge integer as a float."""
     try:
         return float(number)
     except OverflowError:

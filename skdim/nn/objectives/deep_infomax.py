@@ -1,18 +1,13 @@
 r"""The objective of Deep InfoMax.
 
-Deep InfoMax maximises over encoder and critics (Hjelm et al. 2019 [1]_, Eq. 8)
+Deep InfoMax maximises over encoder and critics (Hjelm et al., ICLR 2019, Eq. 8)
 
 .. math::
 
     \alpha\, I(C; Y) + \frac{\beta}{M^2} \sum_p I(C_p; Y) - \gamma\, D(\text{prior} \,\|\, Y)
 
 With two augmented views a and b of each image the map comes from one view and the code from the other, in both directions,
-and a code-to-code term :math:`I(Y^a; Y^b)` is added (Bachman et al. 2019 [2]_).
-
-References
-----------
-.. [1] Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019.
-.. [2] Bachman, Hjelm & Buchwalter, "Learning representations by maximizing mutual information across views", NeurIPS 2019.
+and a code-to-code term :math:`I(Y^a; Y^b)` is added (Bachman et al., NeurIPS 2019).
 """
 
 from __future__ import annotations

@@ -2,14 +2,8 @@ r"""The multi-view objective: encoders of views, and bounds between their codes.
 
 .. math:: \max_{g_1, \dots, g_M} \; \frac{1}{|G|} \sum_{(a, b) \in G} I_{EST}(g_a(X_a); g_b(X_b))
 
-Two views are Tschannen et al. 2020 [1]_, Eq. 2. For more, the graph G holds all pairs, or the pairs of the first view with the
-others: the full graph and the core view of Tian et al. 2020 [2]_. They take the sum; the mean has the cap of one bound.
-
-References
-----------
-.. [1] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
-.. [2] Tian, Krishnan & Isola, "Contrastive multiview coding", ECCV 2020.
-.. [3] Schroff, Kalenichenko & Philbin, "FaceNet: a unified embedding for face recognition and clustering", CVPR 2015.
+Two views are Tschannen et al., ICLR 2020, Eq. 2. For more, the graph G holds all pairs, or the pairs of the first view with the
+others: the full graph and the core view of Tian et al., ECCV 2020. They take the sum; the mean has the cap of one bound.
 """
 
 from __future__ import annotations
@@ -49,8 +43,8 @@ class PairRows(NamedTuple):
 def semi_hard(scores: Tensor) -> Tensor:
     """Return scores (2, 2, K): for each anchor x_i a batch of two, its joint sample and one negative.
 
-    The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet [3]_ samples
-    within a margin instead.
+    The negative has the highest score below that of the joint sample; if there is none, the lowest score. FaceNet
+    (Schroff et al., CVPR 2015) samples within a margin instead.
     """
     joint = scores.diagonal()
     own = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
@@ -65,7 +59,7 @@ def semi_hard(scores: Tensor) -> Tensor:
 class PairInfoMax(CodeInfoMax):
     r"""I(g_a(X_a); g_b(X_b)): the codes of two views, with a choice of negatives and of a target.
 
-    With a target t in nats the loss is the matched bound of Tschannen et al. 2020 [1]_, Section 3.4: :math:`|I_{EST} - t|`. Its
+    With a target t in nats the loss is the matched bound of Tschannen et al., Section 3.4: :math:`|I_{EST} - t|`. Its
     gradient is that of the estimator's loss, with the sign that moves the bound towards t.
     """
 

@@ -5,12 +5,7 @@ r"""The objective of contrastive predictive coding: contexts predict later laten
     f_k(x_{t+k}, c_t) = z_{t+k}^\top W_k c_t, \qquad
     L_k = -E\Bigl[\log \frac{e^{f_k(x_{t+k}, c_t)}}{\sum_j e^{f_k(x_j, c_t)}}\Bigr]
 
-(van den Oord et al. 2018 [1]_, Eqs. 3 and 4), averaged over the steps k, and with any MI estimator in InfoNCE's place.
-
-References
-----------
-.. [1] van den Oord, Li & Vinyals, "Representation learning with contrastive predictive coding", 2018.
-.. [2] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
+(van den Oord et al., arXiv:1807.03748, Eqs. 3 and 4), averaged over the steps k, and with any MI estimator in InfoNCE's place.
 """
 
 from __future__ import annotations
@@ -38,7 +33,7 @@ class Predictive(Objective):
     """The complete objective over one causal encoder: a bilinear predictor for each step.
 
     Latents of one sequence depend on each other, so with the negatives "sequence" and "all" the training loss is no bound
-    (Tschannen et al. 2020 [2]_, section 4.2). The reported bound always has negatives of the batch. The steps k run from
+    (Tschannen et al., ICLR 2020, section 4.2). The reported bound always has negatives of the batch. The steps k run from
     ``first_step`` to ``n_steps``; ``n_anchors`` offsets t are drawn for each, one from each of as many equal parts of the
     sequence.
     """
@@ -108,7 +103,6 @@ class Predictive(Objective):
 
     @staticmethod
     def _lengths(rows: Rows) -> Draws:
-        """Return the lengths of the sequences, if they differ."""
         return {name: torch.from_numpy(part) for name, part in rows.extras.items() if name == "lengths"}
 
     def views(self, X: Tensor, draws: Draws) -> Tensor:

@@ -28,9 +28,7 @@ class SharedPlaces(NamedTuple):
     steps: Tensor  # numbers of the steps, from 0, (n_steps,)
     now: Tensor  # places of the contexts, (n_steps, n_anchors)
     later: Tensor  # places of the latents that they predict, (n_steps, n_anchors)
-    groups: (
-        list[tuple[Tensor, Tensor]] | None
-    )  # pairs, and the 2 or more sequences that reach them; None if all reach all
+    groups: list[tuple[Tensor, Tensor]] | None  # pairs, and the 2 or more sequences that reach them; None if all do
     present: list[int]  # steps with a pair that two sequences reach
 
 

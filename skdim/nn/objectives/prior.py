@@ -1,10 +1,4 @@
-"""Priors for the codes, and the discriminator that brings the codes to them.
-
-References
-----------
-.. [1] Hjelm et al., "Learning deep representations by mutual information estimation and maximization", ICLR 2019.
-.. [2] Mescheder, Geiger & Nowozin, "Which training methods for GANs do actually converge?", ICML 2018.
-"""
+"""Priors for the codes, and the discriminator that brings the codes to them."""
 
 from __future__ import annotations
 
@@ -92,10 +86,10 @@ PRIORS: dict[str, type[Prior]] = {"uniform": UniformPrior, "normal": NormalPrior
 
 
 class PriorMatching(nn.Module):
-    r"""Adversarial matching of the codes' distribution to a prior (Hjelm et al. 2019 [1]_, Eq. 7).
+    r"""Adversarial matching of the codes' distribution to a prior (Hjelm et al., ICLR 2019, Eq. 7).
 
     The discriminator D tells prior samples z from codes Y; the encoder makes codes that D takes for prior samples. The codes
-    are mapped to the prior's support here only. The gradient penalty is over the whole batch (Mescheder et al. 2018 [2]_).
+    are mapped to the prior's support here only. The gradient penalty is over the whole batch (Mescheder et al., ICML 2018).
 
     .. math::
 

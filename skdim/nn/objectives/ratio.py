@@ -79,14 +79,11 @@ class SideBySide(Objective):
         # Names of parameters may not hold dots.
         for place, (name, value) in enumerate(parameters.items()):
             is_learned = dict(objectives[0].named_parameters())[name].requires_grad
-            self.register_parameter(
-                f"parameter_{place}", nn.Parameter(value.detach().clone(), requires_grad=is_learned)
-            )
+            parameter = nn.Parameter(value.detach().clone(), requires_grad=is_learned)
+            self.register_parameter(f"parameter_{place}", parameter)
         for place, value in enumerate(buffers.values()):
             self.register_buffer(f"buffer_{place}", value)
-        self._one: list[Any] = [
-            copy.deepcopy(objectives[0])
-        ]  # in a list, so that its weights are none of this module's
+        self._one: list[Any] = [copy.deepcopy(objectives[0])]  # in a list: its weights are none of this module's
 
     def is_decayed(self, parameter: nn.Parameter) -> bool:
         return parameter.ndim > 2

@@ -1,9 +1,4 @@
-"""Terms of an objective: a weighted bound between the code of one view and features of another.
-
-References
-----------
-.. [1] Poole et al., "On variational bounds of mutual information", ICML 2019.
-"""
+"""Terms of an objective: a weighted bound between the code of one view and features of another."""
 
 from __future__ import annotations
 
@@ -95,7 +90,7 @@ class CodeInfoMax(Term):
 
 
 class PosteriorInfoMax(Term):
-    """I(X; Y) of a stochastic code by TNCE: the known log p(y | x) is the critic (Poole et al. 2019 [1]_, Section 2.5).
+    """I(X; Y) of a stochastic code by TNCE: the known log p(y | x) is the critic (Poole et al., ICML 2019, Section 2.5).
 
     The code y of one view is scored under the distributions of the other view's inputs; with one view, under its own. With two
     views this bounds the information of y on the other view, and hence that on its own.

@@ -128,6 +128,10 @@ class Density:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Density:
         """Return the density of a state, whose arrays are copied."""
+        if "weights_" in state:  # an earlier file holds a mixture over the variates as they are
+            d = state["means_"].shape[1]
+            before = {"covariance_type": "full", "mean": np.zeros(d), "scale": np.ones(d), "whitening": np.eye(d)}
+            state = before | {f"mixture/{name}": array for name, array in state.items()}
         columns = {name: np.array(array) for name, array in part(state, "columns/").items()}
         mixture = GaussianMixture(covariance_type=str(state["covariance_type"]))
         for name, array in part(state, "mixture/").items():

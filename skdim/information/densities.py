@@ -183,6 +183,11 @@ class Rate(KnownConditional, CrossFitted):
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
         log_p, log_q = self._log_conditional(x, y), self.density.log_density(self._continuous(y))
+        if np.isinf(log_p).any():
+            raise ValueError(
+                f"conditional(X, Y) gives probability 0 to joint samples, the first at row {np.isinf(log_p).argmax()}: they "
+                "contradict it, and the rate is not finite."
+            )
         value = rate(torch.from_numpy(log_p), torch.from_numpy(log_q))
         return Evaluation(float(value), log_p - log_q, math.inf)
 

@@ -111,7 +111,7 @@ def run(name: str, seed: int, done: set[tuple[str, ...]]) -> None:
 def report() -> None:
     """Print rank correlations with the probe, of means over the seeds: those of one seed differ by chance alone."""
     rows = read(TABLE)
-    print("| data | seeds | settings | " + " | ".join(STATISTICS) + " | probe of one seed |")
+    print("| data | seeds | settings | " + " | ".join(STATISTICS) + " | probe, seed against seed |")
     for name in sorted({row["data"] for row in rows}):
         seeds = sorted({row["seed"] for row in rows if row["data"] == name})
         values = {(row["setting"], row["seed"]): row for row in rows if row["data"] == name}

@@ -10,7 +10,7 @@ from skdim.evaluation._geometry import ConditionResult, alignment, condition_num
 from skdim.evaluation._probes import LadderResult, ProbeResult, linear_probe, probe_ladder
 from skdim.evaluation._reconstruction import ReconstructionResult, reconstruction_similarity
 from skdim.evaluation._v_information import VInformationResult, pointwise_v_information, v_information
-from skdim.evaluation._views import ViewScorer, view_information
+from skdim.evaluation._views import ViewResult, ViewScorer, view_score
 
 __all__ = [
     "ConditionResult",
@@ -19,6 +19,7 @@ __all__ = [
     "ProbeResult",
     "ReconstructionResult",
     "VInformationResult",
+    "ViewResult",
     "ViewScorer",
     "alignment",
     "condition_number",
@@ -30,5 +31,5 @@ __all__ = [
     "reconstruction_similarity",
     "uniformity",
     "v_information",
-    "view_information",
+    "view_score",
 ]

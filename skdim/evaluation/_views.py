@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.neighbors import NearestNeighbors
 
 from skdim._params import Configured
 from skdim._sklearn import Interval
 from skdim.bounds import gaussian
-from skdim.evaluation._inputs import Scaler, check_features, validated
+from skdim.evaluation._inputs import Array, Result, Scaler, check_features, validated
 from skdim.inputs.augmentation import (
     EVALUATION_SEED,
     Augmentation,
@@ -25,68 +27,121 @@ from skdim.inputs.samples import Standardizer
 from skdim.inputs.tables import as_plain, check_lengths, refuse_unusable
 
 
-@validated(Z_view=["array-like"], noise=[Interval(Real, 0, None, closed="neither")])
-def view_information(Z: Any, Z_view: Any, *, noise: float = 0.1) -> float:
-    r"""Return what features keep of a sample in an augmented view of it, in nats: a score that needs no labels.
+@dataclass(frozen=True, eq=False, repr=False)
+class ViewResult(Result):
+    """What features keep of a sample in a view of it; a frame has one row.
 
-    .. math:: I(Z + \varepsilon; Z' + \varepsilon') = -\tfrac12 \sum_c \log(1 - \rho_c^2)
+    Attributes
+    ----------
+    value : float
+        ``information`` times the root of ``overlap``, in nats: higher is better.
+    information : float
+        Of a sample's features about those of its view, under noise, in nats: an estimate by linear dependence.
+    overlap : float
+        Share of a view's nearest neighbours that are its sample's too, from 0 to 1.
+    """
 
-    The information of jointly normal features, with noise of its own in every standardised component, from their canonical
-    correlations rho. Noise brings in geometry: directions that the features hardly fill, which canonical correlations count in
-    full, are worth little. So the value is high where many directions are filled, as an effective rank is, and views agree in
-    them, as an alignment is. It is an estimate, and too large where samples are not several times as many as features.
+    value: float
+    information: float
+    overlap: float
 
-    Which features suit a task, only labels tell: see the :doc:`/results` for rank correlations with probes.
+    def _summary(self) -> str:
+        return f"{self.value:.3f} nats: information {self.information:.3f} nats, overlap {self.overlap:.3f}"
+
+    def _columns(self) -> dict[str, Any]:
+        return {"value": [self.value], "information": self.information, "overlap": self.overlap}
+
+
+@validated(
+    Z_view=["array-like"],
+    noise=[Interval(Real, 0, None, closed="neither")],
+    n_neighbors=[Interval(Integral, 1, None, closed="left")],
+)
+def view_score(Z: Any, Z_view: Any, *, noise: float = 0.1, n_neighbors: int = 10) -> ViewResult:
+    r"""Score features without labels, by what they keep of a sample in an augmented view of it.
+
+    .. math::
+
+        S = I \, \sqrt{\frac1{nk} \sum_i \bigl| N_k(z_i) \cap N_k(z'_i) \bigr|}, \qquad
+        I = I(Z + \varepsilon; Z' + \varepsilon') = -\tfrac12 \sum_c \log(1 - \rho_c^2)
+
+    I is the information of jointly normal features with noise of its own in every standardised component, from their canonical
+    correlations rho. Under noise, directions that the features hardly fill are worth little: I is large where many directions
+    are filled, as an effective rank is, and views agree in them, as an alignment is. The root tells how near a view stays to
+    its sample: the share of the k samples at the smallest angle to the view that are so to its sample too.
+
+    The score is an estimate, and no bound. Which features suit a task, only labels tell: see the :doc:`/results` for rank
+    correlations with probes.
 
     Parameters
     ----------
     Z, Z_view : array-like of shape (n_samples, n_features)
-        Features of samples that were not trained on, and of one augmented view of each.
+        Features of samples that were not trained on, several times as many as features, and of one augmented view of each. Time
+        grows with the square of n_samples; 1,000 to 5,000 are enough.
     noise : float, default=0.1
         Variance of the noise, where that of a component is 1.
+    n_neighbors : int, default=10
+        Number k of neighbours, less than n_samples.
 
     Returns
     -------
-    float
-        At least 0; at most -n_features / 2 log(1 - 1 / (1 + noise)^2) if features are uncorrelated.
+    ViewResult
+        The score and its two parts.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or ``n_neighbors`` is not less than the number of samples.
 
     Examples
     --------
-    Two features that a view keeps, and two that are new in every view, which add nothing:
+    Two features that a view keeps, and two that are new in every view. These add no information, and blur the neighbourhood:
 
     >>> import numpy as np
-    >>> from skdim.evaluation import view_information
+    >>> from skdim.evaluation import view_score
     >>> kept, new, newer = np.random.default_rng(0).normal(size=(3, 1000, 2))
-    >>> round(view_information(kept, kept), 2)                      # -log(1 - 1 / 1.1^2)
-    1.75
-    >>> round(view_information(np.hstack([kept, new]), np.hstack([kept, newer])), 1)
-    1.8
+    >>> view_score(kept, kept)                                      # -log(1 - 1 / 1.1^2) = 1.75
+    ViewResult(1.751 nats: information 1.751 nats, overlap 1.000)
+    >>> blurred = view_score(np.hstack([kept, new]), np.hstack([kept, newer]))
+    >>> round(blurred.information, 1), round(blurred.overlap, 1)
+    (1.8, 0.1)
     """
     Z, Z_view = check_features(Z), check_features(Z_view, "Z_view")
     if Z.shape != Z_view.shape:
         raise ValueError(
             f"Z and Z_view hold pairs of rows and must have equal shapes, got {Z.shape} and {Z_view.shape}."
         )
+    if n_neighbors >= len(Z):
+        raise ValueError(f"n_neighbors={n_neighbors} must be less than the number of samples, {len(Z)}.")
     scaler = Scaler().fit(Z)
-    sides, whitening = [], []
-    for features in (Z, Z_view):
-        z = scaler.transform(features).astype(np.float64, copy=False)
-        sides.append(z - z.mean(axis=0))
-        covariance = sides[-1].T @ sides[-1] / len(z)
-        whitening.append(np.linalg.inv(np.linalg.cholesky(covariance + noise * np.eye(len(covariance)))))
-    across = sides[0].T @ sides[1] / len(Z)
-    correlations = np.linalg.svd(whitening[0] @ across @ whitening[1].T, compute_uv=False)
-    return float(gaussian(correlations))
+    z, view = (scaler.transform(part).astype(np.float64, copy=False) for part in (Z, Z_view))
+    information, overlap = _information(z, view, noise), _overlap(z, view, n_neighbors)
+    return ViewResult(information * math.sqrt(overlap), information, overlap)
+
+
+def _information(z: Array, view: Array, noise: float) -> float:
+    centred = [part - part.mean(axis=0) for part in (z, view)]
+    covariances = [part.T @ part / len(part) + noise * np.eye(part.shape[1]) for part in centred]
+    white = [np.linalg.inv(np.linalg.cholesky(covariance)) for covariance in covariances]
+    across = centred[0].T @ centred[1] / len(z)
+    return float(gaussian(np.linalg.svd(white[0] @ across @ white[1].T, compute_uv=False)))
+
+
+def _overlap(z: Array, view: Array, k: int) -> float:
+    """Return the mean share of the k nearest other samples of a view that are those of its sample, by the angle."""
+    tiny = np.finfo(float).tiny
+    z, view = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), tiny) for part in (z, view))
+    index, own, near = NearestNeighbors(algorithm="brute").fit(z), np.arange(len(z))[:, None], []
+    for part in (z, view):
+        found = index.kneighbors(part, k + 1, return_distance=False)
+        # The sample itself is no neighbour: it is moved to the end, and cut off.
+        near.append(np.take_along_axis(found, np.argsort(found == own, axis=1, kind="stable"), axis=1)[:, :k])
+    return float(np.mean([np.isin(a, b, assume_unique=True).mean() for a, b in zip(*near, strict=True)]))
 
 
 @dataclass
 class ViewScorer(Configured):
-    """A scorer for searches without labels: :func:`view_information` of a transformer's features.
+    """A scorer for searches without labels: :func:`view_score` of a transformer's features.
 
     Parameters
     ----------
@@ -95,8 +150,8 @@ class ViewScorer(Configured):
         search, and need not be one that they train with.
     input_shape : tuple of int or None, default=None
         Shape of one sample if the rows of X are flat. Two axes are (H, W), and (C, L) with a ``SequenceAugmentation``.
-    noise : float, default=0.1
-        As of :func:`view_information`.
+    noise, n_neighbors : float, int, default=0.1, 10
+        As of :func:`view_score`.
     random_state : int, default=0
         Seed of the views, which are the same at each call.
 
@@ -115,6 +170,7 @@ class ViewScorer(Configured):
     augment: Any = "auto"
     input_shape: tuple[int, ...] | None = None
     noise: float = 0.1
+    n_neighbors: int = 10
     random_state: int = EVALUATION_SEED
 
     def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
@@ -133,8 +189,8 @@ class ViewScorer(Configured):
         views = self.views(X)
         Z, Z_view = estimator.transform(X), estimator.transform(views)
         check_lengths(Z=Z, X=X)
-        value: float = view_information(Z, Z_view, noise=self.noise)
-        return value
+        result: ViewResult = view_score(Z, Z_view, noise=self.noise, n_neighbors=self.n_neighbors)
+        return result.value
 
     def views(self, X: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return one view of each sample, in the units and the layout of X."""

@@ -166,27 +166,22 @@ class Rate(KnownConditional, CrossFitted):
     density: Density
 
     def fit(self, x: Any, y: Any, train: Rows, valid: Rows) -> None:
-        rows = self._continuous(y)
-        constant = np.flatnonzero(np.ptp(rows[train], axis=0) == 0)
+        constant = np.flatnonzero(np.ptp(y[train], axis=0) == 0)
         if len(constant):
             raise ValueError(
                 f"Column {constant[0]} of y does not vary: it has no density, and so no rate. Leave it out, or give more rows."
             )
-        self.density = Density.learn(rows[train], rows[valid], self.seed)
-
-    @staticmethod
-    def _continuous(y: Any) -> Array:
-        return np.asarray(y, dtype=np.float64)
+        self.density = Density.learn(y[train], y[valid], self.seed)
 
     def scores(self, x: Any, y: Any) -> Tensor:
-        return super().scores(x, y) - torch.from_numpy(self.density.log_density(self._continuous(y)))
+        return super().scores(x, y) - torch.from_numpy(self.density.log_density(y))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
-        log_p, log_q = self._log_conditional(x, y), self.density.log_density(self._continuous(y))
-        if np.isinf(log_p).any():
+        log_p, log_q = self._log_conditional(x, y), self.density.log_density(y)
+        if np.isneginf(log_p).any():
             raise ValueError(
-                f"conditional(X, Y) gives probability 0 to joint samples, the first at row {np.isinf(log_p).argmax()}: they "
-                "contradict it, and the rate is not finite."
+                f"conditional(X, Y) gives probability 0 to {np.isneginf(log_p).sum()} of {len(y)} joint samples: the rate is "
+                "not finite, and they cannot have come from that conditional."
             )
         value = rate(torch.from_numpy(log_p), torch.from_numpy(log_q))
         return Evaluation(float(value), log_p - log_q, math.inf)

@@ -115,7 +115,7 @@ def measured(
     """
     model, test = models[0], splits[0].test
     options = model.options
-    scores = model.scores(x[test], y[test]) if model.learns and len(test) <= BLOCK else None
+    scores = model.scores(x[test], y[test]) if model.learns and model.is_diagnosed and len(test) <= BLOCK else None
     bound = _on_held_out(models, splits, x, y, scores)
     competing = [each for each in models if isinstance(each, CrossFitted) and each.estimates]
     if competing:

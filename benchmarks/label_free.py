@@ -3,7 +3,8 @@
 Each row is a fit with one setting, an estimator with a critic, or another change of the defaults. Held-out rows give ``score``
 (InfoNCE of the trained critics), ``view_score`` and its parts, the effective rank and uniformity of the code; the probe is a
 linear classifier, fitted to the labels of the rows that were learned from. Digits: half of the rows learn, the others judge.
-``view_score`` and its constants were chosen on digits among some thirty statistics. Rows that exist are skipped.
+Both parts of ``view_score`` and their constants were chosen on digits among some thirty statistics, and the root of the second
+by digits after a look at MNIST. Rows that exist are skipped.
 
     python benchmarks/label_free.py --data digits fashion-mnist mnist --seeds 0
     python benchmarks/label_free.py --report

@@ -49,6 +49,9 @@ class Configured:
             setattr(self, name, value)
         return self
 
+    def check(self) -> None:
+        """Raise an error if a parameter cannot be copied or saved, before an estimator clones it."""
+
 
 def check_sizes(name: str, sizes: object, at_least: int = 0) -> tuple[int, ...]:
     """Return layer sizes as a tuple of int, or raise a ``ValueError`` with the value and what is allowed."""
@@ -125,6 +128,8 @@ def check_factories(estimator: Any, names: Iterable[str]) -> None:
     """Refuse nn.Module instances among these parameters, and warn of classes and functions that pickle cannot find."""
     for name in sorted(names):
         for part in _leaves(getattr(estimator, name)):
+            if isinstance(part, Configured):
+                part.check()
             if isinstance(part, nn.Module) and name in ("encoder", "critic", "context"):
                 weights = "; skdim.nn.pretrained.Pretrained(module) keeps its weights" if name == "encoder" else ""
                 raise TypeError(

@@ -1,5 +1,6 @@
 """Folders of image files: every mode and size becomes one array, what cannot be read is named, and a fit reads a file once."""
 
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -27,9 +28,9 @@ def photos(tmp_path):
     return saved(tmp_path, [Image.fromarray(RNG.integers(0, 256, (20, 20, 3), dtype=np.uint8)) for _ in range(12)])
 
 
-def whole(image, color="auto"):
+def whole(image, **options):
     """Return what an image of 24 x 16 becomes in its own size."""
-    return load_images([image], (24, 16), labels=None, color=color).data[0]
+    return load_images([image], (24, 16), labels=None, **options).data[0]
 
 
 MODES = ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"]
@@ -50,10 +51,29 @@ def test_transparent_pixels_are_white(tmp_path):
     assert (whole(tmp_path / "a.png") == 255).all()
 
 
-def test_sixteen_bits_keep_their_order(tmp_path):
-    values = np.linspace(0, 65535, 24 * 16).reshape(24, 16).astype(np.uint16)
-    Image.fromarray(values).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(whole(tmp_path / "a.png")[0], values >> 8)
+DEEP = [(np.uint16, 65535, "png"), (np.uint16, 4095, "tif"), (np.int32, 200, "tif"), (np.float32, 1.0, "tif")]
+
+
+@pytest.mark.parametrize(("kind", "white", "suffix"), DEEP, ids=["16 bits", "12 bits", "32 bits", "real"])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_files_of_more_than_8_bits_are_scaled_by_the_value_of_white(tmp_path, kind, white, suffix, lazy):
+    values = np.linspace(0, white, 24 * 16).reshape(24, 16).astype(kind)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(values).save(path)
+    Image.fromarray(COLOURS[..., 0]).save(tmp_path / "grey.png")
+    with pytest.raises(ValueError, match=rf"a\.{suffix} .*more than 8 bits.*give white, such as 65535"):
+        load_images([tmp_path / "grey.png", path], labels=None, lazy=lazy)
+    found = load_images([path, tmp_path / "grey.png"], (24, 16), labels=None, white=white, lazy=lazy).data[:]
+    np.testing.assert_array_equal(found[0, 0], np.rint(values.astype(float) * 255 / white))
+    np.testing.assert_array_equal(found[1, 0], COLOURS[..., 0])  # 8 bits stay as they are
+    with pytest.raises(ValueError, match=rf"pixels from 0 to {white:g}, and not from 0 to white={white / 2:g}"):
+        load_images([path], labels=None, white=white / 2, lazy=lazy).data[:]
+
+
+def test_values_below_black_are_refused(tmp_path):
+    Image.fromarray(np.full((24, 16), -5, np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="pixels from -5 to -5, and not from 0 to white=255"):
+        whole(tmp_path / "a.tif", white=255)
 
 
 def test_an_image_is_turned_as_its_exif_orientation_says(tmp_path):
@@ -84,6 +104,39 @@ def test_a_folder_gives_labels_paths_and_pixels_in_the_order_of_paths(photos):
     assert load_images(found.filenames, (20, 20)).target.tolist() == found.target.tolist()
     assert load_images(photos, labels=range(12)).target.tolist() == list(range(12))
     assert load_images(photos, labels=None).target is None
+
+
+def test_hidden_folders_and_what_is_no_picture_are_passed_over(photos):
+    path = next(photos.rglob("*.png"))
+    for name in (".ipynb_checkpoints/1.png", "class 1/.cache/1.png", "class 1/.1.png"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        (photos / name).write_bytes(path.read_bytes())
+    for suffix in ("pdf", "h5", "mpg", "eps", "txt", "npy"):
+        (photos / "class 1" / f"a.{suffix}").write_text("no picture")
+    found = load_images(photos)
+    assert len(found.filenames) == 12
+    assert set(found.target) == {f"class {i}" for i in range(6)}
+
+
+def test_folders_of_folders_are_no_classes_unless_each_holds_one(photos, tmp_path_factory):
+    tree = tmp_path_factory.mktemp("tree")
+    for part in ("test", "train"):
+        shutil.copytree(photos, tree / part)
+    with pytest.raises(ValueError, match=r"test holds no images but folders, 'class 0', .*load .*test by itself"):
+        load_images(tree)
+    assert load_images(tree, labels=None).data.shape == (24, 3, 64, 64)
+    assert set(load_images(tree / "train").target) == {f"class {i}" for i in range(6)}
+    for folder in list((tree / "train").iterdir()):  # as the training part of Tiny ImageNet lies
+        shutil.copytree(folder, tree / "nested" / folder.name / "images")
+    assert load_images(tree / "nested").target.tolist() == load_images(photos).target.tolist()
+
+
+def test_iterators_of_paths_are_read_in_their_order(photos):
+    paths = sorted(photos.rglob("*.png"), reverse=True)
+    found = load_images(iter(paths), (20, 20))
+    assert found.filenames == [str(path) for path in paths]
+    np.testing.assert_array_equal(found.data, load_images(paths, (20, 20)).data)
+    assert len(load_images(photos.glob("*/*.png")).filenames) == 12
 
 
 def test_lazy_images_are_those_in_memory(photos):
@@ -136,6 +189,7 @@ def test_a_file_whose_end_is_missing_is_named(photos):
         ({"labels": [1, 2]}, r"labels must have shape \(12,\)"),
         ({"labels": "folders"}, "labels"),
         ({"color": "rgb"}, "color"),
+        ({"white": 0}, "white"),
     ],
 )
 def test_parameters_that_are_wrong_are_named(photos, params, message):
@@ -157,6 +211,3 @@ def test_what_holds_no_images_is_refused(tmp_path, photos):
     Image.fromarray(COLOURS).save(photos / "beside.png")
     with pytest.raises(ValueError, match=r"beside\.png lies in no folder of a class"):
         load_images(photos)
-    Image.fromarray(COLOURS[..., 0].astype(np.float32)).save(tmp_path / "empty" / "real.tif")
-    with pytest.raises(ValueError, match="real numbers of no known range"):
-        load_images(tmp_path / "empty", labels=None)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sklearn.utils import Bunch
 from torch.utils.data import Dataset
 
-from skdim._sklearn import StrOptions, validate_params
+from skdim._sklearn import Interval, StrOptions, validate_params
 from skdim.exceptions import warn
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
+#: Modes of Pillow of more than 8 bits: integers of 16 and 32, and real numbers. None has colour.
+DEEP = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 #: Modes of Pillow without colour.
-GREY = {"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B"}
+GREY = {"1", "L", "LA", "La"} | DEEP
 #: Channels by the parameter ``color``.
 CHANNELS = {"L": 1, "RGB": 3}
 #: How many unreadable files a message names.
@@ -36,10 +38,11 @@ FILES_AT_ONCE = 64
 
 @validate_params(
     {
-        "source": [str, os.PathLike, list, tuple, "array-like"],
+        "source": [str, os.PathLike, list, tuple, "array-like", Iterator],
         "size": [tuple, list],
         "labels": [StrOptions({"folder"}), "array-like", None],
         "color": [StrOptions({"auto", "RGB", "L"})],
+        "white": [Interval(Real, 0, None, closed="neither"), None],
         "lazy": ["boolean"],
         "on_error": [StrOptions({"raise", "skip"})],
     },
@@ -51,6 +54,7 @@ def load_images(
     *,
     labels: Any = "folder",
     color: str = "auto",
+    white: float | None = None,
     lazy: bool = False,
     on_error: str = "raise",
 ) -> Bunch:
@@ -62,14 +66,20 @@ def load_images(
 
     Parameters
     ----------
-    source : path, or list of paths
-        A folder, whose image files are taken with those of its subfolders, sorted by path; or the files.
+    source : path, or list or iterator of paths
+        A folder, whose image files are taken with those of its subfolders, sorted by path; or the files, in this order. Of a
+        folder, hidden files and folders are passed over, and files whose extension is that of no picture that Pillow reads.
     size : (int, int), default=(64, 64)
         Height and width of the images that are returned.
     labels : "folder", array-like of shape (n_files,) or None, default="folder"
-        "folder" takes the folder of a file, right below ``source`` if that is a folder. None gives no labels.
+        "folder" takes the folder of a file, right below ``source`` if that is a folder: it holds images, or one folder of them.
+        None gives no labels.
     color : {"auto", "RGB", "L"}, default="auto"
         Three channels or one, of grey. "auto" is one channel if no file has colour.
+    white : float, default=None
+        The value of a white pixel in grey files of more than 8 bits, such as 65535, or 4095 for 12 bits in files of 16: values
+        from 0 to ``white`` become 0 to 255. None refuses these files, which do not say it. Files of 8 bits stay as they are,
+        and Pillow cuts colours of 16 bits to 8.
     lazy : bool, default=False
         Whether the files are read as they are needed, for folders larger than memory: a fit reads each once to learn mean and
         scale, and once an epoch. Headers are read at once.
@@ -86,7 +96,8 @@ def load_images(
     Raises
     ------
     ValueError, TypeError
-        If there are no files, a file cannot be read, lies in no folder of a class, or a parameter is invalid.
+        If there are no files, a file cannot be read or lies in no folder of a class, a folder of a class holds several folders
+        and no image, or a parameter is invalid.
     ImportError
         If Pillow is not installed.
 
@@ -111,10 +122,10 @@ def load_images(
     height, width = _checked_size(size)
     root, paths = _files(source)
     target = _labels(paths, root, labels)
-    is_grey, broken = _headers(paths, until_colour=not lazy)
+    is_grey, broken = _headers(paths, white, until_colour=not lazy)
     if color == "auto":
         color = "L" if is_grey else "RGB"
-    files = ImageFiles(paths, (height, width), color)
+    files = ImageFiles(paths, (height, width), color, white)
     data: Any = files if lazy else files.read(range(len(paths)), broken)
     if broken:
         if on_error == "raise" or len(broken) == len(paths):
@@ -122,7 +133,7 @@ def load_images(
         warn(_told(paths, broken) + " They are left out.", UserWarning)
         kept = [i for i in range(len(paths)) if i not in broken]
         paths, target = [paths[i] for i in kept], None if target is None else target[kept]
-        data = ImageFiles(paths, (height, width), color) if lazy else data[kept]
+        data = ImageFiles(paths, (height, width), color, white) if lazy else data[kept]
     return Bunch(data=data, target=target, filenames=[str(path) for path in paths])
 
 
@@ -139,11 +150,13 @@ class ImageFiles(Dataset[Array]):
         Height and width.
     color : {"RGB", "L"}, default="RGB"
         Three channels or one.
+    white : float, default=None
+        The value of a white pixel in grey files of more than 8 bits, see :func:`load_images`.
 
     Raises
     ------
     ValueError
-        When a file is read that is no image.
+        When a file is read that is no image, or has more than 8 bits and values outside 0 to ``white``.
 
     Examples
     --------
@@ -158,8 +171,14 @@ class ImageFiles(Dataset[Array]):
     (1, 1, 8, 8) 7
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], size: tuple[int, int], color: str = "RGB") -> None:
-        self.paths, self.size, self.color = list(paths), size, color
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        size: tuple[int, int],
+        color: str = "RGB",
+        white: float | None = None,
+    ) -> None:
+        self.paths, self.size, self.color, self.white = list(paths), size, color, white
         self.shape = (len(self.paths), CHANNELS[color], *size)
         self.ndim, self.dtype = 4, np.dtype(np.uint8)
 
@@ -180,7 +199,7 @@ class ImageFiles(Dataset[Array]):
     def read(self, rows: Sequence[int], broken: dict[int, str]) -> Array:
         """Return images (n_rows, n_channels, height, width); ``broken`` gets what is wrong with those that stay black."""
         images = np.zeros((len(rows), *self.shape[1:]), np.uint8)
-        to_pixels = functools.partial(_pixels, size=self.size, color=self.color)
+        to_pixels = functools.partial(_pixels, size=self.size, color=self.color, white=self.white)
 
         def fill(start: int) -> None:
             for place in range(start, min(start + FILES_AT_ONCE, len(rows))):
@@ -207,11 +226,19 @@ def _use(path: str | os.PathLike[str], use: Callable[[Image.Image], T]) -> T | s
         return f"{type(error).__name__}: {error}"
 
 
-def _headers(paths: Sequence[Path], until_colour: bool) -> tuple[bool, dict[int, str]]:
+def _is_grey(image: Image.Image, white: float | None) -> bool:
+    if image.mode in DEEP and white is None:
+        raise ValueError(
+            "more than 8 bits, and nothing says which value is white: give white, such as 65535, or 4095 for 12 bits"
+        )
+    return image.mode in GREY
+
+
+def _headers(paths: Sequence[Path], white: float | None, until_colour: bool) -> tuple[bool, dict[int, str]]:
     """Return whether no file has colour, and what is wrong with those whose header cannot be read."""
     is_grey, broken = True, {}
     for row, path in enumerate(paths):
-        found = _use(path, lambda image: image.mode in GREY)
+        found = _use(path, lambda image: _is_grey(image, white))
         if isinstance(found, str):
             broken[row] = found
         else:
@@ -221,17 +248,19 @@ def _headers(paths: Sequence[Path], until_colour: bool) -> tuple[bool, dict[int,
     return is_grey, broken
 
 
-def _pixels(image: Image.Image, size: tuple[int, int], color: str) -> Array:
+def _pixels(image: Image.Image, size: tuple[int, int], color: str, white: float | None) -> Array:
     """Return an image (n_channels, height, width) that covers ``size``."""
     from PIL import Image, ImageOps
 
     height, width = size
+    _is_grey(image, white)
     image.draft(color, (2 * width, 2 * height))  # JPEG decodes to a half, quarter or eighth much faster
     turned = ImageOps.exif_transpose(image)
-    if turned.mode.startswith("I"):  # 16 bits: Pillow would cut values off at 255
-        turned = Image.fromarray((np.asarray(turned).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    elif turned.mode == "F":
-        raise ValueError("pixels are real numbers of no known range: convert the file to 8 or 16 bits")
+    if white is not None and turned.mode in DEEP:  # Pillow would cut values off at 255
+        values = np.asarray(turned).astype(np.float64)
+        if not (values.min() >= 0 and values.max() <= white):  # NaN is neither
+            raise ValueError(f"pixels from {values.min():g} to {values.max():g}, and not from 0 to white={white:g}")
+        turned = Image.fromarray(np.rint(values * 255 / white).astype(np.uint8))
     if turned.has_transparency_data:
         turned = turned.convert("RGBA")
         turned = Image.alpha_composite(Image.new("RGBA", turned.size, "white"), turned)
@@ -243,7 +272,7 @@ def _pixels(image: Image.Image, size: tuple[int, int], color: str) -> Array:
 def _files(source: Any) -> tuple[Path | None, list[Path]]:
     """Return the folder, if one is given, and the image files in it."""
     try:
-        from PIL import Image
+        from PIL import Image, ImageFile
     except ImportError as error:
         raise ImportError("load_images needs Pillow: install the extra, scikit-deepinfomax[images].") from error
 
@@ -255,8 +284,16 @@ def _files(source: Any) -> tuple[Path | None, list[Path]]:
     root = Path(source)
     if not root.is_dir():
         raise ValueError(f"{root} is no folder. Give a folder, or a list of files.")
-    known = Image.registered_extensions()
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in known and not path.name.startswith("."))
+
+    def is_picture(kind: str) -> bool:
+        """Whether Pillow reads a format by itself, and it is no video or document."""
+        opens = Image.OPEN.get(kind, (None,))[0]
+        is_stub = isinstance(opens, type) and issubclass(opens, ImageFile.StubImageFile)
+        return not is_stub and Image.MIME.get(kind, "image/").startswith("image/")
+
+    known = {extension for extension, kind in Image.registered_extensions().items() if is_picture(kind)}
+    found = [path for path in root.rglob("*") if path.suffix.lower() in known]
+    paths = sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
     if not paths:
         raise ValueError(f"{root} and its subfolders hold no image files.")
     return root, paths
@@ -273,10 +310,21 @@ def _labels(paths: Sequence[Path], root: Path | None, labels: Any) -> npt.NDArra
     if root is None:
         return np.array([path.parent.name for path in paths])
     folders = [path.relative_to(root).parts[0] for path in paths]
+    below: dict[str, set[str]] = {folder: set() for folder in folders}
     for path in paths:
         if path.parent == root:
             raise ValueError(
                 f"{path} lies in no folder of a class: labels='folder' takes the names of folders in {root}. Use labels=None."
+            )
+        below[path.relative_to(root).parts[0]].add(
+            path.relative_to(root).parts[1] if path.parent.parent != root else ""
+        )
+    for folder, inside in below.items():
+        if "" not in inside and len(inside) > 1:
+            names = ", ".join(map(repr, sorted(inside)[:MOST_NAMED]))
+            raise ValueError(
+                f"{root / folder} holds no images but folders, {names}, and labels='folder' would make one class of them. If "
+                f"these are the classes, load {root / folder} by itself; if not, give labels, one for each file, or None."
             )
     return np.array(folders)
 

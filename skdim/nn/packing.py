@@ -14,11 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 #: Containers that are looked into, and what they are restored as.
 CONTAINERS: dict[type, type] = {list: list, tuple: tuple, torch.Size: tuple, dict: dict, OrderedDict: dict}
 #: torch's own classes of modules, with their public names.
 PUBLIC = {kind: name for name, kind in vars(nn).items() if isinstance(kind, type) and issubclass(kind, nn.Module)}
+#: Hooks that compute a weight at each call, and what writes it down and takes them off.
+REMOVERS = {WeightNorm: "remove_weight_norm", SpectralNorm: "remove_spectral_norm", BasePruningMethod: "prune.remove"}
 
 
 def as_array(tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -40,6 +46,7 @@ def packed(module: nn.Module) -> dict[str, dict[str, Any]]:
     A part, and everything in it that holds others, is a list that begins with what it is. Raises a TypeError if a part is saved
     in a way of its own, which arrays cannot follow.
     """
+    check_kept(module)
     every = [*module.named_modules(), *module.named_parameters(), *module.named_buffers()]
     names = {id(each): name for name, each in every}
     arrays: dict[str, Any] = {}
@@ -70,14 +77,34 @@ def packed(module: nn.Module) -> dict[str, dict[str, Any]]:
     return {"parts": parts, "arrays": {name: as_array(tensor) for name, tensor in arrays.items()}}
 
 
+def check_kept(module: nn.Module) -> None:
+    """Raise a TypeError if a part cannot be copied, or cannot be kept as arrays."""
+    for name, part in module.named_modules():
+        kind: Any = type(part)
+        own = (kind.__reduce__, kind.__reduce_ex__) != (object.__reduce__, object.__reduce_ex__)
+        if own or isinstance(part, torch.jit.ScriptModule):
+            raise TypeError(
+                f"A {kind.__name__} is saved in a way of its own, and cannot be kept as arrays: give the module that it was "
+                "made from."
+            )
+        where = f"Part {name!r}" if name else "The module"
+        if parametrize.is_parametrized(part):
+            weight = next(iter(part.parametrizations))
+            raise TypeError(
+                f"{where} is parametrized, which cannot be saved. Call "
+                f"torch.nn.utils.parametrize.remove_parametrizations(part, {weight!r}), which leaves its {weight} as it is."
+            )
+        for hook in part._forward_pre_hooks.values():
+            for owner, remover in REMOVERS.items():
+                if isinstance(hook, owner):
+                    raise TypeError(
+                        f"{where} computes a weight by a hook, {type(hook).__name__}, which cannot be saved. Call "
+                        f"torch.nn.utils.{remover}, which leaves the weight as it is."
+                    )
+
+
 def _attributes(part: nn.Module) -> dict[str, Any]:
     """Return what a module holds beside what every new one does."""
-    kind = type(part)
-    if kind.__reduce__ is not object.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__:
-        raise TypeError(
-            f"A {kind.__name__} is saved in a way of its own, and cannot be kept as arrays: give the module that it was "
-            "made from."
-        )
     new = vars(nn.Module())
     state: dict[str, Any] = part.__getstate__()
     return {name: value for name, value in state.items() if name not in new or value != new[name]}

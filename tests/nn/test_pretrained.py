@@ -3,6 +3,7 @@
 import functools
 import pickle
 import pickletools
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -153,6 +154,48 @@ def test_the_local_map_has_channels_and_places(module, local, shape, kind):
     torch.testing.assert_close(encoder(given).hidden, expected)
 
 
+class Last(nn.Module):
+    """Convolution whose maps have their channels last, as those of Swin and of wav2vec have."""
+
+    def __init__(self, convolution, fixed=None):
+        super().__init__()
+        self.convolution, self.norm, self.fixed = convolution, nn.LayerNorm(convolution.out_channels), fixed
+
+    def forward(self, X):
+        output = self.norm(self.convolution(X).movedim(1, -1))
+        assert self.fixed in (None, X.shape[-1])
+        return output
+
+
+@pytest.mark.parametrize("local", [None, "convolution", "norm"])
+@pytest.mark.parametrize(
+    ("convolution", "shape", "fixed", "last"),
+    [
+        (nn.Conv2d(3, 24, 4, 4), (3, 16, 16), None, None),
+        (nn.Conv2d(3, 4, 4, 4), (3, 16, 16), None, None),  # as many channels as rows and columns
+        (nn.Conv1d(3, 24, 4, 4), (3, 64), None, None),
+        (nn.Conv1d(3, 16, 4, 4), (3, 64), None, None),
+        (nn.Conv2d(3, 24, 4, 4), (3, 16, 16), 16, True),
+        (nn.Conv1d(3, 24, 4, 4), (3, 64), 64, True),
+    ],
+)
+def test_channels_are_told_from_places(convolution, shape, fixed, last, local):
+    module, given = Last(convolution, fixed), torch.randn(5, *shape)
+    code = build_encoder(Pretrained(module, local=local, channels_last=last), shape, 4).eval()(given)
+    torch.testing.assert_close(code.hidden, module(given).flatten(1, -2).mean(1))
+    first = convolution(given).flatten(2)
+    expected = first if local == "convolution" else module.norm(first.transpose(1, 2)).transpose(1, 2)
+    torch.testing.assert_close(code.local, expected)
+
+
+def test_a_map_that_is_written_into_later_is_kept_as_it_was():
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3))
+    given = torch.randn(4, 3, 16, 16)
+    code = build_encoder(Pretrained(module, local="0"), (3, 16, 16), 4).eval()(given)
+    torch.testing.assert_close(code.local, module[0](given).flatten(2))
+    torch.testing.assert_close(code.hidden, module(given).mean((2, 3)))
+
+
 def test_a_network_of_sequences_reads_sequences():
     module = nn.Sequential(nn.Conv1d(2, 8, 5, 2), nn.ReLU(), nn.Conv1d(8, 6, 5, 2))
     assert build_encoder(Pretrained(module, local="0"), (2, 32), 4).local_shape == (8, 14)
@@ -285,6 +328,21 @@ class Unused(nn.Sequential):
         return self[0](X)
 
 
+class Drops(nn.Module):
+    def forward(self, X):
+        return nn.functional.dropout(X.flatten(1))  # in eval mode too
+
+
+def wrapped(wrap, **options):
+    """Return a network whose first weight is computed from others."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch discourages the hooks
+        wrap(module[0], "weight", **options)
+    return module
+
+
+BATCH = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
 FLAT = nn.Sequential(nn.Flatten(), nn.Linear(768, 4))
 GREY = images(8).repeat(2, 1).repeat(2, 2)
 ERRORS = [
@@ -305,6 +363,21 @@ ERRORS = [
     (Pretrained(nn.Unflatten(1, (1, 1, 3))), X, r"returned a Tensor of shape .*Wrap it"),
     (Pretrained("resnet18"), X, r"must be a torch\.nn\.Module, got 'resnet18'"),
     (Pretrained(nn.Linear), X, r"must be a torch\.nn\.Module.*Linear"),
+    (Pretrained(BATCH), X, r"depends on the other rows.*part '1' is a BatchNorm2d.*track_running_stats=True"),
+    (Pretrained(Drops()), X, r"depends on the other rows, or on chance.*each row by itself"),
+    (Pretrained(nn.Flatten(0, 1)), X, r"for n = 3; it returned a Tensor of shape \(9, 16, 16\)"),
+    (
+        Pretrained(Last(nn.Conv2d(3, 24, 4, 4), 16)),
+        X,
+        r"\(n, 4, 4, 24\).*twice the size are refused.*channels_last=False",
+    ),
+    (Pretrained(nn.AdaptiveAvgPool2d(2)), X, r"\(n, 3, 2, 2\).*larger input does not tell.*channels_last=False"),
+    (Pretrained(NET, channels_last="yes"), X, r"channels_last must be True, False or None, got 'yes'"),
+    (Pretrained(wrapped(nn.utils.weight_norm)), X, r"Part '0' .* WeightNorm, .* torch\.nn\.utils\.remove_weight_norm"),
+    (Pretrained(wrapped(nn.utils.spectral_norm)), X, r"SpectralNorm, .* torch\.nn\.utils\.remove_spectral_norm"),
+    (Pretrained(wrapped(nn.utils.prune.random_unstructured, amount=0.5)), X, r"torch\.nn\.utils\.prune\.remove"),
+    (Pretrained(wrapped(nn.utils.parametrizations.spectral_norm)), X, r"remove_parametrizations\(part, 'weight'\)"),
+    (Pretrained(torch.fx.symbolic_trace(FLAT)), X, r"saved in a way of its own.*made from"),
     (pretrained(mean=0.5), X, r"mean=0\.5 and std=None .*go together"),
     (pretrained(mean=0.5, std=0.0), X, r"std positive, got mean=0\.5 and std=0\.0"),
     (pretrained(mean=(0.5, 0.5), std=0.2), X, r"one for each of 3 channels"),

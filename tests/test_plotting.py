@@ -349,7 +349,7 @@ def test_an_estimate_is_drawn_with_interval_bound_and_cap():
 
 def ladder(*names):
     values = np.arange(len(names)) + 1.0
-    return LadderResult(names, values, values, values, np.stack([values - 0.1, values + 0.2], axis=1))
+    return LadderResult(names, values, values, values, np.stack([values - 0.1, values + 0.2], axis=1), values)
 
 
 def test_ladders_stand_side_by_side_on_the_same_rungs():

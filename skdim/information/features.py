@@ -135,8 +135,8 @@ class Residuals:
         self.blocks = list(zip([1.0] * 3 if d == 1 else BLOCK_WEIGHTS, blocks, strict=False))
         self.freedom = 0.0  # degrees of freedom of the last call, on average over targets
         self.lines = _orthonormal(np.column_stack([np.ones(n), scores]))
-        self._leave(jumps(z, seen - self.lines @ (self.lines.T @ seen)))
-        hidden = jumps(z, self(seen))
+        self._leave(jumps(scores, seen - self.lines @ (self.lines.T @ seen)))
+        hidden = jumps(scores, self(seen))
         if hidden.shape[1]:
             self._leave(hidden)
 

@@ -44,7 +44,7 @@ ESTIMATORS = {"auto", *MI_BOUNDS, *OTHER_ESTIMATORS}
 #: Neighbours of "ksg" by default: few, which keeps the bias small (Kraskov et al. 2004, section II).
 DEFAULT_NEIGHBORS = 3
 #: Parameters of the transformers' training that MIEstimator lacks.
-LACKING = {"early_stopping", "tol", "warm_start", "precision", "compile"}
+LACKING = {"schedule", "early_stopping", "tol", "warm_start", "precision", "compile"}
 CONSTRAINTS: dict[str, Any] = {
     **{name: allowed for name, allowed in TRAINING_CONSTRAINTS.items() if name not in LACKING},
     "estimator": [StrOptions(ESTIMATORS), Bound],

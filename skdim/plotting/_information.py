@@ -123,7 +123,7 @@ class LadderDisplay:
     >>> from skdim.plotting import LadderDisplay
     >>> ladder = LadderResult(
     ...     names=("linear", "trees"), accuracy=np.array([0.8, 0.9]), log_loss=np.array([0.5, 0.4]),
-    ...     v_information=np.array([1.8, 1.9]), interval=np.array([[1.7, 1.9], [1.8, 2.0]]))
+    ...     v_information=np.array([1.8, 1.9]), interval=np.array([[1.7, 1.9], [1.8, 2.0]]), nested=np.array([1.8, 1.9]))
     >>> LadderDisplay(ladders={"pixels": ladder}).plot().ax_.get_ylabel()
     'V-information (nats)'
     """

@@ -858,7 +858,7 @@ def test_cross_validation_gives_finite_scores_near_the_truth():
 
 def test_the_representation_shows_what_was_chosen():
     assert repr(MIEstimator(estimator=Alpha(0.5), critic=Inner(), n_refits=0)) == (
-        "MIEstimator(critic=Inner(affine=True), estimator=Alpha(alpha=0.5), n_refits=0)"
+        "MIEstimator(critic=Inner(affine=True, scaled=True), estimator=Alpha(alpha=0.5),\n            n_refits=0)"
     )
     mi = MIEstimator(estimator=Alpha(0.5), critic=Separable())
     assert mi.get_params()["estimator__alpha"] == 0.5

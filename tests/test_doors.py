@@ -143,12 +143,60 @@ def test_other_transformers_name_the_class_that_takes_series(make, given):
 def test_a_model_fitted_with_lengths_warns_without():
     model, X = with_lengths(), ending(7.0)
     for call in (model.transform, model.score, model.evaluate, lambda X: model.partial_fit(X)):
-        with pytest.warns(InputShapeWarning, match="fit was given lengths.*NaN in place.*pipelines pass on.*np.full"):
+        with pytest.warns(InputShapeWarning, match="fit had sequences.*NaN in place.*pipelines pass on.*np.full"):
             call(X)
     with pytest.warns(InputShapeWarning, match="lengths"):
         model.transform(X[:1])
     with pytest.warns(InputShapeWarning, match="lengths"):  # padded to a width of its own
         model.transform(X[:5, :, :20])
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        lambda: cpc().fit(SERIES),
+        lambda: cpc().fit(ending(np.nan)),
+        lambda: cpc().fit(ending(np.nan), lengths=np.full(60, 8)),  # all are cut to one length
+        lambda: cpc().partial_fit(np.stack([series[:, :8] for series in SERIES])).partial_fit(SERIES),
+        lambda: cpc().partial_fit(SERIES).partial_fit(np.stack([series[:, :8] for series in SERIES])),
+        lambda: cpc(warm_start=True).fit(SERIES).fit(np.stack([series[:, :8] for series in SERIES])),
+    ],
+    ids=["list", "NaN", "cut", "second part", "first part", "warm start"],
+)
+def test_a_model_that_learned_of_ends_warns_of_padding(learn):
+    model = learn()
+    with pytest.warns(InputShapeWarning, match="lengths"):
+        model.transform(ending(0.0))
+    with pytest.warns(InputShapeWarning, match="lengths"):
+        model.transform(ending(0.0)[:1, :, :20])
+    fresh = model.set_params(warm_start=False).fit(np.stack([series[:, :8] for series in SERIES]))
+    fresh.transform(ending(0.0))  # a new fit forgets it
+
+
+def test_series_of_equal_length_in_a_list_are_series():
+    flat = [series[0] for series in SERIES]
+    model = cpc().fit(flat)
+    expected = model.transform(flat)
+    for row in (0, 1, 5):  # one series, and several that happen to be of one length
+        np.testing.assert_array_equal(model.transform([flat[row]]), expected[[row]])
+        np.testing.assert_array_equal(model.transform([flat[row].tolist()] * 3), expected[[row] * 3])
+    array = np.stack([series[:8] for series in flat])
+    equal = cpc().fit(list(array))
+    assert same_state(equal, cpc().fit(array))
+    np.testing.assert_array_equal(equal.transform(array), equal.transform(list(array)))
+    assert equal.transform(flat).shape == (60, 4)
+    rows = ending(0.0).reshape(60, -1).tolist()  # rows of several channels, as input_shape says
+    assert cpc(input_shape=(2, 24)).fit(rows).transform(rows).shape == (60, 4)
+
+
+@pytest.mark.parametrize("longer", [ending(np.nan), np.cumsum(RNG.normal(size=(60, 2, 24)), axis=2)])
+def test_later_parts_may_be_longer(longer):
+    first = longer[:, :, :8]
+    for model in (cpc().partial_fit(first).partial_fit(longer), cpc(warm_start=True).fit(first).fit(longer)):
+        assert np.isfinite(model.transform(longer)).all()
+        model.set_params(features="sequence")
+        with pytest.raises(ValueError, match="room for the 4 frames"):
+            model.transform(longer)
 
 
 def test_it_does_not_warn_where_nothing_is_in_doubt():  # warnings are errors here
@@ -158,14 +206,16 @@ def test_it_does_not_warn_where_nothing_is_in_doubt():  # warnings are errors he
     model.transform(SERIES)
     for series in SERIES[2:6]:
         model.transform(series[None, :, :7])  # one sequence, cut to its own length
-    cpc().fit(ending(np.nan)).transform(X)  # NaN says where a series ends; here none does
+    full = np.cumsum(RNG.normal(size=(60, 2, 24)), axis=2)
+    for learned in (model, cpc().fit(ending(np.nan))):
+        learned.transform(full)  # no row ends as padded ones do
     cpc().fit(X, lengths=np.full(60, 24)).transform(X)
 
 
 def test_a_pipeline_that_cannot_pass_lengths_on_warns():
     y = (LENGTHS > 16).astype(int)
     pipe = make_pipeline(cpc(), LogisticRegression())
-    with pytest.warns(InputShapeWarning, match="fit was given lengths"):
+    with pytest.warns(InputShapeWarning, match="fit had sequences that end early"):
         pipe.fit(ending(7.0), y, cpctransformer__lengths=LENGTHS).predict(ending(7.0))
     with sklearn.config_context(enable_metadata_routing=True):
         routed = cpc().set_fit_request(lengths=True).set_transform_request(lengths=True)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 import warnings
 
 import dask.array
@@ -14,7 +15,7 @@ import sklearn
 import torch
 from helpers import IMAGES, same_state, table, tiny, tiny_mi, tiny_table
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -26,8 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.exceptions import InputShapeWarning, ScaleWarning
-from skdim.inputs.samples import MOST_CHANGE
-from skdim.inputs.validation import warn_of_flat_images
+from skdim.inputs.samples import CPU, MOST_CHANGE, Samples, Standardizer
+from skdim.inputs.validation import validate_shape, warn_of_flat_images
 from skdim.nn.causal import StridedConv
 from skdim.training.callbacks import DivergenceGuard
 
@@ -120,6 +121,15 @@ def test_nan_within_lengths_is_refused_and_beyond_them_is_padding():
     said(
         lambda: cpc().fit(np.where(np.arange(24) == 2, np.nan, half)), ValueError, "column 2 of X has no value in row 0"
     )
+
+
+def test_nan_where_no_sequence_may_end_is_told_what_does():
+    stored = dask.array.from_array(ending(np.nan), chunks=(20, 2, 24))
+    for model, X in ((cpc(), stored), (cpc(patch_size=2, encoder="auto", input_shape=(2, 24)), ending(np.nan))):
+        with pytest.raises(ValueError, match=r"patch_size=None.*end early: .* in memory, and with lengths outside"):
+            model.fit(X)
+    X = dask.array.from_array(ending(7.0), chunks=(20, 2, 24))
+    assert same_state(cpc().fit(X, lengths=LENGTHS), with_lengths())
 
 
 @pytest.mark.filterwarnings("ignore:Samples of shape:skdim.exceptions.InputShapeWarning")
@@ -269,6 +279,24 @@ def test_flat_images_get_a_hint_of_their_shape(make, case):
     assert not hints(make, X, encoder="mlp")
 
 
+class Shaped:
+    input_shape = None
+
+
+@pytest.mark.parametrize("of_sequences", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(28, 28), (8, 8), (16, 24), (24, 16), (3, 32, 32), (1, 28, 28), (64, 8, 8), (4, 64, 16), (3, 24, 16)]
+)
+def test_ordinary_axes_are_silent(shape, of_sequences):  # warnings are errors here
+    validate_shape(Shaped(), (9, *shape), reset=True, of_sequences=of_sequences)
+
+
+@pytest.mark.parametrize("shape", [(100, 60, 10), (16, 20, 2), (4, 4, 3), (4, 4, 1)])
+def test_images_whose_last_axis_may_be_channels_warn(shape):
+    with pytest.warns(InputShapeWarning, match=r"np\.moveaxis\(X, -1, 1\)\. If not, input_shape"):
+        validate_shape(Shaped(), (9, *shape), reset=True, of_sequences=False)
+
+
 def test_what_the_user_said_gets_no_hint():
     X = FLAT["digits"][0]
     assert not hints(DeepInfoMaxTransformer, X, input_shape=(8, 8))
@@ -295,6 +323,11 @@ def real_tables():
     yield "factors", rng.normal(size=(200, 3)) @ rng.normal(size=(3, 784))
     yield "walks", np.cumsum(rng.normal(size=(200, 784)), axis=1)
     yield "waves", np.sin(np.arange(784) * rng.uniform(0.1, 1, (200, 1)) + rng.uniform(0, 6, (200, 1)))
+    hours = 2 * np.pi * np.arange(784) / 28  # days of 28 hours: a day is as like all others as the next
+    yield (
+        "periods",
+        rng.normal(size=(200, 2)) @ np.stack([np.sin(hours), np.cos(hours)]) + rng.normal(size=(200, 784)) / 2,
+    )
     yield "mixed pixels", IMAGES.reshape(-1, 64)[:, rng.permutation(64)]
 
 
@@ -363,6 +396,30 @@ def test_a_column_of_dates_alone_is_told_the_mend():
     frame = pd.DataFrame({"day": pd.date_range("2020", periods=120)})
     said(lambda: tiny_table().fit(frame), TypeError, "column 'day' of X holds datetime64")
     assert tiny_table().fit(frame.assign(day=frame["day"].dt.dayofyear)).n_features_in_ == 1
+
+
+def test_columns_that_encoders_take_for_words_are_named_first():
+    frame = (
+        people()
+        .drop(columns="age")
+        .assign(
+            price=pd.Series([None, *range(119)], dtype=object),
+            day=list(pd.date_range("2020", periods=120).date),
+        )
+    )
+    first = (
+        r"numbers of column 'price' of X first.*astype\(float\).*column 'day' of X holds dates.*make_column_transformer"
+    )
+    said(lambda: tiny_table().fit(frame), (TypeError, ValueError), f"column 'town' of X holds & {first}")
+    with pytest.raises((TypeError, ValueError), match="column 'town'") as caught:
+        tiny_table().fit(people())
+    assert "astype" not in str(caught.value)
+    spans = people().assign(wait=pd.timedelta_range("1h", periods=120), when=pd.date_range("2020", periods=120))
+    said(
+        lambda: tiny_table().fit(spans),
+        TypeError,
+        "column 'wait' of X holds timedelta64.*So do column 'when' of X.*Give",
+    )
 
 
 def test_the_line_of_the_message_prepares_a_table():
@@ -469,6 +526,33 @@ def test_parts_of_another_scale_than_the_first_warn(name):
     for change in (lambda X: 100 * X, lambda X: X / 100, lambda X: X + 50 * np.nanstd(X)):
         with pytest.warns(ScaleWarning, match=r"(column|channel) .*training keeps them.*StandardScaler"):
             model.partial_fit(change(X))
+
+
+def rare(n=4000):
+    """Return words as one-hot columns, of which the rarest have one row in 2,000."""
+    share = np.arange(1, 61) ** -1.6
+    return np.eye(60)[np.random.default_rng(0).choice(60, n, p=share / share.sum())]
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.OutlierWarning")
+@pytest.mark.parametrize("size", [2, 8, 100, 500])
+@pytest.mark.parametrize("load", [load_wine, load_breast_cancer, load_diabetes, load_digits, rare])
+def test_shuffled_parts_of_one_table_are_of_one_scale(load, size):  # warnings are errors here
+    X = load() if load is rare else load().data
+    X = X[np.random.default_rng(1).permutation(len(X))]
+    learned = Standardizer.learn(X[:size], X.shape[1:])
+    for start in range(size, min(len(X) - 1, 10 * size), size):
+        Samples(X[start : start + size], learned, CPU).warn_of_another_scale()
+
+
+def test_how_few_rows_set_the_scale_is_saved():
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    few, many = (tiny_table().partial_fit(X[:n] - X[:n].mean(0)) for n in (2, 60))
+    np.testing.assert_array_equal(few.__getstate__()["_learner"]["standardize/n_rows"], [2])
+    for model in (few, pickle.loads(pickle.dumps(few))):
+        model.partial_fit(40 * X)  # two rows may be so close by chance
+    with pytest.warns(ScaleWarning, match="deviation"):
+        pickle.loads(pickle.dumps(many)).partial_fit(40 * X)
 
 
 def test_a_first_part_of_zeros_warns_where_it_sets_the_scale():

@@ -17,7 +17,7 @@ from skdim.bounds import BOUNDS, Bound, bound_for_codes
 from skdim.exceptions import OverlapWarning, warn
 from skdim.inputs.arrays import Stored
 from skdim.inputs.samples import Samples, Standardizer
-from skdim.inputs.sequences import check_frames, cut_to_lengths, padded, warn_without_lengths
+from skdim.inputs.sequences import check_frames, cut_to_lengths, padded, warn_of_padding
 from skdim.inputs.validation import as_given, validate_samples, validate_shape
 from skdim.nn.causal import CONTEXTS, GRU, PATCH_ENCODERS, MaskedConv, PatchGrid, StridedConv, build_causal_encoder
 from skdim.nn.objectives import Objective
@@ -209,7 +209,7 @@ class CPCTransformer(InfoMaxTransformer):
         "features": [StrOptions({"last", "mean", "sequence"})],
     }
 
-    #: Whether the fit was given lengths that differ from the width of X: then X without them is in doubt.
+    #: Whether sequences that ended early were learned from: then X without lengths is in doubt.
     _needs_lengths = False
 
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
@@ -362,12 +362,15 @@ class CPCTransformer(InfoMaxTransformer):
                 f"count as prediction. Set first_step='auto', which is {apart} here, or remove the overlap.",
                 OverlapWarning,
             )
+        is_cut = self.patch_size is None and samples.standardize.shape[-1] < self.input_shape_[-1]
+        self._needs_lengths = self._needs_lengths or is_cut or "lengths" in samples.extras
 
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         given = extras.get("lengths")
+        self._needs_lengths = self._needs_lengths and not reset
         X = as_given(X)
         may_end = self.patch_size is None and not isinstance(X, Stored)  # a sequence, where NaN begins that lasts
-        X, finite = (padded(X), "allow-nan") if may_end else (X, True)
+        X, finite = (padded(X, self.input_shape), "allow-nan") if may_end else (X, True)
         X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite=finite)
         fitted = None if reset else self._learner.standardize
         # Stacked sequences may be longer or shorter than the fitted ones.
@@ -381,11 +384,8 @@ class CPCTransformer(InfoMaxTransformer):
             samples = Samples(X, fitted or Standardizer.learn(X, shape).expected_by(self.encoder), device)
             return samples if reset or min_samples == 1 else samples.near()
         X, lengths = cut_to_lengths(X, shape[0], given)
-        full = self.input_shape_[-1]
-        if reset:
-            self._needs_lengths = given is not None and int(np.min(given)) < full
-        elif self._needs_lengths and lengths is None and (len(X) > 1 or X.shape[2] == full):
-            warn_without_lengths(len(X), X.shape[2])
+        if self._needs_lengths and lengths is None:
+            warn_of_padding(X)
         encoder: Any = None if reset else self._learner.objective.get_submodule("encoder")
         stride = self._strided().stride_of(X.shape[2]) if reset else encoder.stride
         check_frames(X, lengths, stride, least=2 if reset else 1)

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pickle
 import warnings
 
 import dask.array
@@ -14,7 +15,7 @@ import sklearn
 import torch
 from helpers import IMAGES, same_state, table, tiny, tiny_mi, tiny_table
 from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
@@ -26,8 +27,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
 from skdim.exceptions import InputShapeWarning, ScaleWarning
-from skdim.inputs.samples import MOST_CHANGE
-from skdim.inputs.validation import warn_of_flat_images
+from skdim.inputs.samples import CPU, MOST_CHANGE, Samples, Standardizer
+from skdim.inputs.validation import validate_shape, warn_of_flat_images
 from skdim.nn.causal import StridedConv
 from skdim.training.callbacks import DivergenceGuard
 
@@ -122,6 +123,15 @@ def test_nan_within_lengths_is_refused_and_beyond_them_is_padding():
     )
 
 
+def test_nan_where_no_sequence_may_end_is_told_what_does():
+    stored = dask.array.from_array(ending(np.nan), chunks=(20, 2, 24))
+    for model, X in ((cpc(), stored), (cpc(patch_size=2, encoder="auto", input_shape=(2, 24)), ending(np.nan))):
+        with pytest.raises(ValueError, match=r"patch_size=None.*end early: .* in memory, and with lengths outside"):
+            model.fit(X)
+    X = dask.array.from_array(ending(7.0), chunks=(20, 2, 24))
+    assert same_state(cpc().fit(X, lengths=LENGTHS), with_lengths())
+
+
 @pytest.mark.filterwarnings("ignore:Samples of shape:skdim.exceptions.InputShapeWarning")
 def test_series_with_times_first_are_told_to_swap():
     said(lambda: cpc().fit(np.swapaxes(ending(np.nan), 1, 2)), ValueError, r"np\.swapaxes\(X, 1, 2\)")
@@ -143,12 +153,60 @@ def test_other_transformers_name_the_class_that_takes_series(make, given):
 def test_a_model_fitted_with_lengths_warns_without():
     model, X = with_lengths(), ending(7.0)
     for call in (model.transform, model.score, model.evaluate, lambda X: model.partial_fit(X)):
-        with pytest.warns(InputShapeWarning, match="fit was given lengths.*NaN in place.*pipelines pass on.*np.full"):
+        with pytest.warns(InputShapeWarning, match="fit had sequences.*NaN in place.*pipelines pass on.*np.full"):
             call(X)
     with pytest.warns(InputShapeWarning, match="lengths"):
         model.transform(X[:1])
     with pytest.warns(InputShapeWarning, match="lengths"):  # padded to a width of its own
         model.transform(X[:5, :, :20])
+
+
+@pytest.mark.parametrize(
+    "learn",
+    [
+        lambda: cpc().fit(SERIES),
+        lambda: cpc().fit(ending(np.nan)),
+        lambda: cpc().fit(ending(np.nan), lengths=np.full(60, 8)),  # all are cut to one length
+        lambda: cpc().partial_fit(np.stack([series[:, :8] for series in SERIES])).partial_fit(SERIES),
+        lambda: cpc().partial_fit(SERIES).partial_fit(np.stack([series[:, :8] for series in SERIES])),
+        lambda: cpc(warm_start=True).fit(SERIES).fit(np.stack([series[:, :8] for series in SERIES])),
+    ],
+    ids=["list", "NaN", "cut", "second part", "first part", "warm start"],
+)
+def test_a_model_that_learned_of_ends_warns_of_padding(learn):
+    model = learn()
+    with pytest.warns(InputShapeWarning, match="lengths"):
+        model.transform(ending(0.0))
+    with pytest.warns(InputShapeWarning, match="lengths"):
+        model.transform(ending(0.0)[:1, :, :20])
+    fresh = model.set_params(warm_start=False).fit(np.stack([series[:, :8] for series in SERIES]))
+    fresh.transform(ending(0.0))  # a new fit forgets it
+
+
+def test_series_of_equal_length_in_a_list_are_series():
+    flat = [series[0] for series in SERIES]
+    model = cpc().fit(flat)
+    expected = model.transform(flat)
+    for row in (0, 1, 5):  # one series, and several that happen to be of one length
+        np.testing.assert_array_equal(model.transform([flat[row]]), expected[[row]])
+        np.testing.assert_array_equal(model.transform([flat[row].tolist()] * 3), expected[[row] * 3])
+    array = np.stack([series[:8] for series in flat])
+    equal = cpc().fit(list(array))
+    assert same_state(equal, cpc().fit(array))
+    np.testing.assert_array_equal(equal.transform(array), equal.transform(list(array)))
+    assert equal.transform(flat).shape == (60, 4)
+    rows = ending(0.0).reshape(60, -1).tolist()  # rows of several channels, as input_shape says
+    assert cpc(input_shape=(2, 24)).fit(rows).transform(rows).shape == (60, 4)
+
+
+@pytest.mark.parametrize("longer", [ending(np.nan), np.cumsum(RNG.normal(size=(60, 2, 24)), axis=2)])
+def test_later_parts_may_be_longer(longer):
+    first = longer[:, :, :8]
+    for model in (cpc().partial_fit(first).partial_fit(longer), cpc(warm_start=True).fit(first).fit(longer)):
+        assert np.isfinite(model.transform(longer)).all()
+        model.set_params(features="sequence")
+        with pytest.raises(ValueError, match="room for the 4 frames"):
+            model.transform(longer)
 
 
 def test_it_does_not_warn_where_nothing_is_in_doubt():  # warnings are errors here
@@ -158,14 +216,16 @@ def test_it_does_not_warn_where_nothing_is_in_doubt():  # warnings are errors he
     model.transform(SERIES)
     for series in SERIES[2:6]:
         model.transform(series[None, :, :7])  # one sequence, cut to its own length
-    cpc().fit(ending(np.nan)).transform(X)  # NaN says where a series ends; here none does
+    full = np.cumsum(RNG.normal(size=(60, 2, 24)), axis=2)
+    for learned in (model, cpc().fit(ending(np.nan))):
+        learned.transform(full)  # no row ends as padded ones do
     cpc().fit(X, lengths=np.full(60, 24)).transform(X)
 
 
 def test_a_pipeline_that_cannot_pass_lengths_on_warns():
     y = (LENGTHS > 16).astype(int)
     pipe = make_pipeline(cpc(), LogisticRegression())
-    with pytest.warns(InputShapeWarning, match="fit was given lengths"):
+    with pytest.warns(InputShapeWarning, match="fit had sequences that end early"):
         pipe.fit(ending(7.0), y, cpctransformer__lengths=LENGTHS).predict(ending(7.0))
     with sklearn.config_context(enable_metadata_routing=True):
         routed = cpc().set_fit_request(lengths=True).set_transform_request(lengths=True)
@@ -219,6 +279,24 @@ def test_flat_images_get_a_hint_of_their_shape(make, case):
     assert not hints(make, X, encoder="mlp")
 
 
+class Shaped:
+    input_shape = None
+
+
+@pytest.mark.parametrize("of_sequences", [True, False])
+@pytest.mark.parametrize(
+    "shape", [(28, 28), (8, 8), (16, 24), (24, 16), (3, 32, 32), (1, 28, 28), (64, 8, 8), (4, 64, 16), (3, 24, 16)]
+)
+def test_ordinary_axes_are_silent(shape, of_sequences):  # warnings are errors here
+    validate_shape(Shaped(), (9, *shape), reset=True, of_sequences=of_sequences)
+
+
+@pytest.mark.parametrize("shape", [(100, 60, 10), (16, 20, 2), (4, 4, 3), (4, 4, 1)])
+def test_images_whose_last_axis_may_be_channels_warn(shape):
+    with pytest.warns(InputShapeWarning, match=r"np\.moveaxis\(X, -1, 1\)\. If not, input_shape"):
+        validate_shape(Shaped(), (9, *shape), reset=True, of_sequences=False)
+
+
 def test_what_the_user_said_gets_no_hint():
     X = FLAT["digits"][0]
     assert not hints(DeepInfoMaxTransformer, X, input_shape=(8, 8))
@@ -245,6 +323,11 @@ def real_tables():
     yield "factors", rng.normal(size=(200, 3)) @ rng.normal(size=(3, 784))
     yield "walks", np.cumsum(rng.normal(size=(200, 784)), axis=1)
     yield "waves", np.sin(np.arange(784) * rng.uniform(0.1, 1, (200, 1)) + rng.uniform(0, 6, (200, 1)))
+    hours = 2 * np.pi * np.arange(784) / 28  # days of 28 hours: a day is as like all others as the next
+    yield (
+        "periods",
+        rng.normal(size=(200, 2)) @ np.stack([np.sin(hours), np.cos(hours)]) + rng.normal(size=(200, 784)) / 2,
+    )
     yield "mixed pixels", IMAGES.reshape(-1, 64)[:, rng.permutation(64)]
 
 
@@ -313,6 +396,30 @@ def test_a_column_of_dates_alone_is_told_the_mend():
     frame = pd.DataFrame({"day": pd.date_range("2020", periods=120)})
     said(lambda: tiny_table().fit(frame), TypeError, "column 'day' of X holds datetime64")
     assert tiny_table().fit(frame.assign(day=frame["day"].dt.dayofyear)).n_features_in_ == 1
+
+
+def test_columns_that_encoders_take_for_words_are_named_first():
+    frame = (
+        people()
+        .drop(columns="age")
+        .assign(
+            price=pd.Series([None, *range(119)], dtype=object),
+            day=list(pd.date_range("2020", periods=120).date),
+        )
+    )
+    first = (
+        r"numbers of column 'price' of X first.*astype\(float\).*column 'day' of X holds dates.*make_column_transformer"
+    )
+    said(lambda: tiny_table().fit(frame), (TypeError, ValueError), f"column 'town' of X holds & {first}")
+    with pytest.raises((TypeError, ValueError), match="column 'town'") as caught:
+        tiny_table().fit(people())
+    assert "astype" not in str(caught.value)
+    spans = people().assign(wait=pd.timedelta_range("1h", periods=120), when=pd.date_range("2020", periods=120))
+    said(
+        lambda: tiny_table().fit(spans),
+        TypeError,
+        "column 'wait' of X holds timedelta64.*So do column 'when' of X.*Give",
+    )
 
 
 def test_the_line_of_the_message_prepares_a_table():
@@ -419,6 +526,33 @@ def test_parts_of_another_scale_than_the_first_warn(name):
     for change in (lambda X: 100 * X, lambda X: X / 100, lambda X: X + 50 * np.nanstd(X)):
         with pytest.warns(ScaleWarning, match=r"(column|channel) .*training keeps them.*StandardScaler"):
             model.partial_fit(change(X))
+
+
+def rare(n=4000):
+    """Return words as one-hot columns, of which the rarest have one row in 2,000."""
+    share = np.arange(1, 61) ** -1.6
+    return np.eye(60)[np.random.default_rng(0).choice(60, n, p=share / share.sum())]
+
+
+@pytest.mark.filterwarnings("ignore::skdim.exceptions.OutlierWarning")
+@pytest.mark.parametrize("size", [2, 8, 100, 500])
+@pytest.mark.parametrize("load", [load_wine, load_breast_cancer, load_diabetes, load_digits, rare])
+def test_shuffled_parts_of_one_table_are_of_one_scale(load, size):  # warnings are errors here
+    X = load() if load is rare else load().data
+    X = X[np.random.default_rng(1).permutation(len(X))]
+    learned = Standardizer.learn(X[:size], X.shape[1:])
+    for start in range(size, min(len(X) - 1, 10 * size), size):
+        Samples(X[start : start + size], learned, CPU).warn_of_another_scale()
+
+
+def test_how_few_rows_set_the_scale_is_saved():
+    X = np.random.default_rng(0).normal(size=(120, 3))
+    few, many = (tiny_table().partial_fit(X[:n] - X[:n].mean(0)) for n in (2, 60))
+    np.testing.assert_array_equal(few.__getstate__()["_learner"]["standardize/n_rows"], [2])
+    for model in (few, pickle.loads(pickle.dumps(few))):
+        model.partial_fit(40 * X)  # two rows may be so close by chance
+    with pytest.warns(ScaleWarning, match="deviation"):
+        pickle.loads(pickle.dumps(many)).partial_fit(40 * X)
 
 
 def test_a_first_part_of_zeros_warns_where_it_sets_the_scale():

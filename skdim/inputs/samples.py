@@ -17,7 +17,7 @@ from skdim.exceptions import ScaleWarning, warn
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout, scale_labels
-from skdim.inputs.scales import FARTHEST, Moments, unit_of
+from skdim.inputs.scales import FARTHEST, Moments, chance_ratio, unit_of
 
 Array = npt.NDArray[np.generic]
 
@@ -27,6 +27,8 @@ MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32
 #: By which factor the scale of later rows may differ from that of the first, and by how many deviations their mean. Of digits
 #: in a tenth of the first scale a perceptron's codes spread as they should, in a hundredth a 400th as far: frozen_scale.py.
 MOST_CHANGE = 10
+#: Probability that samples of one scale are told to differ by more, over all columns.
+FALSE_ALARM = 1e-3
 #: Largest share of a CUDA device's free memory that samples may take.
 RESIDENT_SHARE = 0.5
 #: How many times wider or narrower X may be spread than an encoder expects: beyond, one is in 0 to 1 and the other in 0 to 255.
@@ -41,6 +43,9 @@ class Standardizer:
     mean: npt.NDArray[np.float64]  # (C,)
     scale: npt.NDArray[np.float64]  # (C,)
     layout: Layout | None = None  # the views that flat samples hold
+    n_rows: npt.NDArray[np.float64] = field(
+        default_factory=lambda: np.full(1, np.inf)
+    )  # (1,), that told them; inf: unknown
     moved: dict[torch.device, tuple[Tensor, Tensor, Tensor, Tensor | None]] = field(
         init=False, default_factory=dict, compare=False, repr=False
     )
@@ -63,7 +68,7 @@ class Standardizer:
                 values = values[np.arange(shape[1]) < lengths[start : start + ROWS_AT_ONCE, None]]
             moments.add(values.reshape(-1, shape[0]))
         moments.warn_of_outliers(scale_labels(shape, names))
-        return cls(shape, moments.mean, moments.scale)
+        return cls(shape, moments.mean, moments.scale, n_rows=np.full(1, float(len(X))))
 
     @classmethod
     def learn_views(cls, X: Array, layout: Layout, names: Sequence[str] | None = None) -> Standardizer:
@@ -76,7 +81,8 @@ class Standardizer:
             moments.add(_mixed(torch.from_numpy(block), mixing).numpy())
         pool = moments.pooled(groups)
         pool.warn_of_outliers(layout.labels(groups, names))
-        return cls((len(groups),), pool.mean[groups], pool.scale[groups], layout)
+        n_rows = np.full(1, float(len(X)))
+        return cls((len(groups),), pool.mean[groups], pool.scale[groups], layout, n_rows)
 
     def expected_by(self, encoder: object) -> Standardizer:
         """Return the mean and scale that an encoder declares as its ``statistics``, if it does, or each of a list for its view.
@@ -190,7 +196,10 @@ class Samples:
         return self
 
     def warn_of_another_scale(self, names: Sequence[str] | None = None) -> None:
-        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel."""
+        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel.
+
+        How far is far depends on the rows, of both parts, that make the spread.
+        """
         layout, shape, lengths = self.standardize.layout, self.standardize.shape, self.extras.get("lengths")
         moments = Moments(len(self) * math.prod(shape[1:]), shape[0])
         for start in range(0, len(self), ROWS_AT_ONCE):
@@ -206,9 +215,13 @@ class Samples:
         varies, mean = moments.low < moments.high, moments.mean
         deviation = np.where(varies, moments.scale, 0)
         change = np.maximum(np.where(varies, np.maximum(moments.scale, 1 / moments.scale), 1), np.abs(mean))
-        changed = np.flatnonzero(change > MOST_CHANGE)
+        # Rare values make few degrees of freedom: their kurtosis says so.
+        n = min(float(self.standardize.n_rows[0]), len(self)) - 1
+        freedom = n * np.where(varies, np.minimum(1, 2 / np.maximum(moments.kurtosis - 1, 1e-9)), 1)
+        excess = change / chance_ratio(freedom, FALSE_ALARM / len(change))
+        changed = np.flatnonzero(excess > MOST_CHANGE)
         if len(changed):
-            j = int(change.argmax())
+            j = int(excess.argmax())
             more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
             warn(
                 f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "

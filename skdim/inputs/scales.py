@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from skdim.exceptions import OutlierWarning, warn
 
@@ -39,6 +40,11 @@ def _exponent(largest: Array) -> npt.NDArray[np.int64]:
 def unit_of(largest: Array) -> Array:
     """Return the power of two that brings numbers of this size to about 1; products with it are exact."""
     return np.ldexp(1.0, -_exponent(largest))
+
+
+def chance_ratio(freedom: Array, probability: float) -> Array:
+    """Return the ratio of the scales of two samples of one normal distribution that is exceeded with this probability."""
+    return np.asarray(np.sqrt(stats.f.isf(probability, freedom, freedom)))
 
 
 class Moments:
@@ -112,6 +118,17 @@ class Moments:
         smallest = np.finfo(np.float64).smallest_subnormal
         deviation = np.maximum(np.ldexp(np.sqrt(variance), self.exponent), smallest)
         return np.where(varies, deviation, np.fmax(1.0, np.where(varies, 0, self.high) - np.where(varies, 0, self.low)))
+
+    @property
+    def kurtosis(self) -> Array:
+        """Fourth moment over the squared variance, of the sampled rows; their number where these are constant."""
+        sample = np.concatenate(self.sample)
+        present = ~np.isnan(sample)
+        n = np.maximum(present.sum(0), 1)
+        apart = np.where(present, sample * unit_of(self.scale), 0)
+        apart = np.where(present, apart - apart.sum(0) / n, 0)
+        squares = (apart**2).sum(0)
+        return np.where(squares > 0, n * (apart**4).sum(0) / np.where(squares > 0, squares, 1) ** 2, n)
 
     def _middle(self) -> Array:
         """Return the standard deviations that the middle half of each column's values spans."""

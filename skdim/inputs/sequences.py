@@ -11,6 +11,9 @@ from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, each
 from skdim.inputs.tables import as_array, refuse_not_finite, shape_of
 
+#: How many last times of a row are the same, in every channel, where it is taken to be padded.
+LEAST_PADDING = 3
+
 
 def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
     """Return the shapes of the samples of a list, in order, if they differ; of all else an empty list."""
@@ -23,10 +26,17 @@ def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
     return []
 
 
-def padded(X: Any) -> Any:
-    """Return a list of unequal series as one array (n, n_channels, n_times), NaN after the end of each; all else as it is."""
+def padded(X: Any, input_shape: Any = None) -> Any:
+    """Return a list of series as one array (n, n_channels, n_times), NaN after the end of each; all else as it is.
+
+    So is a list of vectors of equal length, unless ``input_shape`` says that each holds several channels.
+    """
     shapes = unequal_shapes(X)
     if not shapes:
+        is_of_series = input_shape is None or tuple(input_shape)[:1] == (1,)
+        if is_of_series and isinstance(X, (list, tuple)) and len(np.shape(X)) == 2:
+            rows = as_array(X)
+            return rows[:, None] if rows.dtype.kind in "fiub" else X
         return X
     if len(shapes[0]) not in (1, 2) or len({shape[:-1] for shape in shapes}) > 1:
         raise ValueError(
@@ -97,11 +107,18 @@ def _ends(missing: Any) -> Any:
     return missing.shape[2] - present[:, ::-1].argmax(1)
 
 
-def warn_without_lengths(n: int, n_times: int) -> None:
-    """Warn that X comes without lengths to an estimator whose fit had them."""
+def warn_of_padding(X: Any) -> None:
+    """Warn that X comes without lengths to an estimator whose fit had them, if a row ends as padded ones do."""
+    if X.shape[2] < LEAST_PADDING:
+        return
+    if not isinstance(X, Stored):  # of those the last times are not read for it
+        end = X[:, :, -LEAST_PADDING:]
+        if not (end == end[:, :, -1:]).all((1, 2)).any():
+            return
     warn(
-        "The fit was given lengths, and X comes without: padding, if there is any, is read as data. Give lengths, or NaN in "
-        f"place of the padding, which pipelines pass on. If no row is padded, lengths=np.full({n}, {n_times}) says so.",
+        "The fit had sequences that end early, and X comes without lengths: padding, if there is any, is read as data. Give "
+        "lengths, or NaN in place of the padding, which pipelines pass on. If no row is padded, "
+        f"lengths=np.full({len(X)}, {X.shape[2]}) says so.",
         InputShapeWarning,
     )
 

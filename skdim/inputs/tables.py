@@ -20,18 +20,24 @@ T = TypeVar("T")
 #: What to do about missing values, and about those of arrays that are no tables.
 DROP_OR_FILL = "Drop rows with NaN or None, or fill the values: SimpleImputer(add_indicator=True) of scikit-learn does."
 DROP_OR_END = (
-    "Drop rows with NaN, or fill the values. CPCTransformer takes series that end early, with NaN after the end."
+    "Drop rows with NaN, or fill the values. CPCTransformer(patch_size=None) takes series that end early: with NaN after the "
+    "end in memory, and with lengths outside it, as of Dask arrays."
 )
 #: What to do about columns of words, as the guide does; measured in benchmarks/mixed_tables.py.
 ENCODE = (
-    "Drop the row, or prepare the table: make_column_transformer((OneHotEncoder(handle_unknown='ignore', "
+    "Drop the row, or prepare a table of numbers, words and categories: "
+    "make_column_transformer((OneHotEncoder(handle_unknown='ignore', "
     "sparse_output=False), make_column_selector(dtype_exclude='number')), "
     "remainder=SimpleImputer(add_indicator=True)) of scikit-learn."
 )
 #: What to do about dates.
 NUMBERS_OF_DATES = "Give numbers that are made of it in its place, such as the year and the day of the year."
+#: What to do about numbers in columns of dtype object, which encoders take for words.
+NUMBERS_OF_OBJECTS = "Make numbers of {labels} first, which dtype object hides: astype(float)."
 #: What to do about infinite values.
 GIVE_FINITE = "Give a finite number below 1.8e308."
+#: How many columns an error names.
+MOST_LISTED = 5
 #: Writes values in errors: of long ones the start and the end.
 SHORT = reprlib.Repr()
 SHORT.maxstring = SHORT.maxother = 60
@@ -191,24 +197,58 @@ def naming_cells(convert: Callable[[], T], given: Any, name: str) -> T:
     """Return ``convert()``, which makes numbers of a dense table; errors name the cell or column that holds none."""
     refuse_sparse(given, name)
     if hasattr(given, "columns") and len(given):  # polars makes numbers of dates
-        for column in table_columns(given[:1], name):
-            _refuse_dates(column)
+        _refuse_dates(table_columns(given[:1], name))
     try:
         return convert()
     except (TypeError, ValueError, OverflowError) as error:
         if len(shape_of(given)) == 2 and 0 not in shape_of(given):
-            for column in table_columns(given, name):
-                _refuse_objects(column, error)
+            columns = table_columns(given, name)
+            for column in columns:
+                _refuse_objects(column, columns, error)
         raise
 
 
-def _refuse_dates(column: Column) -> None:
-    for dtype in (getattr(column.values, "dtype", None), as_array(column.values).dtype):
-        if getattr(dtype, "kind", "") in ("m", "M"):
-            raise TypeError(f"{column.label} holds {dtype}, which is no number. {NUMBERS_OF_DATES}")
+def _refuse_dates(columns: Sequence[Column]) -> None:
+    found = {}
+    for column in columns:
+        for dtype in (as_array(column.values).dtype, getattr(column.values, "dtype", None)):
+            if getattr(dtype, "kind", "") in ("m", "M"):
+                found[column.label] = dtype
+    if found:
+        label, *others = found
+        more = f" So do {_listed(others)}." if others else ""
+        raise TypeError(f"{label} holds {found[label]}, which is no number.{more} {NUMBERS_OF_DATES}")
 
 
-def _refuse_objects(column: Column, error: Exception) -> None:
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:MOST_LISTED]) + (f" and {len(labels) - MOST_LISTED} more" * (len(labels) > MOST_LISTED))
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def _encoding(columns: Sequence[Column]) -> str:
+    """Return how to prepare a table with words: first the columns that encoders would take for words."""
+    dates, numbers = [], []
+    for column in columns:
+        array = as_array(column.values)
+        if array.dtype.kind == "O":
+            present = array[~missing_values(array)]
+            if len(present) and all(map(_is_number, present)):
+                numbers.append(column.label)
+            elif any(isinstance(value, date | timedelta) for value in present):
+                dates.append(column.label)
+    before = [NUMBERS_OF_OBJECTS.format(labels=_listed(numbers))] if numbers else []
+    before += [f"{_listed(dates)} holds dates or spans of time. {NUMBERS_OF_DATES}"] if dates else []
+    return " ".join([*before, ENCODE])
+
+
+def _refuse_objects(column: Column, columns: Sequence[Column], error: Exception) -> None:
     array = as_array(column.values)
     for row, value in enumerate(array if array.dtype.kind == "O" else ()):
         try:
@@ -216,7 +256,7 @@ def _refuse_objects(column: Column, error: Exception) -> None:
         except OverflowError:
             raise ValueError(f"{column.label} holds {shown(value)} in row {row}. {GIVE_FINITE}") from error
         except (TypeError, ValueError) as reason:
-            advice = NUMBERS_OF_DATES if isinstance(value, date | timedelta) else ENCODE
+            advice = NUMBERS_OF_DATES if isinstance(value, date | timedelta) else _encoding(columns)
             message = f"{column.label} holds {shown(value)} in row {row}, which is no number: {reason}. {advice}"
             raise type(reason)(message) from error
 

@@ -23,6 +23,9 @@ COLOURS = 1, 3, 4
 MOST_COLOURS = max(COLOURS)
 #: How many times longer one axis is than the other where a sample is doubted to be an image, or its channels to be first.
 MOST_RATIO = 4
+#: How many times more channels than times make times that look to be first. Windows of 24 times of 7 channels do; in sound, 64
+#: bands of 32 frames are as given.
+MOST_CHANNELS = 3
 #: What objects that hold no values themselves give, by what tells them: lazy frames, loaders, the results of load_images.
 GIVES = {"collect": "X.collect()", "dataset": "X.dataset", "data": "X.data"}
 #: Shortest side of flat images that are told, by their number of channels: smaller ones would be encoded as a table anyway.
@@ -191,7 +194,9 @@ def warn_of_flat_images(estimator: Any, X: Any) -> None:
             rows = _standardized(np.asarray(X[:most], dtype=np.float64))
         shape = (side, side) if n_channels == 1 else (n_channels, side, side)
         for step in sorted({1, n_channels}):  # channel by channel, or pixel by pixel
-            across, apart, down = (_correlation(rows, step * lag) for lag in (1, side // 2, side))
+            across, down = (_correlation(rows, step * lag) for lag in (1, side))
+            half = side // 2  # as many rows down too: a table of days and hours is as like there as one row down
+            apart = max(_correlation(rows, step * lag) for lag in (half, half * side))
             if min(across, down) - max(
                 apart, 0
             ) > LEAST_EXCESS and all(  # and columns down are closer than those beside them
@@ -234,7 +239,15 @@ def _check_axes(shape: tuple[int, ...], of_sequences: bool | None) -> None:
                 f"X has samples of shape {shape}, which look like {height} x {width} pixels of {last} channel(s). Images are "
                 f"(n, channels, height, width): give np.moveaxis(X, -1, 1). If they are so already, give input_shape={shape}."
             )
-    elif len(shape) == 2 and of_sequences and shape[0] >= MOST_RATIO * shape[1]:
+        if last < min(height, width) and (
+            MOST_RATIO * last <= min(height, width) or (last in COLOURS and height == width)
+        ):
+            warn(
+                f"Samples of shape {shape} are read as {height} channels of {width} x {last} pixels. If they are {height} x "
+                f"{width} pixels of {last} channels, give np.moveaxis(X, -1, 1). If not, input_shape={shape} says so.",
+                InputShapeWarning,
+            )
+    elif len(shape) == 2 and of_sequences and shape[0] >= MOST_CHANNELS * shape[1]:
         warn(
             f"Samples of shape {shape} are read as {shape[0]} channels of {shape[1]} times. If they are {shape[0]} times of "
             f"{shape[1]} channels, give np.swapaxes(X, 1, 2). If not, input_shape={shape} says so.",

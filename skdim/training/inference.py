@@ -51,6 +51,9 @@ def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.
 def check_trained(objective: Objective, samples: Samples) -> None:
     """Raise a :class:`DivergenceError` if features of the first samples that were trained on are not finite."""
     X, extras = _tiles(samples, slice(0, min(len(samples), ROW_TILE)))
+    fitted = samples.standardize.shape[-1]
+    X = X[..., :fitted]  # later sequences may be longer, and one name of features has room for the fitted length alone
+    extras |= {"lengths": extras["lengths"].clamp(max=fitted)} if "lengths" in extras else {}
     for name in objective.widths():
         if not objective.features(X, extras, name).isfinite().all():
             raise DivergenceError(f"Training diverged: the features {name!r} are not finite. Lower learning_rate.")

@@ -82,6 +82,7 @@ class Learner:
             "shape": list(self.standardize.shape),
             "standardize/mean": self.standardize.mean,
             "standardize/scale": self.standardize.scale,
+            "standardize/n_rows": self.standardize.n_rows,
         }
         if self.standardize.layout is not None:
             state |= {f"layout/{name}": part for name, part in self.standardize.layout.state().items()}

@@ -209,9 +209,6 @@ class CPCTransformer(InfoMaxTransformer):
         "features": [StrOptions({"last", "mean", "sequence"})],
     }
 
-    #: Whether the fit was given lengths that differ from the width of X: then X without them is in doubt.
-    _needs_lengths = False
-
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Learn from ``X``.
 

@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 import textwrap
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -30,8 +32,10 @@ from sklearn.svm import SVC, LinearSVC
 
 import skdim
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
+from skdim.exceptions import InputShapeWarning
 from skdim.export import from_safetensors, to_onnx, to_safetensors, to_torch_export
 from skdim.nn.causal import StridedConv
+from skdim.nn.pretrained import Pretrained
 
 LARGEST_ERROR = 1e-5  # of the largest feature
 N = 60
@@ -208,7 +212,9 @@ GRAPHS = {
 def test_a_graph_is_transform(name):
     estimator, X, *lengths, features = fitted(name)
     X = as_type(X, GRAPHS[name])
-    graph = to_onnx(estimator, None, X, *lengths)
+    graph = to_onnx(
+        estimator, None, X, *(lengths if name.startswith("conv") else [])
+    )  # a fit with lengths says so itself
     found = run(graph, X, *lengths)
     assert list(found) == ["features"]
     assert error(features, found["features"]) <= LARGEST_ERROR
@@ -380,3 +386,43 @@ def test_safetensors_keep_names_and_refuse_other_parameters(tmp_path):
         from_safetensors(torch_file, DeepInfoMaxTransformer())
     with pytest.raises(TypeError, match="to_safetensors writes transformers of skdim"):
         to_safetensors(StandardScaler().fit(X), path)
+
+
+def test_what_a_fit_with_lengths_leaves_takes_lengths():
+    estimator, X, lengths, features = fitted("gru, lengths")
+    found = to_torch_export(estimator, X=X).module()(torch.from_numpy(X), torch.from_numpy(lengths)).numpy()
+    assert error(features, found) <= LARGEST_ERROR
+    with pytest.warns(InputShapeWarning, match=r"lengths=np.full\(60, 24\) says so"):
+        estimator.as_module()(torch.from_numpy(X))
+
+
+def test_exports_in_threads_wait_for_each_other():
+    estimator, X, features = fitted("mlp")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(3) as pool:
+        graphs = list(pool.map(to_onnx, [estimator] * 3))
+    assert warnings.filters == before
+    assert all(error(features, run(graph, X.astype(np.float32))["features"]) <= LARGEST_ERROR for graph in graphs)
+
+
+def test_types_that_onnx_does_not_take_are_named_and_byte_order_does_not_matter():
+    estimator, X, features = fitted("mlp")
+    graph = to_onnx(estimator, X=X.astype(">f4"))
+    assert error(features, run(graph, X.astype(np.float32))["features"]) <= LARGEST_ERROR
+    for dtype in (np.float16, np.uint16):
+        with pytest.raises(ValueError, match=rf"X is {np.dtype(dtype)}, .* cast to it what the graph is given"):
+            to_onnx(estimator, X=X.astype(dtype))
+
+
+def test_messages_and_metadata_of_a_network_are_short(tmp_path):
+    layers = [part for _ in range(20) for part in (torch.nn.Linear(8, 8), torch.nn.ReLU())]
+    network, path = torch.nn.Sequential(*layers), tmp_path / "dim.safetensors"
+    estimator = tiny_table(encoder=Pretrained(network), hidden_layer_sizes="auto").fit(table(N, 8))
+    to_safetensors(estimator, path)
+    with pytest.raises(ValueError, match=r"\{'encoder.freeze': \(True, False\)\}\.$"):
+        from_safetensors(path, clone(estimator).set_params(encoder__freeze=False))
+    pipe = make_pipeline(estimator, StandardScaler()).fit(table(N, 8))
+    for model in (estimator, pipe):
+        (text,) = [each.value for each in to_onnx(model).metadata_props if each.key == "parameters"]
+        assert "Pretrained(" in text
+        assert len(text) < 3000

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdim.base import InfoMaxTransformer
 from skdim.exceptions import optional
-from skdim.export.program import N_TRIED, inputs_of, metadata_of, network_of, program_of, quiet
+from skdim.export.program import N_TRIED, alone, inputs_of, metadata_of, network_of, program_of
 
 if TYPE_CHECKING:
     import onnx
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 OPSET = 18
 #: The version of ONNX's operators for machine learning that scikit-learn's steps need.
 OPSET_ML = 3
+#: The types of numbers that skl2onnx takes.
+TAKEN = ("bool", "int8", "int32", "int64", "uint8", "float32", "float64")
 #: The domain of nodes that stand for a transformer until its graph takes their place.
 DOMAIN = "skdim"
 #: Characters of another library's error that are repeated; some hold whole models.
@@ -50,7 +52,8 @@ def to_onnx(
         values do not matter. A list has one array for each view. With None the graph takes float32, of shape
         ``(n_samples, *input_shape_)`` if a transformer comes first, else ``(n_samples, n_features_in_)``.
     lengths : array-like of int of shape (n_samples,), default=None
-        If given, the graph takes lengths too, of padded sequences of :class:`~skdim.CPCTransformer`.
+        If given, the graph takes lengths too, of padded sequences of :class:`~skdim.CPCTransformer`. It also does if the fit
+        was given lengths.
 
     Returns
     -------
@@ -66,12 +69,15 @@ def to_onnx(
     TypeError
         If skl2onnx does not convert a step.
     ValueError, NotFittedError
-        If ``X`` has another shape than the fitted samples, or ``lengths`` have no use.
+        If ``X`` has another shape than the fitted samples or a type that skl2onnx does not take, or ``lengths`` have no use.
 
     Notes
     -----
     Samples are standardised in float64, as in ``transform``; the rest is float32. So features differ from those of
     ``transform`` by rounding, at most 1e-5 of the largest feature, and labels only where two classes tie to rounding.
+
+    Exports in several threads wait for each other. While one runs, features that other threads compute may differ by rounding,
+    since torch's exporter changes settings of the whole process.
 
     Examples
     --------
@@ -92,7 +98,13 @@ def to_onnx(
     plain = _plain(model)
     inputs = inputs_of(_first(plain), X, lengths)
     if isinstance(_first(plain), InfoMaxTransformer):
-        network_of(_first(plain), list(inputs.values()), lengths is not None)
+        network_of(_first(plain), list(inputs.values()), "lengths" in inputs)
+    for name, part in inputs.items():
+        if part.dtype.name not in TAKEN:
+            raise ValueError(
+                f"{name} is {part.dtype}, which skl2onnx does not take; give {name} as one of {', '.join(TAKEN)}, such as "
+                "float32, and cast to it what the graph is given."
+            )
     converted = plain
     if not isinstance(_first(plain), InfoMaxTransformer) and any(part.dtype.kind in "iub" for part in inputs.values()):
         cast = optional("skl2onnx.sklapi", "to_onnx", "onnx").CastTransformer(dtype=np.float32)
@@ -105,7 +117,7 @@ def to_onnx(
     # Probabilities as an array and no list of dictionaries; LinearSVC, which has none, is the one that knows no such option.
     options = {} if isinstance(last, LinearSVC) else {"zipmap": False}
     try:
-        with quiet():
+        with alone():
             proto = skl2onnx.convert_sklearn(
                 converted,
                 initial_types=list(kinds.items()),

@@ -27,7 +27,14 @@ from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, Normalizer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    QuantileTransformer,
+    StandardScaler,
+)
 from sklearn.svm import SVC, LinearSVC
 
 import skdim
@@ -415,8 +422,7 @@ def test_types_that_onnx_does_not_take_are_named_and_byte_order_does_not_matter(
 
 
 def test_messages_and_metadata_of_a_network_are_short(tmp_path):
-    layers = [part for _ in range(20) for part in (torch.nn.Linear(8, 8), torch.nn.ReLU())]
-    network, path = torch.nn.Sequential(*layers), tmp_path / "dim.safetensors"
+    network, path = torch.nn.Sequential(*(torch.nn.LayerNorm(8) for _ in range(20))), tmp_path / "dim.safetensors"
     estimator = tiny_table(encoder=Pretrained(network), hidden_layer_sizes="auto").fit(table(N, 8))
     to_safetensors(estimator, path)
     with pytest.raises(ValueError, match=r"\{'encoder.freeze': \(True, False\)\}\.$"):
@@ -426,3 +432,20 @@ def test_messages_and_metadata_of_a_network_are_short(tmp_path):
         (text,) = [each.value for each in to_onnx(model).metadata_props if each.key == "parameters"]
         assert "Pretrained(" in text
         assert len(text) < 3000
+
+
+def test_a_graph_that_gives_other_values_names_the_step():
+    X, y = IMAGES.reshape(-1, 64)[:200], LABELS[:200]  # some pixels are always 0, of which skl2onnx makes 1
+    steps = MinMaxScaler(), QuantileTransformer(n_quantiles=20), tiny_table(), LogisticRegression(max_iter=500)
+    pipe = make_pipeline(*steps).fit(X, y)
+    with pytest.raises(
+        ValueError, match=r"other values .* from the step 'quantiletransformer', QuantileTransformer\(n_q"
+    ):
+        to_onnx(pipe)
+
+
+@pytest.mark.parametrize("steps", [[], [StandardScaler()]])
+def test_values_that_float32_does_not_tell_apart_are_taken_as_float64(steps):
+    X = table(N) + 1e7
+    pipe = make_pipeline(*steps, tiny_table()).fit(X)
+    assert error(pipe.transform(X), run(to_onnx(pipe), X)["features"]) <= LARGEST_ERROR

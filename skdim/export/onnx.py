@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skdim.base import InfoMaxTransformer
 from skdim.exceptions import optional
+from skdim.export.agreement import N_COMPARED, check_agreement, first_of
 from skdim.export.program import N_TRIED, alone, inputs_of, metadata_of, network_of, program_of
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def to_onnx(
         The file to write; with None the graph is only returned.
     X : array-like of shape (n_samples, n_features) or (n_samples, ...), or list of them, default=None
         Samples as the graph is to be given them: it takes their shape and type (uint8, float32, float64, ...), and their
-        values do not matter. A list has one array for each view. With None the graph takes float32, of shape
+        values do not matter. A list has one array for each view. With None the graph takes float32, or
+        float64 where float32 would round by more than 1e-5 of a column's standard deviation, of shape
         ``(n_samples, *input_shape_)`` if a transformer comes first, else ``(n_samples, n_features_in_)``.
     lengths : array-like of int of shape (n_samples,), default=None
         If given, the graph takes lengths too, of padded sequences of :class:`~skdim.CPCTransformer`. It also does if the fit
@@ -69,7 +71,9 @@ def to_onnx(
     TypeError
         If skl2onnx does not convert a step.
     ValueError, NotFittedError
-        If ``X`` has another shape than the fitted samples or a type that skl2onnx does not take, or ``lengths`` have no use.
+        If the graph gives other values than the model, which is looked at if onnxruntime is installed; the error names the
+        step. If ``X`` has another shape than the fitted samples or a type that skl2onnx does not take, or ``lengths`` have no
+        use.
 
     Notes
     -----
@@ -90,23 +94,39 @@ def to_onnx(
     >>> [(part.name, [d.dim_param or d.dim_value for d in part.type.tensor_type.shape.dim]) for part in graph.input]
     [('X', ['batch', 64])]
     """
-    onnx, skl2onnx, types = (
-        optional(module, "to_onnx", "onnx") for module in ("onnx", "skl2onnx", "skl2onnx.common.data_types")
-    )
-    optional("onnxscript", "to_onnx", "onnx")
+    onnx, skl2onnx, _ = (optional(module, "to_onnx", "onnx") for module in ("onnx", "skl2onnx", "onnxscript"))
     check_is_fitted(model)
     plain = _plain(model)
-    inputs = inputs_of(_first(plain), X, lengths)
-    if isinstance(_first(plain), InfoMaxTransformer):
-        network_of(_first(plain), list(inputs.values()), "lengths" in inputs)
+    inputs = inputs_of(plain, X, lengths)
+    if isinstance(first_of(plain), InfoMaxTransformer):
+        network_of(first_of(plain), list(inputs.values()), "lengths" in inputs)
     for name, part in inputs.items():
         if part.dtype.name not in TAKEN:
             raise ValueError(
                 f"{name} is {part.dtype}, which skl2onnx does not take; give {name} as one of {', '.join(TAKEN)}, such as "
                 "float32, and cast to it what the graph is given."
             )
+    with alone():
+        proto = _graph_of(inputs, plain)
+        compared = {name: part[:N_COMPARED] for name, part in inputs.items()}
+        check_agreement(plain, compared, proto, functools.partial(_graph_of, inputs))
+    for part in [*proto.graph.input, *proto.graph.output]:
+        part.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.helper.set_model_props(proto, metadata_of(model) | {"skl2onnx_version": skl2onnx.__version__})
+    if path is not None:
+        onnx.save_model(proto, os.fspath(path))
+    return proto
+
+
+def _graph_of(inputs: dict[str, Any], plain: Any) -> Any:
+    """Return the graph of a model that is given ``inputs``."""
+    onnx, skl2onnx, types = (
+        optional(module, "to_onnx", "onnx") for module in ("onnx", "skl2onnx", "skl2onnx.common.data_types")
+    )
     converted = plain
-    if not isinstance(_first(plain), InfoMaxTransformer) and any(part.dtype.kind in "iub" for part in inputs.values()):
+    if not isinstance(first_of(plain), InfoMaxTransformer) and any(
+        part.dtype.kind in "iub" for part in inputs.values()
+    ):
         cast = optional("skl2onnx.sklapi", "to_onnx", "onnx").CastTransformer(dtype=np.float32)
         converted = Pipeline([("cast", cast.fit(np.zeros((1, 1)))), ("model", plain)])
     kinds = {name: types.guess_data_type(part)[0][1] for name, part in inputs.items()}
@@ -117,30 +137,24 @@ def to_onnx(
     # Probabilities as an array and no list of dictionaries; LinearSVC, which has none, is the one that knows no such option.
     options = {} if isinstance(last, LinearSVC) else {"zipmap": False}
     try:
-        with alone():
-            proto = skl2onnx.convert_sklearn(
-                converted,
-                initial_types=list(kinds.items()),
-                final_types=[(name, None) for name in outputs],
-                options={id(last): options} if is_classifier(last) else None,
-                target_opset={"": OPSET, "ai.onnx.ml": OPSET_ML},
-                custom_conversion_functions=dict.fromkeys(ours, functools.partial(_convert, parts)),
-                custom_shape_calculators=dict.fromkeys(ours, _set_shape),
-                custom_parsers=dict.fromkeys(ours, _parse),
-            )
+        proto = skl2onnx.convert_sklearn(
+            converted,
+            initial_types=list(kinds.items()),
+            final_types=[(name, None) for name in outputs],
+            options={id(last): options} if is_classifier(last) else None,
+            target_opset={"": OPSET, "ai.onnx.ml": OPSET_ML},
+            custom_conversion_functions=dict.fromkeys(ours, functools.partial(_convert, parts)),
+            custom_shape_calculators=dict.fromkeys(ours, _set_shape),
+            custom_parsers=dict.fromkeys(ours, _parse),
+        )
         _put_together(proto, parts)
         onnx.checker.check_model(proto, full_check=True)
     except Exception as error:  # of two libraries, which raise errors of many kinds for what they do not know
         raise TypeError(
-            f"This {type(model).__name__} cannot be written as ONNX: {type(error).__name__}: "
+            f"This {type(plain).__name__} cannot be written as ONNX: {type(error).__name__}: "
             f"{textwrap.shorten(str(error), MOST_WRITTEN)} Export the transformer by "
             "itself, or replace the step by one that skl2onnx converts. Where types of numbers clash, give X as float32."
         ) from error
-    for part in [*proto.graph.input, *proto.graph.output]:
-        part.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.helper.set_model_props(proto, metadata_of(model) | {"skl2onnx_version": skl2onnx.__version__})
-    if path is not None:
-        onnx.save_model(proto, os.fspath(path))
     return proto
 
 
@@ -153,10 +167,6 @@ def _plain(model: Any) -> Any:
     if isinstance(model, Pipeline):
         return Pipeline([(name, _plain(step)) for name, step in model.steps if step not in (None, "passthrough")])
     return model
-
-
-def _first(model: Any) -> Any:
-    return _first(model.steps[0][1]) if isinstance(model, Pipeline) else model
 
 
 def _last(model: Any) -> Any:

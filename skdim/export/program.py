@@ -20,6 +20,7 @@ from torch import nn
 
 from skdim._versions import __version__
 from skdim.base import InfoMaxTransformer
+from skdim.export.agreement import as_float32_if_it_holds, first_of, typical
 from skdim.inputs.tables import as_array
 from skdim.inputs.views import is_list_of_arrays
 
@@ -91,10 +92,11 @@ def check_ours(transformer: Any, function: str) -> None:
     check_is_fitted(transformer)
 
 
-def inputs_of(first: Any, X: Any, lengths: Any) -> dict[str, np.ndarray[Any, Any]]:
+def inputs_of(model: Any, X: Any, lengths: Any) -> dict[str, np.ndarray[Any, Any]]:
     """Return samples of the shapes and types that a file takes, by the names of its inputs."""
+    first = first_of(model)
     if X is None:
-        X = np.zeros((N_TRIED, *getattr(first, "input_shape_", (first.n_features_in_,))), dtype=np.float32)
+        X = as_float32_if_it_holds(typical(model))
     if is_list_of_arrays(X):
         inputs = {f"view{i}": as_array(view) for i, view in enumerate(X)}
     else:

@@ -19,10 +19,11 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -32,6 +33,7 @@ from sklearn.preprocessing import (
     MaxAbsScaler,
     MinMaxScaler,
     Normalizer,
+    OneHotEncoder,
     QuantileTransformer,
     StandardScaler,
 )
@@ -449,3 +451,27 @@ def test_values_that_float32_does_not_tell_apart_are_taken_as_float64(steps):
     X = table(N) + 1e7
     pipe = make_pipeline(*steps, tiny_table()).fit(X)
     assert error(pipe.transform(X), run(to_onnx(pipe), X)["features"]) <= LARGEST_ERROR
+
+
+def test_a_frame_that_a_column_transformer_takes_is_an_input_for_each_column():
+    table_ = pd.DataFrame(table(N, 3), columns=["age", "height", "of a name"])
+    table_.loc[::7, "height"] = np.nan
+    y = np.arange(N) % 2
+    words = {"town": np.where(y, "Oslo", "Rome"), "member": y == 0}
+    frame = table_.assign(**words)
+    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    prepare = make_column_transformer((encode, make_column_selector(dtype_exclude="number")), remainder=SimpleImputer())
+    pipe = make_pipeline(prepare, tiny_table(), LogisticRegression()).fit(frame, y)
+    graph = to_onnx(pipe, X=frame[:2])
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = {name: frame[[name]].to_numpy(object if name == "town" else np.float32) for name in frame}
+    np.testing.assert_allclose(session.run(["probabilities"], given)[0], pipe.predict_proba(frame), atol=1e-5)
+    with pytest.raises(ValueError, match="ColumnTransformer takes columns by name, such as 'town': give X as a frame"):
+        to_onnx(pipe)
+    with pytest.raises(ValueError, match=r"'town' of X holds other values than words, such as .* fill the column"):
+        to_onnx(pipe, X=frame[:2].assign(town=[None, "Rome"]))
+    pipe = make_pipeline(SimpleImputer(add_indicator=True), tiny_table()).fit(table_)
+    with pytest.raises(
+        ValueError, match=r"no indicators of missing values, which SimpleImputer\(add_indicator=True\) adds"
+    ):
+        to_onnx(pipe)

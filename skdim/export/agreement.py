@@ -74,19 +74,22 @@ def as_float32_if_it_holds(X: Array) -> Array:
     return X if (lost & (spread > 0)).any() else rounded
 
 
-def check_agreement(model: Any, inputs: Mapping[str, Array], graph: Any, graph_of: Callable[[Any], Any]) -> None:
+def check_agreement(
+    model: Any, inputs: Mapping[str, Array], frame: Any, graph: Any, graph_of: Callable[[Any], Any]
+) -> None:
     """Raise a ValueError that names the step whose values differ; onnxruntime computes the graph, if it is installed.
 
-    ``graph_of`` writes a part of the model, which is compared step by step when the whole differs.
+    ``frame`` is what the model takes, if that is no array. ``graph_of`` writes a part of the model, which is compared step by
+    step when the whole differs.
     """
-    if importlib.util.find_spec("onnxruntime") is None or (apart := _apart(model, inputs, graph)) <= MOST_APART:
+    if importlib.util.find_spec("onnxruntime") is None or (apart := _apart(model, inputs, frame, graph)) <= MOST_APART:
         return
     step = type(model).__name__
     if isinstance(model, Pipeline):
         for k, (name, part) in enumerate(model.steps[:-1], 1):
             step = f"the step {name!r}, {part!r}"
             before = Pipeline(model.steps[:k])
-            if _apart(before, inputs, graph_of(before)) > MOST_APART:
+            if _apart(before, inputs, frame, graph_of(before)) > MOST_APART:
                 break
         else:
             step = "the step {!r}, {!r}".format(*model.steps[-1])
@@ -96,12 +99,14 @@ def check_agreement(model: Any, inputs: Mapping[str, Array], graph: Any, graph_o
     )
 
 
-def _apart(model: Any, inputs: Mapping[str, Array], graph: Any) -> float:
+def _apart(model: Any, inputs: Mapping[str, Array], frame: Any, graph: Any) -> float:
     """Return the largest difference of a graph from its model, as a share of the largest value, or of labels."""
     onnxruntime = optional("onnxruntime", "to_onnx", "onnx")
     inputs = dict(inputs)
     expected: tuple[str, Array] | None = None
-    if "lengths" not in inputs:
+    if frame is not None:
+        expected = _values(model, frame)
+    elif "lengths" not in inputs:
         expected = _values(model, [*inputs.values()] if "view0" in inputs else inputs["X"])
     if expected is None and "X" in inputs:  # values that the model refuses
         info = np.finfo if inputs["X"].dtype.kind == "f" else np.iinfo

@@ -51,6 +51,8 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
     _training_parameters: frozenset[str] = frozenset({*TRAINING_CONSTRAINTS, "features"})
     #: Values that later parameters have in files without them, where the default does something else.
     _before: dict[str, Any] = {}
+    #: Whether the fit was given lengths that differ from the width of X: then X without them is in doubt.
+    _needs_lengths = False
     _learner: Learner
 
     def fit(self, X: Any, y: Any = None) -> Any:
@@ -332,7 +334,8 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             In eval mode, on the fitted device, with the standardisation inside, in float64, and contiguous weights.
             ``module(X)`` takes a tensor (n, n_features) or (n, ...) of integers or floats, or a list of tensors, one for each
             view, and returns the features (n, n_features_out) in float32. ``module(X, lengths)`` takes padded sequences of
-            :class:`~skdim.CPCTransformer`. It is a copy: to train or move it changes nothing here.
+            :class:`~skdim.CPCTransformer`, and warns without lengths where :meth:`transform` does. It is a copy: to train or
+            move it changes nothing here.
 
         Notes
         -----
@@ -353,7 +356,8 @@ class InfoMaxTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         ((1797, 64), True)
         """
         check_is_fitted(self)
-        return FeatureNetwork(self._learner.objective, self._learner.standardize, self._output(), self.input_shape_)
+        objective, standardize = self._learner.objective, self._learner.standardize
+        return FeatureNetwork(objective, standardize, self._output(), self.input_shape_, self._needs_lengths)
 
     def feature_map(self) -> Callable[[Tensor], Tensor]:
         """Return the fitted map from standardised samples to the features that ``transform`` returns.

@@ -209,9 +209,6 @@ class CPCTransformer(InfoMaxTransformer):
         "features": [StrOptions({"last", "mean", "sequence"})],
     }
 
-    #: Whether sequences that ended early were learned from: then X without lengths is in doubt.
-    _needs_lengths = False
-
     def fit(self, X: Any, y: Any = None, lengths: Any = None) -> Any:
         """Learn from ``X``.
 
@@ -368,7 +365,7 @@ class CPCTransformer(InfoMaxTransformer):
     def _samples(self, X: Any, device: torch.device, *, reset: bool, min_samples: int = 1, **extras: Any) -> Samples:
         given = extras.get("lengths")
         self._needs_lengths = self._needs_lengths and not reset
-        X = as_given(X)
+        table = X = as_given(X)
         may_end = self.patch_size is None and not isinstance(X, Stored)  # a sequence, where NaN begins that lasts
         X, finite = (padded(X, self.input_shape), "allow-nan") if may_end else (X, True)
         X = validate_samples(self, X, reset=reset, min_samples=min_samples, finite=finite)
@@ -383,7 +380,7 @@ class CPCTransformer(InfoMaxTransformer):
                 raise ValueError("lengths are of sequences; with patch_size, X holds images.")
             samples = Samples(X, fitted or Standardizer.learn(X, shape).expected_by(self.encoder), device)
             return samples if reset or min_samples == 1 else samples.near()
-        X, lengths = cut_to_lengths(X, shape[0], given)
+        X, lengths = cut_to_lengths(X, shape[0], given, table)
         if self._needs_lengths and lengths is None:
             warn_of_padding(X)
         encoder: Any = None if reset else self._learner.objective.get_submodule("encoder")

@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 import textwrap
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -17,21 +19,32 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.cluster import KMeans
-from sklearn.compose import ColumnTransformer
+from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, Normalizer, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    QuantileTransformer,
+    StandardScaler,
+)
 from sklearn.svm import SVC, LinearSVC
 
 import skdim
 from skdim import CPCTransformer, DeepInfoMaxTransformer, MultiViewInfoMaxTransformer
+from skdim.exceptions import InputShapeWarning
 from skdim.export import from_safetensors, to_onnx, to_safetensors, to_torch_export
 from skdim.nn.causal import StridedConv
+from skdim.nn.pretrained import Pretrained
 
 LARGEST_ERROR = 1e-5  # of the largest feature
 N = 60
@@ -208,7 +221,9 @@ GRAPHS = {
 def test_a_graph_is_transform(name):
     estimator, X, *lengths, features = fitted(name)
     X = as_type(X, GRAPHS[name])
-    graph = to_onnx(estimator, None, X, *lengths)
+    graph = to_onnx(
+        estimator, None, X, *(lengths if name.startswith("conv") else [])
+    )  # a fit with lengths says so itself
     found = run(graph, X, *lengths)
     assert list(found) == ["features"]
     assert error(features, found["features"]) <= LARGEST_ERROR
@@ -380,3 +395,83 @@ def test_safetensors_keep_names_and_refuse_other_parameters(tmp_path):
         from_safetensors(torch_file, DeepInfoMaxTransformer())
     with pytest.raises(TypeError, match="to_safetensors writes transformers of skdim"):
         to_safetensors(StandardScaler().fit(X), path)
+
+
+def test_what_a_fit_with_lengths_leaves_takes_lengths():
+    estimator, X, lengths, features = fitted("gru, lengths")
+    found = to_torch_export(estimator, X=X).module()(torch.from_numpy(X), torch.from_numpy(lengths)).numpy()
+    assert error(features, found) <= LARGEST_ERROR
+    with pytest.warns(InputShapeWarning, match=r"lengths=np.full\(60, 24\) says so"):
+        estimator.as_module()(torch.from_numpy(X))
+
+
+def test_exports_in_threads_wait_for_each_other():
+    estimator, X, features = fitted("mlp")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(3) as pool:
+        graphs = list(pool.map(to_onnx, [estimator] * 3))
+    assert warnings.filters == before
+    assert all(error(features, run(graph, X.astype(np.float32))["features"]) <= LARGEST_ERROR for graph in graphs)
+
+
+def test_types_that_onnx_does_not_take_are_named_and_byte_order_does_not_matter():
+    estimator, X, features = fitted("mlp")
+    graph = to_onnx(estimator, X=X.astype(">f4"))
+    assert error(features, run(graph, X.astype(np.float32))["features"]) <= LARGEST_ERROR
+    for dtype in (np.float16, np.uint16):
+        with pytest.raises(ValueError, match=rf"X is {np.dtype(dtype)}, .* cast to it what the graph is given"):
+            to_onnx(estimator, X=X.astype(dtype))
+
+
+def test_messages_and_metadata_of_a_network_are_short(tmp_path):
+    network, path = torch.nn.Sequential(*(torch.nn.LayerNorm(8) for _ in range(20))), tmp_path / "dim.safetensors"
+    estimator = tiny_table(encoder=Pretrained(network), hidden_layer_sizes="auto").fit(table(N, 8))
+    to_safetensors(estimator, path)
+    with pytest.raises(ValueError, match=r"\{'encoder.freeze': \(True, False\)\}\.$"):
+        from_safetensors(path, clone(estimator).set_params(encoder__freeze=False))
+    pipe = make_pipeline(estimator, StandardScaler()).fit(table(N, 8))
+    for model in (estimator, pipe):
+        (text,) = [each.value for each in to_onnx(model).metadata_props if each.key == "parameters"]
+        assert "Pretrained(" in text
+        assert len(text) < 3000
+
+
+def test_a_graph_that_gives_other_values_names_the_step():
+    X, y = IMAGES.reshape(-1, 64)[:200], LABELS[:200]  # some pixels are always 0, of which skl2onnx makes 1
+    steps = MinMaxScaler(), QuantileTransformer(n_quantiles=20), tiny_table(), LogisticRegression(max_iter=500)
+    pipe = make_pipeline(*steps).fit(X, y)
+    with pytest.raises(
+        ValueError, match=r"other values .* from the step 'quantiletransformer', QuantileTransformer\(n_q"
+    ):
+        to_onnx(pipe)
+
+
+@pytest.mark.parametrize("steps", [[], [StandardScaler()]])
+def test_values_that_float32_does_not_tell_apart_are_taken_as_float64(steps):
+    X = table(N) + 1e7
+    pipe = make_pipeline(*steps, tiny_table()).fit(X)
+    assert error(pipe.transform(X), run(to_onnx(pipe), X)["features"]) <= LARGEST_ERROR
+
+
+def test_a_frame_that_a_column_transformer_takes_is_an_input_for_each_column():
+    table_ = pd.DataFrame(table(N, 3), columns=["age", "height", "of a name"])
+    table_.loc[::7, "height"] = np.nan
+    y = np.arange(N) % 2
+    words = {"town": np.where(y, "Oslo", "Rome"), "member": y == 0}
+    frame = table_.assign(**words)
+    encode = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    prepare = make_column_transformer((encode, make_column_selector(dtype_exclude="number")), remainder=SimpleImputer())
+    pipe = make_pipeline(prepare, tiny_table(), LogisticRegression()).fit(frame, y)
+    graph = to_onnx(pipe, X=frame[:2])
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = {name: frame[[name]].to_numpy(object if name == "town" else np.float32) for name in frame}
+    np.testing.assert_allclose(session.run(["probabilities"], given)[0], pipe.predict_proba(frame), atol=1e-5)
+    with pytest.raises(ValueError, match="ColumnTransformer takes columns by name, such as 'town': give X as a frame"):
+        to_onnx(pipe)
+    with pytest.raises(ValueError, match=r"'town' of X holds other values than words, such as .* fill the column"):
+        to_onnx(pipe, X=frame[:2].assign(town=[None, "Rome"]))
+    pipe = make_pipeline(SimpleImputer(add_indicator=True), tiny_table()).fit(table_)
+    with pytest.raises(
+        ValueError, match=r"no indicators of missing values, which SimpleImputer\(add_indicator=True\) adds"
+    ):
+        to_onnx(pipe)

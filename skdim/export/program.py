@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import reprlib
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +20,18 @@ from torch import nn
 
 from skdim._versions import __version__
 from skdim.base import InfoMaxTransformer
+from skdim.export.agreement import as_float32_if_it_holds, first_of, typical
 from skdim.inputs.tables import as_array
 from skdim.inputs.views import is_list_of_arrays
-from skdim.training.state import in_json
 
 #: Rows of the trial samples. Of one row torch.export would conclude that a batch has one.
 N_TRIED = 3
+#: Characters of a value that an error or metadata repeat; some values hold whole networks.
+MOST_WRITTEN = 200
+SHORT = reprlib.Repr()
+SHORT.maxother = SHORT.maxstring = MOST_WRITTEN
+#: The exporters change settings of the whole process: torch's modes, the filters of warnings.
+ALONE = threading.RLock()
 
 
 def to_torch_export(
@@ -38,7 +46,7 @@ def to_torch_export(
     path : str or path-like, default=None
         The file to write, by custom of torch with the suffix ``.pt2``; with None the program is only returned.
     X, lengths : array-like
-        As in :func:`to_onnx`.
+        As in :func:`to_onnx`. A program of a transformer whose fit was given lengths takes them too.
 
     Returns
     -------
@@ -51,6 +59,11 @@ def to_torch_export(
     TypeError, ValueError, NotFittedError
         If ``transformer`` is none of skdim, ``X`` has another shape than the fitted samples, or ``lengths`` have no use.
 
+    Notes
+    -----
+    Exports in several threads wait for each other. While one runs, features that other threads compute may differ by rounding,
+    since torch's exporter changes settings of the whole process.
+
     Examples
     --------
     >>> import torch
@@ -58,14 +71,15 @@ def to_torch_export(
     >>> from skdim import DeepInfoMaxTransformer
     >>> from skdim.export import to_torch_export
     >>> X = load_digits().data.astype("float32")
-    >>> dim = DeepInfoMaxTransformer(8, hidden_layer_sizes=(16,), max_iter=1, random_state=0).fit(X)
+    >>> dim = DeepInfoMaxTransformer(8, encoder="mlp", hidden_layer_sizes=(16,), max_iter=1, random_state=0).fit(X)
     >>> features = to_torch_export(dim).module()(torch.from_numpy(X))
     >>> bool(abs(features.detach().numpy() - dim.transform(X)).max() < 1e-5)
     True
     """
     check_ours(transformer, "to_torch_export")
-    with quiet():
-        program = program_of(transformer, list(inputs_of(transformer, X, lengths).values()), lengths is not None)
+    inputs = inputs_of(transformer, X, lengths)
+    with alone():
+        program = program_of(transformer, list(inputs.values()), "lengths" in inputs)
     if path is not None:
         torch.export.save(program, os.fspath(path), extra_files={"skdim.json": json.dumps(metadata_of(transformer))})
     return program
@@ -78,10 +92,11 @@ def check_ours(transformer: Any, function: str) -> None:
     check_is_fitted(transformer)
 
 
-def inputs_of(first: Any, X: Any, lengths: Any) -> dict[str, np.ndarray[Any, Any]]:
+def inputs_of(model: Any, X: Any, lengths: Any) -> dict[str, np.ndarray[Any, Any]]:
     """Return samples of the shapes and types that a file takes, by the names of its inputs."""
+    first = first_of(model)
     if X is None:
-        X = np.zeros((N_TRIED, *getattr(first, "input_shape_", (first.n_features_in_,))), dtype=np.float32)
+        X = as_float32_if_it_holds(typical(model))
     if is_list_of_arrays(X):
         inputs = {f"view{i}": as_array(view) for i, view in enumerate(X)}
     else:
@@ -89,14 +104,16 @@ def inputs_of(first: Any, X: Any, lengths: Any) -> dict[str, np.ndarray[Any, Any
     for name, part in inputs.items():
         if part.dtype.kind not in "fiub":
             raise ValueError(f"{name} must hold real numbers, got an array of dtype {part.dtype}.")
-    return inputs if lengths is None else {**inputs, "lengths": np.zeros(N_TRIED, dtype=np.int64)}
+        inputs[name] = part.astype(part.dtype.newbyteorder("="), copy=False)
+    takes_lengths = lengths is not None or (isinstance(first, InfoMaxTransformer) and first.as_module().needs_lengths)
+    return {**inputs, "lengths": np.zeros(N_TRIED, dtype=np.int64)} if takes_lengths else inputs
 
 
 def metadata_of(model: Any) -> dict[str, str]:
-    """Return the class, the parameters and the versions that wrote a model."""
+    """Return the class, the parameters and the versions that wrote a model; of objects, the beginning of their repr."""
     return {
         "class": type(model).__name__,
-        "parameters": json.dumps(in_json(model.get_params(deep=not isinstance(model, InfoMaxTransformer)))),
+        "parameters": json.dumps(model.get_params(deep=not isinstance(model, InfoMaxTransformer)), default=SHORT.repr),
         "skdim_version": __version__,
         "torch_version": str(torch.__version__),
         "scikit_learn_version": sklearn.__version__,
@@ -128,15 +145,15 @@ def program_of(
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back what the libraries say of each other: that torchvision is missing, or what they call is deprecated."""
+def alone() -> Iterator[None]:
+    """Export in one thread at a time, and hold back what the libraries say of each other: what is missing, or deprecated."""
     logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            warnings.filterwarnings("ignore", "The tensor attributes? .*_flat_weights", UserWarning)  # of every nn.GRU
+    with ALONE, warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.filterwarnings("ignore", "The tensor attributes? .*_flat_weights", UserWarning)  # of every nn.GRU
+        level = logger.level
+        logger.setLevel(logging.ERROR)
+        try:
             yield
-    finally:
-        logger.setLevel(level)
+        finally:
+            logger.setLevel(level)

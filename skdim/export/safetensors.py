@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from skdim.base import InfoMaxTransformer
 from skdim.exceptions import optional
-from skdim.export.program import check_ours, metadata_of
+from skdim.export.program import SHORT, check_ours, metadata_of
 from skdim.training.state import from_arrays, in_json, to_arrays
 
 
@@ -37,7 +37,8 @@ def to_safetensors(transformer: InfoMaxTransformer, path: str | os.PathLike[str]
     safetensors = optional("safetensors.numpy", "to_safetensors", "safetensors")
     check_ours(transformer, "to_safetensors")
     arrays, rest = to_arrays(transformer.__getstate__())
-    safetensors.save_file(arrays, os.fspath(path), metadata=metadata_of(transformer) | {"state": json.dumps(rest)})
+    whole = {"parameters": json.dumps(in_json(transformer.get_params(deep=False))), "state": json.dumps(rest)}
+    safetensors.save_file(arrays, os.fspath(path), metadata=metadata_of(transformer) | whole)
 
 
 def from_safetensors(path: str | os.PathLike[str], transformer: InfoMaxTransformer) -> Any:
@@ -69,7 +70,8 @@ def from_safetensors(path: str | os.PathLike[str], transformer: InfoMaxTransform
     >>> from sklearn.datasets import load_digits
     >>> from skdim import DeepInfoMaxTransformer
     >>> from skdim.export import from_safetensors, to_safetensors
-    >>> X, new = load_digits().data, DeepInfoMaxTransformer(8, hidden_layer_sizes=(16,), max_iter=1, random_state=0)
+    >>> X = load_digits().data
+    >>> new = DeepInfoMaxTransformer(8, encoder="mlp", hidden_layer_sizes=(16,), max_iter=1, random_state=0)
     >>> dim = new.fit(X)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     to_safetensors(dim, f"{folder}/dim.safetensors")
@@ -88,11 +90,23 @@ def from_safetensors(path: str | os.PathLike[str], transformer: InfoMaxTransform
     if metadata["class"] != type(transformer).__name__:
         raise ValueError(f"{os.fspath(path)} holds a {metadata['class']}, got a {type(transformer).__name__}.")
     given, written = in_json(transformer.get_params(deep=False)), json.loads(metadata["parameters"])
-    others = {
-        name: (written.get(name), given.get(name)) for name in given | written if given.get(name) != written.get(name)
-    }
-    if others:
-        raise ValueError(f"Parameters differ from those of {os.fspath(path)}, as name: (written, given): {others}.")
+    if others := _different(written, given):
+        raise ValueError(
+            f"Parameters differ from those of {os.fspath(path)}, as name: (written, given): {SHORT.repr(others)}."
+        )
     loaded = clone(transformer)
     loaded.__setstate__(from_arrays(arrays, json.loads(metadata["state"]), clone(transformer)))
     return loaded
+
+
+def _different(written: Any, given: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return the parts of two JSON values that differ, by names with dots."""
+    if written == given:
+        return {}
+    if isinstance(written, list) and isinstance(given, list) and len(written) == len(given):
+        pairs = [(name, *pair) for pair in zip(written, given, strict=True)]
+    elif isinstance(written, dict) and isinstance(given, dict):
+        pairs = [(f"{name}.{key}".strip("."), written.get(key), given.get(key)) for key in written | given]
+    else:
+        return {name: (written, given)}
+    return {key: value for pair in pairs for key, value in _different(pair[1], pair[2], pair[0]).items()}

@@ -54,10 +54,11 @@ def padded(X: Any, input_shape: Any = None) -> Any:
     return array
 
 
-def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDArray[np.int64] | None]:
+def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[Any, npt.NDArray[np.int64] | None]:
     """Return sequences (n, n_channels, n_times) up to the longest one, and the lengths, None if all are full; checks them.
 
-    Lengths are those given, or where NaN begins that lasts to the end. What lies beyond is 0.
+    Lengths are those given, or where NaN begins that lasts to the end. What lies beyond is 0. ``table`` is
+    what the user gave, for names of columns.
     """
     given = X.shape
     if X.ndim == 2:
@@ -79,7 +80,7 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any) -> tuple[Any, npt.NDAr
         )
     if missing is not None:
         X = np.where(np.arange(X.shape[2]) < lengths[:, None, None], X, 0)
-        refuse_not_finite(X.reshape(given), "X")
+        refuse_not_finite(X.reshape(given), "X", table)
     longest = int(lengths.max())
     return each(X, lambda block: block[:, :, :longest]), lengths.astype(np.int64)
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from skdim.exceptions import DivergenceError
 from skdim.inputs.batches import evaluation_batch, to_device
 from skdim.inputs.samples import Samples, Standardizer, scaled
+from skdim.inputs.sequences import warn_of_padding
 from skdim.nn.objectives.objective import Objective, drawn
 
 #: Most rows, and most values of samples, that are encoded at once. On a CPU more rows gain nothing; a GPU needs many.
@@ -111,7 +112,12 @@ class FeatureNetwork(nn.Module):
     used: Tensor | None
 
     def __init__(
-        self, objective: Objective, standardize: Standardizer, name: str, input_shape: tuple[int, ...]
+        self,
+        objective: Objective,
+        standardize: Standardizer,
+        name: str,
+        input_shape: tuple[int, ...],
+        needs_lengths: bool = False,
     ) -> None:
         super().__init__()
         self.objective = copy.deepcopy(objective)
@@ -126,6 +132,7 @@ class FeatureNetwork(nn.Module):
         self.name = name
         self.input_shape = input_shape
         self.network_shape = standardize.shape
+        self.needs_lengths = needs_lengths
         self.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.eval()
 
@@ -137,7 +144,7 @@ class FeatureNetwork(nn.Module):
         X : Tensor of shape (n, n_features) or (n, ...), or list of them
             Samples of the fitted shape, stacked or flat, of any type of real numbers. A list has one tensor for each view.
         lengths : Tensor of int of shape (n,), default=None
-            Lengths of padded sequences, of which each holds a frame.
+            Lengths of padded sequences, of which each holds a frame. A network whose fit had lengths warns without them.
 
         Raises
         ------
@@ -161,6 +168,8 @@ class FeatureNetwork(nn.Module):
         values = X.to(torch.float64, copy=True)
         if values.ndim != len(self.network_shape) + 1:
             values = values.reshape(-1, *self.network_shape)
+        if self.needs_lengths and lengths is None and not torch.compiler.is_compiling():
+            warn_of_padding(values)
         values = scaled(values, self.unit, self.mean, self.scale, self.mixing)
         features = self.objective.features(values, {} if lengths is None else {"lengths": lengths}, self.name)
         return _without_lacking(self.objective, values, features, self.name)

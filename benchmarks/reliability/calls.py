@@ -194,7 +194,9 @@ def target(rng: Rng, n: int) -> Any:
 # --- options ---
 
 BOUNDS = [
-    getattr(bounds, name) for name in bounds.__all__ if inspect.isclass(getattr(bounds, name)) and name != "Bound"
+    getattr(bounds, name)
+    for name in bounds.__all__
+    if inspect.isclass(getattr(bounds, name)) and name not in ("Bound", "Criterion")
 ]
 
 

@@ -171,18 +171,23 @@ class Rate(KnownConditional, CrossFitted):
             raise ValueError(
                 f"Column {constant[0]} of y does not vary: it has no density, and so no rate. Leave it out, or give more rows."
             )
+        self._check_joint(self._log_conditional(x, y))  # before anything is learned
         self.density = Density.learn(y[train], y[valid], self.seed)
+
+    @staticmethod
+    def _check_joint(log_p: Array) -> None:
+        if np.isneginf(log_p).any():
+            raise ValueError(
+                f"conditional(X, Y) gives probability 0 to {np.isneginf(log_p).sum()} of {len(log_p)} joint samples: the rate "
+                "is not finite, and they cannot have come from that conditional."
+            )
 
     def scores(self, x: Any, y: Any) -> Tensor:
         return super().scores(x, y) - torch.from_numpy(self.density.log_density(y))
 
     def evaluate(self, x: Any, y: Any, scores: Tensor | None = None) -> Evaluation:
         log_p, log_q = self._log_conditional(x, y), self.density.log_density(y)
-        if np.isneginf(log_p).any():
-            raise ValueError(
-                f"conditional(X, Y) gives probability 0 to {np.isneginf(log_p).sum()} of {len(y)} joint samples: the rate is "
-                "not finite, and they cannot have come from that conditional."
-            )
+        self._check_joint(log_p)
         value = rate(torch.from_numpy(log_p), torch.from_numpy(log_q))
         return Evaluation(float(value), log_p - log_q, math.inf)
 

@@ -20,8 +20,8 @@ T = TypeVar("T")
 #: What to do about missing values, and about those of arrays that are no tables.
 DROP_OR_FILL = "Drop rows with NaN or None, or fill the values: SimpleImputer(add_indicator=True) of scikit-learn does."
 DROP_OR_END = (
-    "Drop rows with NaN, or fill the values. CPCTransformer(patch_size=None) takes series that end early: with NaN after the "
-    "end in memory, and with lengths outside it, as of Dask arrays."
+    "Drop rows with NaN, or fill the values. CPCTransformer(patch_size=None) takes series that end early. Arrays hold NaN "
+    "after the end; Dask arrays and files come with lengths."
 )
 #: What to do about columns of words, as the guide does; measured in benchmarks/mixed_tables.py.
 ENCODE = (

@@ -76,10 +76,7 @@ def samples_of_views(
         layout = layout_of(X.shape)
     else:
         if fitted is not None and fitted.layout is not None and estimator.views == "auto":
-            widths = [part.stop - part.start for _, part, *_ in columns]
-            fitted_widths = [len(part) for _, part, _ in fitted.layout.views]
-            if widths != fitted_widths:
-                raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted_widths} in fit.")
+            _refuse_other_widths(columns, fitted.layout)
         shape = np.shape(given)
         if len(shape) < 2:
             check_array(given, dtype=None, estimator=estimator, input_name="X")  # raises the error of scikit-learn
@@ -110,6 +107,13 @@ def _columns_of_views(X: Any, views: Any, estimator: Any, min_samples: int) -> t
             raise ValueError(f"input_shape={estimator.input_shape!r} has no effect on a list of arrays.")
         return arrays_of_views(X, estimator, min_samples)
     return X, None
+
+
+def _refuse_other_widths(columns: list[Any], layout: Layout) -> None:
+    widths = [part.stop - part.start for _, part, *_ in columns]
+    fitted_widths = [len(part) for _, part, _ in layout.views]
+    if widths != fitted_widths:
+        raise ValueError(f"The arrays of X have {widths} values a sample, but had {fitted_widths} in fit.")
 
 
 def _refuse_samples(X: Any) -> None:

@@ -197,8 +197,8 @@ def last_step(first_step: int, n_steps: int, negatives: str, encoder: CausalEnco
     least = first_step + (2 if negatives == "sequence" and n_columns == 1 else 1)
     if n_steps < first_step:
         raise ValueError(
-            f"n_steps={n_steps} ends before the first step, {first_step}: the first whose frame or patch shares no sample "
-            "with its context, or first_step. Give a larger n_steps, less overlap, or a smaller first_step."
+            f"n_steps={n_steps} ends before the first step, {first_step}. Earlier steps share samples with their context, or "
+            "lie before first_step. Give a larger n_steps, less overlap, or a smaller first_step."
         )
     if n_times >= least:
         return min(n_steps, first_step + n_times - least)

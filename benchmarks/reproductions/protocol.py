@@ -57,16 +57,26 @@ QUICK_ROWS, QUICK_JUDGED = 6_000, 2_000
 
 
 def arguments_of(
-    description: str | None, n_seeds: int = 5, full: str = "", n_steps: int | None = None
+    description: str | None,
+    n_seeds: int = 5,
+    full: str = "",
+    data: tuple[str, ...] = (),
+    **defaults: int,
 ) -> argparse.Namespace:
-    """Return the options that every script has; ``full`` describes that option, ``n_steps`` is the default of ``--steps``."""
+    """Return the options that every script has, and some that it names.
+
+    ``full`` describes ``--full``; the first of ``data`` is the default of ``--data``; of ``defaults``, n_steps is that of
+    ``--steps`` and n_epochs that of ``--epochs``.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=None, help=f"{n_seeds} by default, 1 with --quick")
     parser.add_argument("--quick", action="store_true", help="few rows and steps, results in a folder of their own")
     parser.add_argument("--test", action="store_true", help="judge on the test set")
     parser.add_argument("--threads", type=int, default=1)
-    if n_steps is not None:
-        parser.add_argument("--steps", type=int, default=n_steps, help="of each run")
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name.removeprefix('n_')}", type=int, default=default, help="of each run")
+    if data:
+        parser.add_argument("--data", choices=data, default=data[0])
     if full:
         parser.add_argument("--full", action="store_true", help=full)
     arguments = parser.parse_args()

@@ -10,12 +10,15 @@ and appends rows to ``results/mutual_information_peers.csv``. Rows that exist ar
     bmi/bin/python benchmarks/mutual_information_peers.py --read samples --peers bmi-cca bmi-ksg bmi-infonce bmi-mine
     mist/bin/python benchmarks/mutual_information_peers.py --read samples --peers mist-smile
     python benchmarks/mutual_information_peers.py --read samples --peers sklearn-ksg
+    python benchmarks/mutual_information_peers.py --write few --tasks small --n 100 300 1000 --seeds $(seq 0 19)
+    python benchmarks/mutual_information_peers.py --read few --peers sklearn-ksg
     python benchmarks/mutual_information_peers.py --summary
 
 Settings are the packages' defaults, except k = 10 for benchmark-mi's KSG instead of the average over k = 5 and 10. InfoNCE
 and MINE: critic 16-8, Adam at 0.1, batches of 256, half of the rows for tests every 250 steps, at most 10,000 steps, best
 test value; their time includes compilation. SMILE: joint critic of 128 units, clipped at 5, Adam at 5e-4, batches of 128, at
-most 5,000 steps, evaluated on all rows; no log of the training is kept. scikit-learn: k = 3, pairs of numbers only.
+most 5,000 steps, evaluated on all rows; no log of the training is kept. scikit-learn: k = 3, a number and a number, or,
+by ``mutual_info_classif``, a number and a label.
 """
 
 from __future__ import annotations
@@ -61,9 +64,13 @@ def _mist(name: str) -> Estimate:
 
 
 def _sklearn() -> Estimate:
-    from sklearn.feature_selection import mutual_info_regression
+    from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
-    return lambda X, Y, seed: mutual_info_regression(X, Y.ravel(), random_state=seed)[0]
+    def estimate(X: np.ndarray, Y: np.ndarray, seed: int) -> float:
+        measure = mutual_info_classif if Y.dtype.kind == "i" else mutual_info_regression
+        return measure(X, Y.ravel(), random_state=seed)[0]
+
+    return estimate
 
 
 PEERS: dict[str, tuple[str, str, str, Callable[[], Estimate]]] = {  # package, estimator, what it computes with, maker
@@ -76,12 +83,18 @@ PEERS: dict[str, tuple[str, str, str, Callable[[], Estimate]]] = {  # package, e
 }
 
 
-def write(folder: Path, sizes: list[int], seeds: list[int]) -> None:
+def write(folder: Path, sizes: list[int], seeds: list[int], names: list[str]) -> None:
+    """Write samples of the named tasks, or of Beyond Normal; "small" are those of few rows."""
+    from tasks import FURTHER, LABELLED, SMALL
+
     from skdim.synthetic import BEYOND_NORMAL
 
+    tasks = {**FURTHER, **BEYOND_NORMAL}
+    chosen = [name for given in names for name in (SMALL if given == "small" else [given])] or list(BEYOND_NORMAL)
     folder.mkdir(parents=True, exist_ok=True)
-    for task, n, seed in product(BEYOND_NORMAL.values(), sizes, seeds):
+    for task, n, seed in product((tasks[name] for name in chosen), sizes, seeds):
         X, Y = task.sample(n, seed)
+        Y = Y.astype(int) if task.name in LABELLED else Y
         np.savez(folder / f"{task.name}_{n}_{seed}.npz", X=X, Y=Y, truth=task.mutual_information)
 
 
@@ -130,13 +143,18 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="draw the samples; needs skdim")
     parser.add_argument("--read", type=Path, metavar="FOLDER", help="measure the peers on the samples")
     parser.add_argument("--peers", nargs="+", default=[], choices=PEERS)
-    parser.add_argument("--tasks", nargs="+", default=[], help="names of tasks to read; all by default")
+    parser.add_argument(
+        "--tasks",
+        nargs="+",
+        default=[],
+        help="names, or small; Beyond Normal by default, to read all",
+    )
     parser.add_argument("--n", type=int, nargs="+", default=[10_000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--summary", action="store_true", help="print the table of the rows there are")
     arguments = parser.parse_args()
     if arguments.write:
-        write(arguments.write, arguments.n, arguments.seeds)
+        write(arguments.write, arguments.n, arguments.seeds, arguments.tasks)
     for peer in arguments.peers if arguments.read else []:
         judge(arguments.read, peer, arguments.tasks)
     if arguments.summary:

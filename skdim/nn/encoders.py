@@ -47,8 +47,8 @@ __all__ = [
 
 #: Encoders of images and sequences take sides of at least so many places.
 SMALLEST_SIDE = 8
-#: The shortest side of an image's local map has 4 to 7 places; a sequence, with one axis, has 8 to 15.
-LARGEST_MAP_SIDE, LARGEST_MAP_LENGTH = 7, 15
+#: The shortest side of an image's local map has 5 to 8 places; a sequence, with one axis, has 8 to 15.
+LARGEST_MAP_SIDE, LARGEST_MAP_LENGTH = 8, 15
 #: Longer sequences are quartered first, as in the encoder of waveforms of van den Oord et al. [5]_: their first layers would
 #: take most of the memory and time.
 LONGEST_HALVED = 256
@@ -124,7 +124,7 @@ def assemble(
 class Conv(Configured):
     """Convolutional encoder for images of 8 x 8 and more.
 
-    Strided convolutions, each with normalisation and ReLU, lead to a local map of 4 to 7 locations a side. One more strided
+    Strided convolutions, each with normalisation and ReLU, lead to a local map of 5 to 8 locations a side. One more strided
     convolution, flattened, is the hidden layer, and a linear layer returns the code. Calling it raises ValueError if the inputs
     are smaller or a parameter is outside its range.
 
@@ -247,7 +247,7 @@ class Conv1d(Configured):
 class ResNet(Configured):
     """Residual encoder for images of 8 x 8 and more: deeper and slower than :class:`Conv`.
 
-    A convolution and strided residual blocks [3]_ lead to a local map of 4 to 7 locations a side. A last strided block,
+    A convolution and strided residual blocks [3]_ lead to a local map of 5 to 8 locations a side. A last strided block,
     flattened, is the hidden layer. Calling it raises ValueError if the inputs are smaller or a parameter is outside its range.
 
     Parameters
@@ -265,7 +265,7 @@ class ResNet(Configured):
     >>> from skdim.nn.encoders import ResNet
     >>> code = ResNet()((3, 32, 32), 64)(torch.zeros(2, 3, 32, 32))
     >>> tuple(code.local.shape), tuple(code.hidden.shape)
-    ((2, 128, 16), (2, 512))
+    ((2, 128, 64), (2, 2048))
     """
 
     kind: ClassVar[str] = "image"

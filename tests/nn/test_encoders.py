@@ -65,20 +65,20 @@ def map_sides(network, X):
 
 # -------------------------------------------------------------------------------------------------------- every size
 @pytest.mark.parametrize("configured", IMAGE_ENCODERS, ids=repr)
-def test_every_square_image_has_a_map_of_4_to_7_locations_a_side(configured):
+def test_every_square_image_has_a_map_of_5_to_8_locations_a_side(configured):
     for side in range(8, 65):
         sides = map_sides(configured((1, side, side), 3), torch.zeros(2, 1, side, side))
-        assert 4 <= min(sides) <= max(sides) <= 7, side
+        assert 5 <= min(sides) <= max(sides) <= 8, side
 
 
 @pytest.mark.parametrize("n_channels", [1, 3, 7])
 @pytest.mark.parametrize("sides", [(8, 64), (64, 8), (9, 17), (28, 20), (13, 61), (200, 30)])
 @pytest.mark.parametrize("configured", IMAGE_ENCODERS, ids=repr)
-def test_rectangles_have_a_map_of_at_least_4_by_4(configured, sides, n_channels):
+def test_rectangles_have_a_map_of_at_least_5_by_5(configured, sides, n_channels):
     network = configured((n_channels, *sides), 3)
     X = noise(2, n_channels, *sides)
     found = map_sides(network, X)
-    assert min(found) >= 4
+    assert min(found) >= 5
     code = network(X)
     assert code.global_.shape == (2, 3)
     assert code.hidden.shape == (2, network.code.in_features)

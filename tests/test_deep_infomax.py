@@ -78,7 +78,7 @@ OPTIONS = [
     {"early_stopping": True},
 ]
 #: Enough steps for a small network to learn something.
-QUICK = {"max_iter": 4, "batch_size": 48, "learning_rate": 2e-2}
+QUICK = {"max_iter": 16, "batch_size": 48, "learning_rate": 2e-2}
 DEFAULTS = tiny(**QUICK).get_params(deep=False)
 
 
@@ -390,7 +390,7 @@ def test_features_are_read_at_transform():
     widths = {
         name: dim.set_params(features=name).transform(TRAIN[:2]).shape[1] for name in ("global", "hidden", "local")
     }
-    assert widths == {"global": 8, "hidden": 16 * 2 * 2, "local": 16 * 4 * 4}
+    assert widths == {"global": 8, "hidden": 16 * 4 * 4, "local": 16 * 8 * 8}
 
 
 def test_a_single_tensor_is_local_hidden_and_global():

@@ -76,9 +76,11 @@ def with_lengths():
         tuple(torch.from_numpy(series) for series in SERIES),
         [series.tolist() for series in SERIES],
         np.array([*SERIES, None], dtype=object)[:-1],
+        pd.Series(SERIES, index=range(100, 160)),
+        pl.Series([series.tolist() for series in SERIES]),
         ending(np.nan),
     ],
-    ids=["arrays", "tensors", "lists", "objects", "NaN"],
+    ids=["arrays", "tensors", "lists", "objects", "pandas", "polars", "NaN"],
 )
 def test_series_of_unequal_length_are_taken_as_lengths_are(given):
     expected = with_lengths()
@@ -97,6 +99,14 @@ def test_one_channel_may_be_left_out():
     np.testing.assert_array_equal(model.transform(flat[:5]), model.transform(flat)[:5])  # shorter than the longest
     frame = pd.DataFrame(ending(np.nan)[:, 0]).add_prefix("t")  # as pivoting a long table gives them
     np.testing.assert_array_equal(cpc().fit_transform(frame), model.transform(flat))
+
+
+def test_a_column_of_series_keeps_its_index_and_a_frame_around_it_is_told():
+    column = pd.Series([series[0] for series in SERIES], index=range(100, 160))
+    features = cpc().set_output(transform="pandas").fit_transform(column)
+    assert features.index.equals(column.index)
+    for frame in (pd.DataFrame({"wave": column}), pl.DataFrame({"wave": column.map(list).tolist()})):
+        said(lambda: cpc().fit(frame), TypeError, "'wave' of X holds arrays & the column alone")  # noqa: B023
 
 
 def test_series_pass_through_pipelines_and_searches_without_metadata():

@@ -34,6 +34,8 @@ ENCODE = (
 NUMBERS_OF_DATES = "Give numbers that are made of it in its place, such as the year and the day of the year."
 #: What to do about numbers in columns of dtype object, which encoders take for words.
 NUMBERS_OF_OBJECTS = "Make numbers of {labels} first, which dtype object hides: astype(float)."
+#: What to do about arrays in the cells of a column.
+SAMPLES_IN_CELLS = "If the cells are the samples, give the column alone, without the frame around it."
 #: What to do about infinite values.
 GIVE_FINITE = "Give a finite number below 1.8e308."
 #: How many columns an error names.
@@ -256,6 +258,10 @@ def _refuse_objects(column: Column, columns: Sequence[Column], error: Exception)
         except OverflowError:
             raise ValueError(f"{column.label} holds {shown(value)} in row {row}. {GIVE_FINITE}") from error
         except (TypeError, ValueError) as reason:
+            if np.ndim(value):
+                raise type(reason)(
+                    f"{column.label} holds arrays, such as {shown(value)}. {SAMPLES_IN_CELLS}"
+                ) from error
             advice = NUMBERS_OF_DATES if isinstance(value, date | timedelta) else _encoding(columns)
             message = f"{column.label} holds {shown(value)} in row {row}, which is no number: {reason}. {advice}"
             raise type(reason)(message) from error

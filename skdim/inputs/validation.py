@@ -43,19 +43,20 @@ def as_given(X: Any) -> Any:
     if is_stored(X):
         return as_stored(X)
     refuse_sparse(X, "X")
+    if hasattr(type(X), "to_dask_array"):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}; give X.to_dask_array(lengths=True), which is read part by part."
+        )
     X = as_plain(X)
-    is_flat = isinstance(X, np.ndarray) and X.ndim == 1
-    if is_flat and X.dtype == object and len(X) and np.ndim(X[0]):
-        return list(X)  # samples of their own shapes
-    one = X[0] if (is_flat or isinstance(X, (list, tuple))) and len(X) else X
+    values = X.to_numpy() if hasattr(X, "to_numpy") and len(X.shape) == 1 else X
+    is_flat = isinstance(values, np.ndarray) and values.ndim == 1
+    if is_flat and values.dtype == object and len(values) and np.ndim(values[0]):
+        return list(values) if values is X else X.to_list()  # samples of their own shapes
+    one = values[0] if (is_flat or isinstance(X, (list, tuple))) and len(values) else X
     if isinstance(one, (str, os.PathLike)):
         raise TypeError(
             f"X is text, such as {str(one)!r}, and no numbers. skdim.datasets.load_images reads a folder of images, or a list "
             "of files: give its data."
-        )
-    if hasattr(type(X), "to_dask_array"):
-        raise TypeError(
-            f"X is a Dask {type(X).__name__}; give X.to_dask_array(lengths=True), which is read part by part."
         )
     if not hasattr(X, "__array__") and (found := [gives for name, gives in GIVES.items() if hasattr(X, name)]):
         raise TypeError(f"X is a {type(X).__name__}, which is no array itself: give {found[0]}.")

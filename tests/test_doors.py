@@ -129,7 +129,9 @@ def test_nan_within_lengths_is_refused_and_beyond_them_is_padding():
     said(lambda: cpc().fit(ending(np.nan), lengths=np.full(60, 24)), ValueError, "has no value in row 0")
     half = holed[:, 0].copy()  # the frame says which column
     said(
-        lambda: cpc().fit(np.where(np.arange(24) == 2, np.nan, half)), ValueError, "column 2 of X has no value in row 0"
+        lambda: cpc().fit(np.where(np.arange(24) == 2, np.nan, half)),
+        ValueError,
+        r"column 2 of X has no value in row 0 & interpolate\(axis=1\)",
     )
 
 
@@ -140,6 +142,9 @@ def test_nan_where_no_sequence_may_end_is_told_what_does():
             ValueError, match=r"patch_size=None.*end early.*NaN after the end; Dask arrays and files come with lengths"
         ):
             model.fit(X)
+    for X in (ending(np.nan), ending(np.nan)[:, 0]):
+        dim = DeepInfoMaxTransformer(encoder="conv1d")
+        said(lambda: dim.fit(X), ValueError, "CPCTransformer.*takes series that end early")  # noqa: B023
     X = dask.array.from_array(ending(7.0), chunks=(20, 2, 24))
     assert same_state(cpc().fit(X, lengths=LENGTHS), with_lengths())
 

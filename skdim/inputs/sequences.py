@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, each
-from skdim.inputs.tables import as_array, refuse_not_finite, shape_of
+from skdim.inputs.tables import FILL_WITHIN, as_array, refuse_not_finite, shape_of
 
 #: How many last times of a row are the same, in every channel, where it is taken to be padded.
 LEAST_PADDING = 3
@@ -80,7 +80,7 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[A
         )
     if missing is not None:
         X = np.where(np.arange(X.shape[2]) < lengths[:, None, None], X, 0)
-        refuse_not_finite(X.reshape(given), "X", table)
+        refuse_not_finite(X.reshape(given), "X", table, advice=FILL_WITHIN)
     longest = int(lengths.max())
     return each(X, lambda block: block[:, :, :longest]), lengths.astype(np.int64)
 

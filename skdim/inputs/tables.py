@@ -23,6 +23,11 @@ DROP_OR_END = (
     "Drop rows with NaN, or fill the values. CPCTransformer(patch_size=None) takes series that end early. Arrays hold NaN "
     "after the end; Dask arrays and files come with lengths."
 )
+#: What to do about values that are missing within a series.
+FILL_WITHIN = (
+    "NaN after the end of a series is its end, and lengths say it too. Before the end, fill the values, as pandas' "
+    "interpolate(axis=1) does along the times, or drop the row."
+)
 #: What to do about columns of words, as the guide does; measured in benchmarks/mixed_tables.py.
 ENCODE = (
     "Drop the row, or prepare a table of numbers, words and categories: "
@@ -168,11 +173,12 @@ def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
 
 
 def refuse_not_finite(
-    X: npt.NDArray[Any], name: str, given: Any = None, missing: bool = False, in_order: bool = True
+    X: npt.NDArray[Any], name: str, given: Any = None, missing: bool = False, in_order: bool = True, advice: str = ""
 ) -> None:
     """Raise a ``ValueError`` that names the column, or the place in a sample, and the first row of what is not finite.
 
     ``given`` is the user's table, for names of columns, and ``missing`` allows NaN. Rows out of order have no number.
+    ``advice`` says what to do about NaN, by default what tables or stacked samples need.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if X.dtype.kind != "f" or np.isfinite(X.sum()):
@@ -190,7 +196,7 @@ def refuse_not_finite(
         )
         at = f" in row {row}" if in_order else ""
         if np.isnan(value):
-            advice = DROP_OR_END if X.ndim == 3 else DROP_OR_FILL
+            advice = advice or (DROP_OR_END if X.ndim == 3 else DROP_OR_FILL)
             raise ValueError(f"Input {name} contains NaN: {label} has no value{at}. {advice}")
         raise ValueError(f"Input {name} contains infinity: {label} holds {value}{at}. {GIVE_FINITE}")
 

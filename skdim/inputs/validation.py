@@ -16,7 +16,7 @@ from skdim._sklearn import safe_indexing
 from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, as_stored, is_stored
 from skdim.inputs.sequences import unequal_shapes
-from skdim.inputs.tables import as_plain, naming_cells, refuse_not_finite, refuse_sparse
+from skdim.inputs.tables import DROP_OR_END, as_plain, naming_cells, refuse_not_finite, refuse_sparse
 
 #: Numbers of channels of photographs: grey, colour, colour and transparency.
 COLOURS = 1, 3, 4
@@ -96,7 +96,8 @@ def validate_samples(
     if isinstance(X, np.ndarray) and X.dtype.kind == "O":
         X = naming_cells(lambda: X.astype(np.float64), given, "X")
     if isinstance(X, np.ndarray):
-        refuse_not_finite(X, "X", given, missing=finite == "allow-nan")
+        advice = DROP_OR_END if estimator._reads_sequences() else ""
+        refuse_not_finite(X, "X", given, missing=finite == "allow-nan", advice=advice)
     if not math.prod(X.shape[1:]):
         raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
     if X.dtype.kind not in "fiub":

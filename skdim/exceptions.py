@@ -51,7 +51,7 @@ class InputShapeWarning(UserWarning):
 
 
 class ScaleWarning(UserWarning):
-    """Rows that continue a training have another scale than those of its first call, which standardise them."""
+    """Samples have another scale than those of the fit, or of the first of several calls, which standardise them."""
 
 
 class InfiniteLossWarning(UserWarning):

@@ -545,6 +545,20 @@ def test_parts_of_another_scale_than_the_first_warn(name):
             model.partial_fit(change(X))
 
 
+@pytest.mark.parametrize("name", OF_PARTS)
+def test_features_and_scores_of_samples_in_another_unit_warn(name):
+    make, X = OF_PARTS[name]
+    model = make().fit(X)
+    for call in (model.transform, model.score):
+        call(X), call(2 * X), call(X[:2] / 255)  # warnings are errors here: two rows may be so close by chance
+        for change in (X / 255, 255 * X, X[:20] / 255):
+            if name in ("table", "columns"):  # each row has one value: those in order are as close in a column
+                call(change)
+            else:
+                with pytest.warns(ScaleWarning, match="unit of the fit, values of channel 0.*unit that it had in fit"):
+                    call(change)
+
+
 def rare(n=4000):
     """Return words as one-hot columns, of which the rarest have one row in 2,000."""
     share = np.arange(1, 61) ** -1.6

@@ -20,6 +20,7 @@ from skdim.inputs.layout import Layout, scale_labels
 from skdim.inputs.scales import FARTHEST, Moments, chance_ratio, unit_of
 
 Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.float64]
 
 CPU = torch.device("cpu")
 #: Types of numbers that are moved to a device as they are.
@@ -27,6 +28,8 @@ MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32
 #: By which factor the scale of later rows may differ from that of the first, and by how many deviations their mean. Of digits
 #: in a tenth of the first scale a perceptron's codes spread as they should, in a hundredth a 400th as far: frozen_scale.py.
 MOST_CHANGE = 10
+#: How many rows of new samples tell whether they are in the unit of the fit.
+ROWS_JUDGED = 64
 #: Probability that samples of one scale are told to differ by more, over all columns.
 FALSE_ALARM = 1e-3
 #: Largest share of a CUDA device's free memory that samples may take.
@@ -196,7 +199,42 @@ class Samples:
         return self
 
     def warn_of_another_scale(self, names: Sequence[str] | None = None) -> None:
-        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel.
+        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel."""
+        labels, mean, deviation, excess = self._against_scale(names)
+        changed = np.flatnonzero(excess > MOST_CHANGE)
+        if len(changed):
+            j = int(excess.argmax())
+            more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
+            warn(
+                f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "
+                f"have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part that is "
+                "like the others, or put a StandardScaler before that has seen all parts.",
+                ScaleWarning,
+            )
+
+    def warn_of_another_unit(self) -> None:
+        """Warn if all channels of the first images or sequences are far from the scale of the fit.
+
+        Tables are not judged: rows in order, as by time, are as narrow in a column, and there each row has one value.
+        """
+        layout, shape = self.standardize.layout, self.standardize.shape
+        n_values = [math.prod(shape[1:])] if layout is None else np.bincount(layout.scales(shape[0]))
+        if min(n_values) == 1 or len(self) == 1:
+            return
+        extras = {name: part[:ROWS_JUDGED] for name, part in self.extras.items()}
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too far for float32 is refused by its features
+            first = replace(self, X=self.X[:ROWS_JUDGED], extras=extras)
+            labels, mean, deviation, excess = first._against_scale()
+        if (excess > MOST_CHANGE).all():
+            j = int(excess.argmin())
+            warn(
+                f"In the unit of the fit, values of {labels[j]} have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in "
+                "place of 0 and 1. Give X in the unit that it had in fit, such as pixels from 0 to 255 in both.",
+                ScaleWarning,
+            )
+
+    def _against_scale(self, names: Sequence[str] | None = None) -> tuple[Sequence[str], Floats, Floats, Floats]:
+        """Return of each channel its label, the mean and deviation of the rows in the fitted unit, and how far these are off.
 
         How far is far depends on the rows, of both parts, that make the spread.
         """
@@ -218,17 +256,7 @@ class Samples:
         # Rare values make few degrees of freedom: their kurtosis says so.
         n = min(float(self.standardize.n_rows[0]), len(self)) - 1
         freedom = n * np.where(varies, np.minimum(1, 2 / np.maximum(moments.kurtosis - 1, 1e-9)), 1)
-        excess = change / chance_ratio(freedom, FALSE_ALARM / len(change))
-        changed = np.flatnonzero(excess > MOST_CHANGE)
-        if len(changed):
-            j = int(excess.argmax())
-            more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
-            warn(
-                f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "
-                f"have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part that is "
-                "like the others, or put a StandardScaler before that has seen all parts.",
-                ScaleWarning,
-            )
+        return labels, mean, deviation, change / chance_ratio(freedom, FALSE_ALARM / len(change))
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape

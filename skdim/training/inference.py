@@ -28,6 +28,7 @@ N_SCORED = 256
 
 def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.float32]:
     """Return the features of that name, (n, n_features_out); they must be finite, but for NaN where a sample lacks a view."""
+    samples.warn_of_another_unit()
     features = np.empty((len(samples), objective.widths()[name]), dtype=np.float32)
     finite = np.empty(len(samples), dtype=bool)
     fitting = VALUES_AT_ONCE[samples.device.type] // math.prod(samples.shape()) // ROW_TILE * ROW_TILE
@@ -88,6 +89,7 @@ def _without_lacking(objective: Objective, X: Tensor, features: Tensor, name: st
 @torch.inference_mode()
 def mean_score(objective: Objective, samples: Samples) -> float:
     """Return the mean of the InfoNCE bound, in nats, over blocks of at most ``N_SCORED`` samples; it must be finite."""
+    samples.warn_of_another_unit()
     k, scores = min(len(samples), N_SCORED), []
     for start in range(0, len(samples), k):
         batch = evaluation_batch(samples, np.arange(start, start + k) % len(samples), objective.n_draws)

@@ -91,7 +91,7 @@ class OverlapWarning(MutualInformationWarning):
 
 
 class ConstantInputWarning(MutualInformationWarning):
-    """One side, or all columns but one, do not vary: the information is 0."""
+    """One side, all columns but one, or all samples do not vary: the information is 0."""
 
 
 class OutlierWarning(MutualInformationWarning):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skdim.exceptions import ScaleWarning, warn
+from skdim.exceptions import ConstantInputWarning, ScaleWarning, warn
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout, scale_labels
@@ -198,17 +198,30 @@ class Samples:
                 )
         return self
 
+    def warn_of_equal_rows(self) -> None:
+        """Warn if all samples are equal."""
+        blocks = chain(
+            [slice(0, 2)], (slice(start, start + ROWS_AT_ONCE) for start in range(2, len(self), ROWS_AT_ONCE))
+        )
+        first = self.read(slice(0, 1))
+        if all(bool((self.read(rows) == first).all()) for rows in blocks):
+            warn(
+                f"All {len(self)} samples of X are equal: training has nothing to tell apart, and the features mean nothing. "
+                "Look at how X was made.",
+                ConstantInputWarning,
+            )
+
     def warn_of_another_scale(self, names: Sequence[str] | None = None) -> None:
         """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel."""
-        labels, mean, deviation, excess = self._against_scale(names)
+        labels, moments, deviation, excess = self._against_scale(names)
         changed = np.flatnonzero(excess > MOST_CHANGE)
         if len(changed):
             j = int(excess.argmax())
             more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
             warn(
                 f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "
-                f"have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part that is "
-                "like the others, or put a StandardScaler before that has seen all parts.",
+                f"have mean {moments.mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part "
+                "that is like the others, or put a StandardScaler before that has seen all parts.",
                 ScaleWarning,
             )
 
@@ -224,17 +237,19 @@ class Samples:
         extras = {name: part[:ROWS_JUDGED] for name, part in self.extras.items()}
         with np.errstate(over="ignore", invalid="ignore"):  # what is too far for float32 is refused by its features
             first = replace(self, X=self.X[:ROWS_JUDGED], extras=extras)
-            labels, mean, deviation, excess = first._against_scale()
-        if (excess > MOST_CHANGE).all():
+            labels, moments, deviation, excess = first._against_scale()
+            changed = (excess > MOST_CHANGE) & ~moments.squeezed
+        if changed.all():
             j = int(excess.argmin())
             warn(
-                f"In the unit of the fit, values of {labels[j]} have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in "
-                "place of 0 and 1. Give X in the unit that it had in fit, such as pixels from 0 to 255 in both.",
+                f"In the unit of the fit, values of {labels[j]} have mean {moments.mean[j]:.2g} and deviation "
+                f"{deviation[j]:.2g}, in place of 0 and 1. Give X in the unit that it had in fit, such as pixels from 0 to 255 "
+                "in both.",
                 ScaleWarning,
             )
 
-    def _against_scale(self, names: Sequence[str] | None = None) -> tuple[Sequence[str], Floats, Floats, Floats]:
-        """Return of each channel its label, the mean and deviation of the rows in the fitted unit, and how far these are off.
+    def _against_scale(self, names: Sequence[str] | None = None) -> tuple[Sequence[str], Moments, Floats, Floats]:
+        """Return of each channel its label, moments and deviation in the fitted unit, and how far these are off.
 
         How far is far depends on the rows, of both parts, that make the spread.
         """
@@ -250,13 +265,13 @@ class Samples:
         if layout is not None:
             groups = layout.scales(shape[0])
             labels, moments = layout.labels(groups, names), moments.pooled(groups)
-        varies, mean = moments.low < moments.high, moments.mean
+        varies = moments.low < moments.high
         deviation = np.where(varies, moments.scale, 0)
-        change = np.maximum(np.where(varies, np.maximum(moments.scale, 1 / moments.scale), 1), np.abs(mean))
+        change = np.maximum(np.where(varies, np.maximum(moments.scale, 1 / moments.scale), 1), np.abs(moments.mean))
         # Rare values make few degrees of freedom: their kurtosis says so.
         n = min(float(self.standardize.n_rows[0]), len(self)) - 1
         freedom = n * np.where(varies, np.minimum(1, 2 / np.maximum(moments.kurtosis - 1, 1e-9)), 1)
-        return labels, mean, deviation, change / chance_ratio(freedom, FALSE_ALARM / len(change))
+        return labels, moments, deviation, change / chance_ratio(freedom, FALSE_ALARM / len(change))
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape

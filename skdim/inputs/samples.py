@@ -199,7 +199,9 @@ class Samples:
         return self
 
     def warn_of_equal_rows(self) -> None:
-        """Warn if all samples are equal."""
+        """Warn if all samples are equal; those outside memory are not read for it."""
+        if isinstance(self.X, Stored):
+            return
         blocks = chain(
             [slice(0, 2)], (slice(start, start + ROWS_AT_ONCE) for start in range(2, len(self), ROWS_AT_ONCE))
         )

@@ -150,10 +150,17 @@ class FeatureNetwork(nn.Module):
 
         Raises
         ------
+        TypeError
+            If ``X`` is no tensor or list of tensors.
         ValueError
             If ``X`` has another shape, or ``lengths`` are given to a network that takes none.
         """
         if not isinstance(X, Tensor):
+            if not (isinstance(X, list | tuple) and all(isinstance(view, Tensor) for view in X)):
+                raise TypeError(
+                    f"X must be a tensor, or a list of tensors, one for each view; got {type(X).__name__}. torch.from_numpy "
+                    "makes a tensor of an array."
+                )
             X = torch.cat([view.flatten(1) for view in X], dim=1)
         any_length = self.objective.any_length
         given, flat = tuple(X.shape[1:]), (math.prod(self.input_shape),)

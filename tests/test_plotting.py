@@ -321,6 +321,16 @@ def test_neighbours_are_the_nearest_by_standardised_features(shape):
     assert all(bool(ax.images) == is_image and bool(ax.lines) != is_image for ax in display.axes_.ravel())
 
 
+@pytest.mark.parametrize("queries", [[30], [-1], ["a"], [0.5], [], 3])
+def test_neighbours_of_what_is_no_sample_are_refused(queries):
+    X, same = np.random.default_rng(0).normal(size=(30, 4)), FunctionTransformer().fit(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match=r"positions of samples in X, from 0 to 29; got"):
+        NeighborsDisplay.from_estimator(same, X, queries=queries)
+    for n_neighbors in (0, 30):
+        with pytest.raises(ValueError, match=rf"from 1 to 29, as X has 30 sample\(s\); got {n_neighbors}"):
+            NeighborsDisplay.from_estimator(same, X, n_neighbors=n_neighbors)
+
+
 def test_missing_values_of_neighbours_stay_blank():
     samples = np.arange(32.0).reshape(1, 2, 4, 4)
     samples[0, 1, :2] = np.nan

@@ -242,7 +242,8 @@ def _checked(output: Any, n_rows: int) -> Tensor:
     shape = f" of shape {tuple(output.shape)} and {output.dtype}" if is_tensor else ""
     raise ValueError(
         f"A pretrained network, and its local part, must return a tensor (n, n_features) or a map (n, channels, ...) of "
-        f"floats, for n = {n_rows}; it returned a {type(output).__name__}{shape}. Wrap it in a module that returns its features."
+        f"floats, for n = {n_rows}; it returned a {type(output).__name__}{shape}. Wrap it in a module that returns its "
+        "features."
     )
 
 

@@ -167,6 +167,17 @@ def test_other_transformers_name_the_class_that_takes_series(make, given):
     said(lambda: make().fit(given), ValueError, "unequal shapes, from & CPCTransformer & cut or resample")
 
 
+@pytest.mark.filterwarnings("ignore:Samples of shape:skdim.exceptions.InputShapeWarning")
+def test_a_list_of_views_is_doubted_where_it_is_read_as_samples():
+    one, other = table(), table(seed=1)
+    for make, given in ((tiny_table, [one, other]), (cpc, (one, other)), (multiview, [one[:, 0], one[:, 1]])):
+        with pytest.warns(InputShapeWarning, match=r"2 arrays.*2 samples.*views of 120 samples, MultiView.*np.stack"):
+            make().fit(given)
+    for make in (tiny_table, multiview):
+        said(lambda: make().fit([one, one[:, 0]]), ValueError, r"views of 120 samples, MultiView.*reshape\(-1, 1\)")  # noqa: B023
+    tiny_table().fit(list(one)), tiny_table().fit(np.stack([one[:, 0], one[:, 1]]))  # warnings are errors here
+
+
 def test_a_model_fitted_with_lengths_warns_without():
     model, X = with_lengths(), ending(7.0)
     for call in (model.transform, model.score, model.evaluate, lambda X: model.partial_fit(X)):

@@ -28,6 +28,10 @@ MOST_RATIO = 4
 MOST_CHANNELS = 3
 #: What objects that hold no values themselves give, by what tells them: lazy frames, loaders, the results of load_images.
 GIVES = {"collect": "X.collect()", "dataset": "X.dataset", "data": "X.data"}
+#: Which class takes views as a list.
+VIEWS = "MultiViewInfoMaxTransformer takes them, each (n_samples, ...): of a vector give reshape(-1, 1)"
+#: Most samples of a list, and how many times more rows each has than there are samples, where they look like views.
+MOST_DOUBTED, ROWS_OF_VIEWS = 4, 10
 #: Shortest side of flat images that are told, by their number of channels: smaller ones would be encoded as a table anyway.
 LEAST_SIDES = {1: 8, 3: 16}
 #: By how much neighbours in a row and in a column correlate above columns half a side apart, in flat images: 0.37 in
@@ -73,10 +77,15 @@ def validate_samples(
     """
     X = as_given(X)
     if shapes := unequal_shapes(X):
+        are_views = len({shape[:1] for shape in shapes}) == 1
         raise ValueError(
-            f"X holds samples of unequal shapes, from {shapes[0]} to {shapes[-1]}. Series of unequal length are taken by "
-            "CPCTransformer, as a list. For other classes cut or resample them to one shape."
+            f"X holds samples of unequal shapes, from {shapes[0]} to {shapes[-1]}. "
+            + (f"If they are views of {shapes[0][0]} samples, {VIEWS}. " if are_views and shapes[0] else "")
+            + "Series of unequal length are taken by CPCTransformer, as a list. For other classes cut or resample them to one "
+            "shape."
         )
+    if reset:
+        _doubt_samples(X)
     stacked = np.ndim(X) > 2 if isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
     checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": False}
     given = X
@@ -108,6 +117,23 @@ def validate_samples(
             "(n, C, L) with encoder='conv1d'."
         )
     return X
+
+
+def _doubt_samples(X: Any) -> None:
+    """Warn of a list of few arrays with many rows, which look like views."""
+    if (
+        not isinstance(X, (list, tuple))
+        or not 1 < len(X) <= MOST_DOUBTED
+        or not all(hasattr(part, "shape") for part in X)
+    ):
+        return
+    shape = X[0].shape
+    if len(shape) and shape[0] >= ROWS_OF_VIEWS * len(X):
+        warn(
+            f"X is a list of {len(X)} arrays, which are read as {len(X)} samples of shape {tuple(shape)}. If they are views of "
+            f"{shape[0]} samples, {VIEWS}. If they are samples, np.stack(X) says so.",
+            InputShapeWarning,
+        )
 
 
 def checked_as_read(

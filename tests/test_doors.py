@@ -517,6 +517,11 @@ def test_what_holds_no_values_itself_is_told_what_does(make):
     said(lambda: make().fit(pl.DataFrame(table()).lazy()), TypeError, r"LazyFrame & X\.collect\(\)")
     said(lambda: make().fit(DataLoader(TensorDataset(torch.zeros(9, 3)))), TypeError, r"DataLoader & X\.dataset")
     said(lambda: make().fit(load_wine()), TypeError, r"Bunch & X\.data")
+    said(
+        lambda: make().fit({"a": table(), "b": table()}),
+        TypeError,
+        r"DataFrame\(X\) of columns, or list\(X\.values\(\)\)",
+    )
     frame = pd.DataFrame(table(), columns=["collect", "data", "dataset", "d", "e", "f"])  # names mean nothing
     assert make().fit(frame).n_features_in_ == 6
 
@@ -529,6 +534,14 @@ def test_tensors_of_every_type_are_their_values(dtype):
     features = tiny_table().fit_transform(X)
     assert type(features) is np.ndarray
     np.testing.assert_array_equal(features, tiny_table().fit_transform(X.double().numpy()))
+
+
+@pytest.mark.parametrize("dtype", [str, object, "bytes"])
+def test_numbers_written_as_words_are_numbers_and_words_are_named(dtype):
+    X = table().round(3)
+    assert same_state(tiny_table().fit(X.astype(dtype)), tiny_table().fit(X))
+    words = np.where(np.arange(6) == 2, "Rome", X.astype(str)).astype(dtype)
+    said(lambda: tiny_table().fit(words), ValueError, "column 2 of X holds b?'Rome' in row 0")
 
 
 def test_tensors_that_hold_no_dense_values_are_told():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -64,7 +64,11 @@ def as_given(X: Any) -> Any:
         )
     if not hasattr(X, "__array__") and (found := [gives for name, gives in GIVES.items() if hasattr(X, name)]):
         raise TypeError(f"X is a {type(X).__name__}, which is no array itself: give {found[0]}.")
-    return X
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which is no array: give pandas.DataFrame(X) of columns, or list(X.values()) of views."
+        )
+    return X.astype(object) if isinstance(X, np.ndarray) and X.dtype.kind in "US" else X  # which names the cell
 
 
 def validate_samples(

@@ -167,6 +167,15 @@ def test_other_transformers_name_the_class_that_takes_series(make, given):
     said(lambda: make().fit(given), ValueError, "unequal shapes, from & CPCTransformer & cut or resample")
 
 
+def test_a_long_table_is_told_to_pivot():
+    long = pd.DataFrame(
+        {"id": np.repeat(np.arange(20), 12), "time": np.tile(np.arange(12), 20), "x": RNG.normal(size=240)}
+    )
+    with pytest.warns(InputShapeWarning, match=r"\['id', 'time', 'x'\] of X are read as series of 3 times.*X\.pivot\("):
+        CPCTransformer(4, max_iter=1).fit(long)
+    cpc().fit(long.pivot(index="id", columns="time", values="x"))  # warnings are errors here
+
+
 @pytest.mark.filterwarnings("ignore:Samples of shape:skdim.exceptions.InputShapeWarning")
 def test_a_list_of_views_is_doubted_where_it_is_read_as_samples():
     one, other = table(), table(seed=1)

@@ -13,6 +13,8 @@ from skdim.inputs.tables import FILL_WITHIN, as_array, refuse_not_finite, shape_
 
 #: How many last times of a row are the same, in every channel, where it is taken to be padded.
 LEAST_PADDING = 3
+#: Most columns of a frame that look to be a long table, whose rows are no series.
+FEWEST_TIMES = 4
 
 
 def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
@@ -61,6 +63,12 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[A
     what the user gave, for names of columns.
     """
     given = X.shape
+    if X.ndim == 2 and hasattr(table, "columns") and X.shape[1] <= FEWEST_TIMES:
+        warn(
+            f"The {X.shape[1]} columns {[str(name) for name in table.columns]} of X are read as series of {X.shape[1]} times. "
+            "A long table of names, times and values becomes one row a series by X.pivot(index=..., columns=..., values=...).",
+            InputShapeWarning,
+        )
     if X.ndim == 2:
         n_times = X.shape[1] // n_channels
         X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))

@@ -355,6 +355,9 @@ def test_an_estimate_is_drawn_with_interval_bound_and_cap():
     assert display.ax_.get_xlabel() == "mutual information (nats)"
     with pytest.raises(ValueError, match="no estimate"):
         EstimateDisplay(results={}).plot()
+    for given in (list(results.values()), {"auto": 1.0}):
+        with pytest.raises(TypeError, match="must hold MIResult by name"):
+            EstimateDisplay(results=given).plot()
 
 
 def ladder(*names):
@@ -394,13 +397,15 @@ def test_a_search_shows_the_best_score_of_each_pair_of_values():
         SearchDisplay.from_search(search, "a", "d")
 
 
-def test_accuracy_by_step_is_that_of_the_fit():
+def test_accuracy_by_step_is_that_of_the_fit(transformer):
     model = cpc()
     display = StepAccuracyDisplay.from_estimator(model, chance=1 / 32)
     np.testing.assert_array_equal(display.line_.get_ydata(), model.step_accuracy_)
     assert display.line_.get_xdata().tolist() == [1, 2, 3]
     with pytest.raises(NotFittedError):
         StepAccuracyDisplay.from_estimator(CPCTransformer())
+    with pytest.raises(TypeError, match="draws a CPCTransformer, got a DeepInfoMaxTransformer"):
+        StepAccuracyDisplay.from_estimator(transformer)
 
 
 def test_unfitted_is_refused(digits):

@@ -63,7 +63,7 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[A
     what the user gave, for names of columns.
     """
     given = X.shape
-    if X.ndim == 2 and hasattr(table, "columns") and X.shape[1] <= FEWEST_TIMES:
+    if X.ndim == 2 and hasattr(table, "columns") and X.shape[1] <= FEWEST_TIMES and _repeats(X):
         warn(
             f"The {X.shape[1]} columns {[str(name) for name in table.columns]} of X are read as series of {X.shape[1]} times. "
             "A long table of names, times and values becomes one row a series by X.pivot(index=..., columns=..., values=...).",
@@ -91,6 +91,11 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[A
         refuse_not_finite(X.reshape(given), "X", table, advice=FILL_WITHIN)
     longest = int(lengths.max())
     return each(X, lambda block: block[:, :, :longest]), lengths.astype(np.int64)
+
+
+def _repeats(X: npt.NDArray[Any]) -> bool:
+    """Whether a column has each of its values in several rows, as names of series do in a long table."""
+    return any(np.unique(column, return_counts=True)[1].min() > 1 for column in X.T)
 
 
 def _missing(X: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:

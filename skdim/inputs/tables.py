@@ -273,15 +273,23 @@ def _refuse_objects(column: Column, columns: Sequence[Column], error: Exception)
             raise type(reason)(message) from error
 
 
-def refuse_unusable(table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False) -> None:
+def refuse_unusable(
+    table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False, allow_stacked: bool = False
+) -> None:
     """Raise a ``ValueError`` that names the side, the column and the first row of a missing or infinite value.
 
-    Sparse data is refused. What is no table passes: the check of its shape will refuse it.
+    Sparse data is refused, and so are images and series unless ``allow_stacked``. What else is no table passes: the check of
+    its shape will refuse it.
     """
     refuse_sparse(table, name)
     try:
         columns = table_columns(table, name)
     except (TypeError, ValueError):
+        if not allow_stacked and len(shape := np.shape(table)) > 2:
+            raise ValueError(
+                f"{name} has shape {shape}, and an array with dim {len(shape)} is no table, whose dim is <= 2: "
+                f"{name}.reshape(len({name}), -1) makes a column of each pixel or time."
+            ) from None
         return
     if not allow_missing:
         refuse_missing(columns, advice)

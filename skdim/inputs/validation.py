@@ -68,7 +68,8 @@ def as_given(X: Any) -> Any:
         raise TypeError(
             f"X is a {type(X).__name__}, which is no array: give pandas.DataFrame(X) of columns, or list(X.values()) of views."
         )
-    return X.astype(object) if isinstance(X, np.ndarray) and X.dtype.kind in "US" else X  # which names the cell
+    is_of_words = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US"
+    return X.astype(object) if is_of_words else X  # of objects the cell is named
 
 
 def validate_samples(

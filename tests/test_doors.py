@@ -529,8 +529,9 @@ def test_what_holds_no_values_itself_is_told_what_does(make):
     said(
         lambda: make().fit({"a": table(), "b": table()}),
         TypeError,
-        r"DataFrame\(X\) of columns, or list\(X\.values\(\)\)",
+        r"X\['a'\] & DataFrame\(X\) of columns, or list\(X\.values\(\)\)",
     )
+    said(lambda: make().fit([(row, 1) for row in table()]), ValueError, r"pairs \(x, y\) give x alone")
     frame = pd.DataFrame(table(), columns=["collect", "data", "dataset", "d", "e", "f"])  # names mean nothing
     assert make().fit(frame).n_features_in_ == 6
 

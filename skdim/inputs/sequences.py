@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, each
-from skdim.inputs.tables import FILL_WITHIN, as_array, refuse_not_finite, shape_of
+from skdim.inputs.tables import FILL_WITHIN, as_array, refuse_not_finite, shape_of, shown
 
 #: How many last times of a row are the same, in every channel, where it is taken to be padded.
 LEAST_PADDING = 3
@@ -24,8 +24,17 @@ def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
     try:
         np.shape(X)
     except ValueError:
-        return sorted({shape_of(sample) for sample in X})
+        return sorted({_shape_of_sample(sample) for sample in X})
     return []
+
+
+def _shape_of_sample(sample: Any) -> tuple[int, ...]:
+    try:
+        return shape_of(sample)
+    except ValueError as error:
+        raise ValueError(
+            f"X holds a sample that is no array, such as {shown(sample)}. Give arrays of numbers; of pairs (x, y) give x alone."
+        ) from error
 
 
 def padded(X: Any, input_shape: Any = None) -> Any:

@@ -66,7 +66,8 @@ def as_given(X: Any) -> Any:
         raise TypeError(f"X is a {type(X).__name__}, which is no array itself: give {found[0]}.")
     if isinstance(X, Mapping):
         raise TypeError(
-            f"X is a {type(X).__name__}, which is no array: give pandas.DataFrame(X) of columns, or list(X.values()) of views."
+            f"X is a {type(X).__name__}, which is no array: give one of its values, X[{next(iter(X), 'name')!r}], "
+            "pandas.DataFrame(X) of columns, or list(X.values()) of views."
         )
     is_of_words = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US"
     return X.astype(object) if is_of_words else X  # of objects the cell is named

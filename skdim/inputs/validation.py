@@ -188,9 +188,10 @@ def validate_shape(
     shape = X_shape[1:]
     if not reset:
         if shape not in (estimator.input_shape_, (estimator.n_features_in_,), *accepted):
+            of_one_view = " To give one view alone, name it by output." if hasattr(estimator, "output") else ""
             raise ValueError(
                 f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on samples of shape "
-                f"{estimator.input_shape_} and takes these, or flat as ({estimator.n_features_in_},)."
+                f"{estimator.input_shape_} and takes these, or flat as ({estimator.n_features_in_},).{of_one_view}"
             )
         return
     if estimator.input_shape is not None:

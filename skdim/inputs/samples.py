@@ -28,8 +28,8 @@ MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32
 #: By which factor the scale of later rows may differ from that of the first, and by how many deviations their mean. Of digits
 #: in a tenth of the first scale a perceptron's codes spread as they should, in a hundredth a 400th as far: frozen_scale.py.
 MOST_CHANGE = 10
-#: How many rows of new samples tell whether they are in the unit of the fit.
-ROWS_JUDGED = 64
+#: How many rows of new samples tell whether they are in the unit of the fit, and how many values, beyond which few rows do.
+ROWS_JUDGED, VALUES_JUDGED, FEWEST_JUDGED = 64, 2**20, 8
 #: Probability that samples of one scale are told to differ by more, over all columns.
 FALSE_ALARM = 1e-3
 #: Largest share of a CUDA device's free memory that samples may take.
@@ -228,7 +228,7 @@ class Samples:
             )
 
     def warn_of_another_unit(self) -> None:
-        """Warn if all channels of the first images or sequences are far from the scale of the fit.
+        """Warn if all channels of some images or sequences are far from the scale of the fit.
 
         Tables are not judged: rows in order, as by time, are as narrow in a column, and there each row has one value.
         """
@@ -236,10 +236,13 @@ class Samples:
         n_values = [math.prod(shape[1:])] if layout is None else np.bincount(layout.scales(shape[0]))
         if min(n_values) == 1 or len(self) == 1:
             return
-        extras = {name: part[:ROWS_JUDGED] for name, part in self.extras.items()}
+        # Those outside memory are read as they come; of the others, some from all over are less alike.
+        n = min(ROWS_JUDGED, max(FEWEST_JUDGED, VALUES_JUDGED // math.prod(shape)))
+        apart = 1 if isinstance(self.X, Stored) else -(-len(self) // n)
+        rows = slice(0, apart * n, apart)
+        extras = {name: part[rows] for name, part in self.extras.items()}
         with np.errstate(over="ignore", invalid="ignore"):  # what is too far for float32 is refused by its features
-            first = replace(self, X=self.X[:ROWS_JUDGED], extras=extras)
-            labels, moments, deviation, excess = first._against_scale()
+            labels, moments, deviation, excess = replace(self, X=self.X[rows], extras=extras)._against_scale()
             changed = (excess > MOST_CHANGE) & ~moments.squeezed
         if changed.all():
             j = int(excess.argmin())

@@ -409,6 +409,19 @@ def test_safetensors_keep_names_and_refuse_other_parameters(tmp_path):
         to_safetensors(StandardScaler().fit(X), path)
 
 
+@pytest.mark.parametrize("lengths", [torch.tensor([20]), torch.full((60,), 20.0), [20] * 60])
+def test_lengths_that_do_not_fit_are_refused(lengths):
+    estimator, X, *_ = fitted("gru, lengths")
+    with pytest.raises(ValueError, match=r"lengths must be a tensor of torch\.int64 of shape \(60,\).*; got"):
+        estimator.as_module()(torch.from_numpy(X), lengths)
+
+
+def test_a_frame_is_no_more_than_its_values():  # warnings are errors here: pandas gives arrays that must not be written to
+    X = pd.DataFrame(table())
+    dim = tiny_table().fit(X.to_numpy())
+    assert len(to_onnx(dim, X=X).graph.input) == 1
+
+
 def test_what_a_fit_with_lengths_leaves_takes_lengths():
     estimator, X, lengths, features = fitted("gru, lengths")
     found = to_torch_export(estimator, X=X).module()(torch.from_numpy(X), torch.from_numpy(lengths)).numpy()

@@ -130,7 +130,9 @@ def network_of(
     transformer: InfoMaxTransformer, inputs: Sequence[Any], has_lengths: bool
 ) -> tuple[nn.Module, list[Any]]:
     """Return the network of a transformer and trial samples that it takes; of ``inputs``, types and shapes count."""
-    tried: list[Any] = [torch.ones(N_TRIED, *part.shape[1:], dtype=torch.from_numpy(part[:0]).dtype) for part in inputs]
+    tried: list[Any] = [
+        torch.ones(N_TRIED, *part.shape[1:], dtype=torch.from_numpy(part[:0].copy()).dtype) for part in inputs
+    ]
     if has_lengths:
         tried[-1] = torch.full((N_TRIED,), tried[0].shape[-1])
     n_views = len(tried) - has_lengths

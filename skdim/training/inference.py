@@ -100,6 +100,15 @@ def mean_score(objective: Objective, samples: Samples) -> float:
     return score
 
 
+def _check_lengths(lengths: object, n: int) -> None:
+    if isinstance(lengths, Tensor) and lengths.shape == (n,) and lengths.dtype in (torch.int32, torch.int64):
+        return
+    given = (
+        f"{lengths.dtype} of shape {tuple(lengths.shape)}" if isinstance(lengths, Tensor) else type(lengths).__name__
+    )
+    raise ValueError(f"lengths must be a tensor of torch.int64 of shape ({n},), one for each row of X; got {given}.")
+
+
 class FeatureNetwork(nn.Module):
     """Samples as ``transform`` takes them, standardised within -> the features of one name.
 
@@ -153,7 +162,7 @@ class FeatureNetwork(nn.Module):
         TypeError
             If ``X`` is no tensor or list of tensors.
         ValueError
-            If ``X`` has another shape, or ``lengths`` are given to a network that takes none.
+            If ``X`` has another shape, or ``lengths`` are no integers of shape (n,), or given to a network that takes none.
         """
         if not isinstance(X, Tensor):
             if not (isinstance(X, list | tuple) and all(isinstance(view, Tensor) for view in X)):
@@ -172,6 +181,8 @@ class FeatureNetwork(nn.Module):
             )
         if lengths is not None and not any_length:
             raise ValueError("lengths are of sequences that a CPCTransformer was fitted on; this network takes none.")
+        if lengths is not None and not torch.compiler.is_compiling():
+            _check_lengths(lengths, len(X))
         if self.used is not None:
             X = X[:, self.used]
         values = X.to(torch.float64, copy=True)

@@ -1,5 +1,8 @@
 """skdim: representations by maximising mutual information, as scikit-learn estimators."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from skdim._versions import __version__, show_versions
 from skdim.deep_infomax import DeepInfoMaxTransformer
 from skdim.information import (
@@ -44,3 +47,13 @@ __all__ = [
     "time_blocks",
     "transfer_entropy",
 ]
+
+#: Imported where they are first used, as scikit-learn does with its own.
+_LATER = ("datasets", "evaluation", "export", "plotting", "synthetic")
+
+if not TYPE_CHECKING:  # a type checker would take every name for a module
+
+    def __getattr__(name: str) -> object:
+        if name in _LATER:
+            return import_module(f"skdim.{name}")
+        raise AttributeError(f"module 'skdim' has no attribute {name!r}")

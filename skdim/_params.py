@@ -130,6 +130,8 @@ def check_factories(estimator: Any, names: Iterable[str]) -> None:
         for part in _leaves(getattr(estimator, name)):
             if isinstance(part, Configured):
                 part.check()
+            if isinstance(part, type) and issubclass(part, Configured):
+                raise TypeError(f"{name} is the class {part.__name__}: give an object of it, {part.__name__}().")
             if isinstance(part, nn.Module) and name in ("encoder", "critic", "context"):
                 weights = "; skdim.nn.pretrained.Pretrained(module) keeps its weights" if name == "encoder" else ""
                 raise TypeError(

@@ -94,6 +94,8 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
             new._check_rows(samples, fitting.train)
             if resume:
                 samples.warn_of_another_scale(getattr(new, "feature_names_in_", None))
+            elif not partial and fitting.max_epochs:
+                samples.warn_of_equal_rows()
             with checkpointed(new, lambda: learner.learns_from(samples), fitting.ranks):
                 resident = samples.resident()
                 root = new._init_callback_context(max_subtasks=fitting.max_epochs)

@@ -51,7 +51,7 @@ class InputShapeWarning(UserWarning):
 
 
 class ScaleWarning(UserWarning):
-    """Rows that continue a training have another scale than those of its first call, which standardise them."""
+    """Samples have another scale than those of the fit, or of the first of several calls, which standardise them."""
 
 
 class InfiniteLossWarning(UserWarning):
@@ -91,7 +91,7 @@ class OverlapWarning(MutualInformationWarning):
 
 
 class ConstantInputWarning(MutualInformationWarning):
-    """One side, or all columns but one, do not vary: the information is 0."""
+    """One side, all columns but one, or all samples do not vary: the information is 0."""
 
 
 class OutlierWarning(MutualInformationWarning):

@@ -76,9 +76,11 @@ def with_lengths():
         tuple(torch.from_numpy(series) for series in SERIES),
         [series.tolist() for series in SERIES],
         np.array([*SERIES, None], dtype=object)[:-1],
+        pd.Series(SERIES, index=range(100, 160)),
+        pl.Series([series.tolist() for series in SERIES]),
         ending(np.nan),
     ],
-    ids=["arrays", "tensors", "lists", "objects", "NaN"],
+    ids=["arrays", "tensors", "lists", "objects", "pandas", "polars", "NaN"],
 )
 def test_series_of_unequal_length_are_taken_as_lengths_are(given):
     expected = with_lengths()
@@ -97,6 +99,14 @@ def test_one_channel_may_be_left_out():
     np.testing.assert_array_equal(model.transform(flat[:5]), model.transform(flat)[:5])  # shorter than the longest
     frame = pd.DataFrame(ending(np.nan)[:, 0]).add_prefix("t")  # as pivoting a long table gives them
     np.testing.assert_array_equal(cpc().fit_transform(frame), model.transform(flat))
+
+
+def test_a_column_of_series_keeps_its_index_and_a_frame_around_it_is_told():
+    column = pd.Series([series[0] for series in SERIES], index=range(100, 160))
+    features = cpc().set_output(transform="pandas").fit_transform(column)
+    assert features.index.equals(column.index)
+    for frame in (pd.DataFrame({"wave": column}), pl.DataFrame({"wave": column.map(list).tolist()})):
+        said(lambda: cpc().fit(frame), TypeError, "'wave' of X holds arrays & the column alone")  # noqa: B023
 
 
 def test_series_pass_through_pipelines_and_searches_without_metadata():
@@ -119,7 +129,9 @@ def test_nan_within_lengths_is_refused_and_beyond_them_is_padding():
     said(lambda: cpc().fit(ending(np.nan), lengths=np.full(60, 24)), ValueError, "has no value in row 0")
     half = holed[:, 0].copy()  # the frame says which column
     said(
-        lambda: cpc().fit(np.where(np.arange(24) == 2, np.nan, half)), ValueError, "column 2 of X has no value in row 0"
+        lambda: cpc().fit(np.where(np.arange(24) == 2, np.nan, half)),
+        ValueError,
+        r"column 2 of X has no value in row 0 & interpolate\(axis=1\)",
     )
 
 
@@ -130,6 +142,9 @@ def test_nan_where_no_sequence_may_end_is_told_what_does():
             ValueError, match=r"patch_size=None.*end early.*NaN after the end; Dask arrays and files come with lengths"
         ):
             model.fit(X)
+    for X in (ending(np.nan), ending(np.nan)[:, 0]):
+        dim = DeepInfoMaxTransformer(encoder="conv1d")
+        said(lambda: dim.fit(X), ValueError, "CPCTransformer.*takes series that end early")  # noqa: B023
     X = dask.array.from_array(ending(7.0), chunks=(20, 2, 24))
     assert same_state(cpc().fit(X, lengths=LENGTHS), with_lengths())
 
@@ -150,6 +165,26 @@ def test_series_that_are_no_numbers_are_refused(given):
 @pytest.mark.parametrize("given", [SERIES, [series[0] for series in SERIES]])
 def test_other_transformers_name_the_class_that_takes_series(make, given):
     said(lambda: make().fit(given), ValueError, "unequal shapes, from & CPCTransformer & cut or resample")
+
+
+def test_a_long_table_is_told_to_pivot():
+    long = pd.DataFrame(
+        {"id": np.repeat(np.arange(20), 12), "time": np.tile(np.arange(12), 20), "x": RNG.normal(size=240)}
+    )
+    with pytest.warns(InputShapeWarning, match=r"\['id', 'time', 'x'\] of X are read as series of 3 times.*X\.pivot\("):
+        CPCTransformer(4, max_iter=1).fit(long)
+    cpc().fit(long.pivot(index="id", columns="time", values="x"))  # warnings are errors here
+
+
+@pytest.mark.filterwarnings("ignore:Samples of shape:skdim.exceptions.InputShapeWarning")
+def test_a_list_of_views_is_doubted_where_it_is_read_as_samples():
+    one, other = table(), table(seed=1)
+    for make, given in ((tiny_table, [one, other]), (cpc, (one, other)), (multiview, [one[:, 0], one[:, 1]])):
+        with pytest.warns(InputShapeWarning, match=r"2 arrays.*2 samples.*views of 120 samples, MultiView.*np.stack"):
+            make().fit(given)
+    for make in (tiny_table, multiview):
+        said(lambda: make().fit([one, one[:, 0]]), ValueError, r"views of 120 samples, MultiView.*reshape\(-1, 1\)")  # noqa: B023
+    tiny_table().fit(list(one)), tiny_table().fit(np.stack([one[:, 0], one[:, 1]]))  # warnings are errors here
 
 
 def test_a_model_fitted_with_lengths_warns_without():
@@ -491,6 +526,12 @@ def test_what_holds_no_values_itself_is_told_what_does(make):
     said(lambda: make().fit(pl.DataFrame(table()).lazy()), TypeError, r"LazyFrame & X\.collect\(\)")
     said(lambda: make().fit(DataLoader(TensorDataset(torch.zeros(9, 3)))), TypeError, r"DataLoader & X\.dataset")
     said(lambda: make().fit(load_wine()), TypeError, r"Bunch & X\.data")
+    said(
+        lambda: make().fit({"a": table(), "b": table()}),
+        TypeError,
+        r"X\['a'\] & DataFrame\(X\) of columns, or list\(X\.values\(\)\)",
+    )
+    said(lambda: make().fit([(row, 1) for row in table()]), ValueError, r"pairs \(x, y\) give x alone")
     frame = pd.DataFrame(table(), columns=["collect", "data", "dataset", "d", "e", "f"])  # names mean nothing
     assert make().fit(frame).n_features_in_ == 6
 
@@ -499,10 +540,18 @@ def test_what_holds_no_values_itself_is_told_what_does(make):
     "dtype", ["float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float32", "float64", "uint8", "bool"]
 )
 def test_tensors_of_every_type_are_their_values(dtype):
-    X = torch.from_numpy(table()).to(getattr(torch, dtype))
+    X = torch.from_numpy(np.maximum(table(), 0)).to(getattr(torch, dtype))  # with zeros, so that booleans vary
     features = tiny_table().fit_transform(X)
     assert type(features) is np.ndarray
     np.testing.assert_array_equal(features, tiny_table().fit_transform(X.double().numpy()))
+
+
+@pytest.mark.parametrize("dtype", [str, object, "bytes"])
+def test_numbers_written_as_words_are_numbers_and_words_are_named(dtype):
+    X = table().round(3)
+    assert same_state(tiny_table().fit(X.astype(dtype)), tiny_table().fit(X))
+    words = np.where(np.arange(6) == 2, "Rome", X.astype(str)).astype(dtype)
+    said(lambda: tiny_table().fit(words), ValueError, "column 2 of X holds b?'Rome' in row 0")
 
 
 def test_tensors_that_hold_no_dense_values_are_told():
@@ -528,6 +577,21 @@ def test_parts_of_another_scale_than_the_first_warn(name):
     for change in (lambda X: 100 * X, lambda X: X / 100, lambda X: X + 50 * np.nanstd(X)):
         with pytest.warns(ScaleWarning, match=r"(column|channel) .*training keeps them.*StandardScaler"):
             model.partial_fit(change(X))
+
+
+@pytest.mark.parametrize("name", OF_PARTS)
+def test_features_and_scores_of_samples_in_another_unit_warn(name):
+    make, X = OF_PARTS[name]
+    model = make().fit(X)
+    for call in (model.transform, model.score):
+        call(X), call(2 * X), call(X[:2] / 255)  # warnings are errors here: two rows may be so close by chance
+        call(np.concatenate([X / 255, X, X]))  # as may be many that come first
+        for change in (X / 255, 255 * X, X[:20] / 255):
+            if name in ("table", "columns"):  # each row has one value: those in order are as close in a column
+                call(change)
+            else:
+                with pytest.warns(ScaleWarning, match="unit of the fit, values of channel 0.*unit that it had in fit"):
+                    call(change)
 
 
 def rare(n=4000):

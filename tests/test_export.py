@@ -198,6 +198,13 @@ def test_a_module_refuses_other_shapes(name, shape, lengths, message):
         fitted(name)[0].as_module()(torch.zeros(shape), lengths)
 
 
+def test_a_module_refuses_what_is_no_tensor():
+    module = tiny_table().fit(table()).as_module()
+    for X in (table(), table().tolist(), [table()], None):
+        with pytest.raises(TypeError, match=r"must be a tensor.*torch\.from_numpy"):
+            module(X)
+
+
 # ---------------------------------------------------------------------------------------------------------------- ONNX
 #: What a graph is given; of each class, encoder, context and kind of view one case.
 GRAPHS = {
@@ -393,8 +400,26 @@ def test_safetensors_keep_names_and_refuse_other_parameters(tmp_path):
     save_file({"a": np.zeros(2)}, torch_file)
     with pytest.raises(ValueError, match="has no state of a transformer"):
         from_safetensors(torch_file, DeepInfoMaxTransformer())
+    with pytest.raises(TypeError, match="class DeepInfoMaxTransformer: give an estimator"):
+        from_safetensors(path, DeepInfoMaxTransformer)
+    torch_file.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"other\.safetensors is no file of safetensors, or damaged"):
+        from_safetensors(torch_file, tiny_table())
     with pytest.raises(TypeError, match="to_safetensors writes transformers of skdim"):
         to_safetensors(StandardScaler().fit(X), path)
+
+
+@pytest.mark.parametrize("lengths", [torch.tensor([20]), torch.full((60,), 20.0), [20] * 60])
+def test_lengths_that_do_not_fit_are_refused(lengths):
+    estimator, X, *_ = fitted("gru, lengths")
+    with pytest.raises(ValueError, match=r"lengths must be a tensor of torch\.int64 of shape \(60,\).*; got"):
+        estimator.as_module()(torch.from_numpy(X), lengths)
+
+
+def test_a_frame_is_no_more_than_its_values():  # warnings are errors here: pandas gives arrays that must not be written to
+    X = pd.DataFrame(table())
+    dim = tiny_table().fit(X.to_numpy())
+    assert len(to_onnx(dim, X=X).graph.input) == 1
 
 
 def test_what_a_fit_with_lengths_leaves_takes_lengths():
@@ -403,6 +428,17 @@ def test_what_a_fit_with_lengths_leaves_takes_lengths():
     assert error(features, found) <= LARGEST_ERROR
     with pytest.warns(InputShapeWarning, match=r"lengths=np.full\(60, 24\) says so"):
         estimator.as_module()(torch.from_numpy(X))
+
+
+def test_series_of_unequal_length_are_told_to_be_padded():
+    series = [
+        X[:length] for length, X in zip((16, 20, 24, 20), np.random.default_rng(0).normal(size=(4, 24)), strict=True)
+    ]
+    cpc = CPCTransformer(4, n_steps=1, max_iter=0).fit(series)
+    for given in (series, [np.stack([one, one]) for one in series]):
+        for write in (to_onnx, to_torch_export):
+            with pytest.raises(ValueError, match=r"unequal shapes.*one padded array.*lengths: leave X out"):
+                write(cpc, None, given)
 
 
 def test_exports_in_threads_wait_for_each_other():

@@ -143,6 +143,7 @@ def test_lazy_images_are_those_in_memory(photos):
     lazy, loaded = load_images(photos, (20, 20), lazy=True), load_images(photos, (20, 20))
     assert isinstance(lazy.data, ImageFiles)
     assert (lazy.data.shape, lazy.data.dtype, len(lazy.data)) == (loaded.data.shape, loaded.data.dtype, 12)
+    assert repr(lazy.data) == "ImageFiles(12 file(s), shape=(12, 3, 20, 20), dtype=uint8)"
     np.testing.assert_array_equal(lazy.data[:], loaded.data)
     np.testing.assert_array_equal(lazy.data[[5, 2]], loaded.data[[5, 2]])
     np.testing.assert_array_equal(lazy.data[-1], loaded.data[-1])

@@ -38,6 +38,7 @@ from skdim import (
 from skdim.bounds import DV, SMILE, TNCE, Alpha, Bound, InfoNCE, NPair, Triplet
 from skdim.evaluation import alignment, effective_rank, linear_probe, uniformity, v_information
 from skdim.exceptions import InputShapeWarning, PersistenceWarning
+from skdim.inputs.augmentation import ImageAugmentation
 from skdim.inputs.partitions import PARTITIONS, Shift
 from skdim.nn.causal import GRU, MaskedConv, StridedConv
 from skdim.nn.critics import Concat, Cosine, Separable
@@ -251,6 +252,9 @@ SHARED = [
     ("estimator", SMILE(tau=-1), "tau & positive & -1"),
     ("critic", "dot", "'dot' & inner & bilinear & separable & concat"),
     ("critic", 3, "3 & inner & callable"),
+    ("critic", Separable, r"critic is the class Separable & Separable\(\)"),
+    ("encoder", Conv, r"encoder is the class Conv & Conv\(\)"),
+    ("augment", ImageAugmentation, r"augment is the class & ImageAugmentation\(\)"),
     ("critic", nn.Bilinear(8, 8, 1), "nn.Module instance & class or a function & clone"),
     ("encoder", "cnn", "'cnn' & auto & conv & mlp"),
     ("encoder", 3, "Got 3 & conv & callable"),

@@ -364,6 +364,11 @@ def test_one_view_is_enough_for_its_own_output(views):
             fitted.transform(np.where(np.arange(64) == columns[0], np.nan, FLAT))
 
 
+def test_one_view_without_its_output_is_told_to_name_it():
+    with pytest.raises(ValueError, match=r"samples of shape \(4, 8\).*one view alone, name it by output"):
+        tiny(views="halves", max_iter=0).fit(X).transform(X[:, :4])
+
+
 def test_the_columns_of_one_view_keep_their_names():
     frame = pd.DataFrame(table(96, 6), columns=list("abcdef"))
     fitted = tiny(views=[("x", ["a", "c"]), ("y", ["b", "d"])], output="y").fit(frame)

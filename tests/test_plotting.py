@@ -321,6 +321,16 @@ def test_neighbours_are_the_nearest_by_standardised_features(shape):
     assert all(bool(ax.images) == is_image and bool(ax.lines) != is_image for ax in display.axes_.ravel())
 
 
+@pytest.mark.parametrize("queries", [[30], [-1], ["a"], [0.5], [], 3])
+def test_neighbours_of_what_is_no_sample_are_refused(queries):
+    X, same = np.random.default_rng(0).normal(size=(30, 4)), FunctionTransformer().fit(np.zeros((2, 4)))
+    with pytest.raises(ValueError, match=r"positions of samples in X, from 0 to 29; got"):
+        NeighborsDisplay.from_estimator(same, X, queries=queries)
+    for n_neighbors in (0, 30):
+        with pytest.raises(ValueError, match=rf"from 1 to 29, as X has 30 sample\(s\); got {n_neighbors}"):
+            NeighborsDisplay.from_estimator(same, X, n_neighbors=n_neighbors)
+
+
 def test_missing_values_of_neighbours_stay_blank():
     samples = np.arange(32.0).reshape(1, 2, 4, 4)
     samples[0, 1, :2] = np.nan
@@ -345,6 +355,9 @@ def test_an_estimate_is_drawn_with_interval_bound_and_cap():
     assert display.ax_.get_xlabel() == "mutual information (nats)"
     with pytest.raises(ValueError, match="no estimate"):
         EstimateDisplay(results={}).plot()
+    for given in (list(results.values()), {"auto": 1.0}):
+        with pytest.raises(TypeError, match="must hold MIResult by name"):
+            EstimateDisplay(results=given).plot()
 
 
 def ladder(*names):
@@ -384,13 +397,15 @@ def test_a_search_shows_the_best_score_of_each_pair_of_values():
         SearchDisplay.from_search(search, "a", "d")
 
 
-def test_accuracy_by_step_is_that_of_the_fit():
+def test_accuracy_by_step_is_that_of_the_fit(transformer):
     model = cpc()
     display = StepAccuracyDisplay.from_estimator(model, chance=1 / 32)
     np.testing.assert_array_equal(display.line_.get_ydata(), model.step_accuracy_)
     assert display.line_.get_xdata().tolist() == [1, 2, 3]
     with pytest.raises(NotFittedError):
         StepAccuracyDisplay.from_estimator(CPCTransformer())
+    with pytest.raises(TypeError, match="draws a CPCTransformer, got a DeepInfoMaxTransformer"):
+        StepAccuracyDisplay.from_estimator(transformer)
 
 
 def test_unfitted_is_refused(digits):

@@ -2,12 +2,15 @@
 
 import importlib.metadata
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import torch
 
+import skdim
 from skdim import _versions, show_versions
 
 
@@ -58,3 +61,14 @@ def test_files_for_other_hosts_agree_with_the_package():
     run = re.search(r"\n  run:\n((?:    - .*\n)+)", recipe)[1]
     of_conda = {line.removeprefix("    - ").replace(" ", "").replace("pytorch", "torch") for line in run.splitlines()}
     assert of_conda == {*needed, "python>=3.11"}
+
+
+def test_submodules_are_imported_where_they_are_used():
+    code = (
+        "import sys, skdim; assert 'skdim.plotting' not in sys.modules; "
+        "skdim.plotting.NeighborsDisplay, skdim.datasets.load_images, skdim.evaluation.linear_probe; "
+        "skdim.export.to_onnx, skdim.synthetic.BEYOND_NORMAL"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="module 'skdim' has no attribute 'DeepInfomax'"):
+        _ = skdim.DeepInfomax

@@ -185,6 +185,9 @@ class ImageFiles(Dataset[Array]):
     def __len__(self) -> int:
         return len(self.paths)
 
+    def __repr__(self) -> str:
+        return f"ImageFiles({len(self)} file(s), shape={self.shape}, dtype={self.dtype})"
+
     def __getitem__(self, rows: Any) -> Array:
         numbers = np.arange(len(self))[rows]
         broken: dict[int, str] = {}

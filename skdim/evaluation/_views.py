@@ -184,7 +184,7 @@ class ViewScorer(Configured):
         if not hasattr(estimator, "transform"):
             raise TypeError(f"{type(estimator).__name__} has no transform, and so no features to score.")
         X = as_plain(X)
-        refuse_unusable(X, "X")
+        refuse_unusable(X, "X", allow_stacked=True)
         X = np.asarray(X)
         views = self.views(X)
         Z, Z_view = estimator.transform(X), estimator.transform(views)

@@ -21,6 +21,7 @@ from torch import nn
 from skdim._versions import __version__
 from skdim.base import InfoMaxTransformer
 from skdim.export.agreement import as_float32_if_it_holds, first_of, typical
+from skdim.inputs.sequences import unequal_shapes
 from skdim.inputs.tables import as_array
 from skdim.inputs.views import is_list_of_arrays
 
@@ -97,6 +98,11 @@ def inputs_of(model: Any, X: Any, lengths: Any) -> dict[str, np.ndarray[Any, Any
     first = first_of(model)
     if X is None:
         X = as_float32_if_it_holds(typical(model))
+    if not hasattr(first, "views") and (shapes := unequal_shapes(X)):
+        raise ValueError(
+            f"X holds samples of unequal shapes, from {shapes[0]} to {shapes[-1]}. A file takes series as one padded array of "
+            "fixed length, with lengths: leave X out, or give both so."
+        )
     if is_list_of_arrays(X):
         inputs = {f"view{i}": as_array(view) for i, view in enumerate(X)}
     else:
@@ -124,7 +130,9 @@ def network_of(
     transformer: InfoMaxTransformer, inputs: Sequence[Any], has_lengths: bool
 ) -> tuple[nn.Module, list[Any]]:
     """Return the network of a transformer and trial samples that it takes; of ``inputs``, types and shapes count."""
-    tried: list[Any] = [torch.ones(N_TRIED, *part.shape[1:], dtype=torch.from_numpy(part[:0]).dtype) for part in inputs]
+    tried: list[Any] = [
+        torch.ones(N_TRIED, *part.shape[1:], dtype=torch.from_numpy(part[:0].copy()).dtype) for part in inputs
+    ]
     if has_lengths:
         tried[-1] = torch.full((N_TRIED,), tried[0].shape[-1])
     n_views = len(tried) - has_lengths

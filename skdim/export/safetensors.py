@@ -61,7 +61,7 @@ def from_safetensors(path: str | os.PathLike[str], transformer: InfoMaxTransform
     ------
     ImportError
         If safetensors is not installed.
-    ValueError
+    ValueError, TypeError
         If the class or a parameter is another one, or the file was not written by :func:`to_safetensors`.
 
     Examples
@@ -80,9 +80,17 @@ def from_safetensors(path: str | os.PathLike[str], transformer: InfoMaxTransform
     True
     """
     safetensors = optional("safetensors", "from_safetensors", "safetensors")
-    with safetensors.safe_open(os.fspath(path), "numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        metadata = file.metadata() or {}
+    if isinstance(transformer, type):
+        raise TypeError(
+            f"transformer is the class {transformer.__name__}: give an estimator of it, with the parameters of the one that "
+            "was written."
+        )
+    try:
+        with safetensors.safe_open(os.fspath(path), "numpy") as file:
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+            metadata = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{os.fspath(path)} is no file of safetensors, or damaged: {error}.") from error
     if "state" not in metadata:
         raise ValueError(
             f"{os.fspath(path)} has no state of a transformer in its metadata: to_safetensors did not write it."

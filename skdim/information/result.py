@@ -73,8 +73,8 @@ class MIResult:
     entropy: float | None = None
 
     def __repr__(self) -> str:
-        low, high = (round(end, 3) for end in self.interval)
-        return f"MIResult(value={self.value:.3g}, interval=({low:g}, {high:g}), kind={self.kind!r})"
+        low, high = self.interval
+        return f"MIResult(value={self.value:.3g}, interval=({low:.3g}, {high:.3g}), kind={self.kind!r})"
 
     @property
     def bits(self) -> float:

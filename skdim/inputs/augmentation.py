@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skdim._params import Configured
+from skdim._params import Configured, look_up
 from skdim._random import LocalSeed
 
 __all__ = [
@@ -295,7 +295,7 @@ def choose_augmentation(augment: Augment, shape: tuple[int, ...]) -> Augmentatio
     """Return the augmentation that "auto" or "auto+flip" stands for with inputs of this shape, or the user's."""
     if not isinstance(augment, str):
         return augment
-    if augment == "auto":
+    if look_up("augment", augment, {"auto": "auto", "auto+flip": "flip"}) == "auto":
         return {1: TableAugmentation, 2: SequenceAugmentation, 3: ImageAugmentation}[len(shape)]()
     if len(shape) != 3:
         raise ValueError("augment='auto+flip' flips images; this input is a table or a sequence: use augment='auto'.")

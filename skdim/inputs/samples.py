@@ -13,13 +13,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from skdim.exceptions import ScaleWarning, warn
+from skdim.exceptions import ConstantInputWarning, ScaleWarning, warn
 from skdim.inputs.arrays import ROWS_AT_ONCE, Stored
 from skdim.inputs.batches import to_device
 from skdim.inputs.layout import Layout, scale_labels
 from skdim.inputs.scales import FARTHEST, Moments, chance_ratio, unit_of
 
 Array = npt.NDArray[np.generic]
+Floats = npt.NDArray[np.float64]
 
 CPU = torch.device("cpu")
 #: Types of numbers that are moved to a device as they are.
@@ -27,6 +28,8 @@ MOVED = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32
 #: By which factor the scale of later rows may differ from that of the first, and by how many deviations their mean. Of digits
 #: in a tenth of the first scale a perceptron's codes spread as they should, in a hundredth a 400th as far: frozen_scale.py.
 MOST_CHANGE = 10
+#: How many rows of new samples tell whether they are in the unit of the fit, and how many values, beyond which few rows do.
+ROWS_JUDGED, VALUES_JUDGED, FEWEST_JUDGED = 64, 2**20, 8
 #: Probability that samples of one scale are told to differ by more, over all columns.
 FALSE_ALARM = 1e-3
 #: Largest share of a CUDA device's free memory that samples may take.
@@ -195,8 +198,63 @@ class Samples:
                 )
         return self
 
+    def warn_of_equal_rows(self) -> None:
+        """Warn if all samples are equal; those outside memory are not read for it."""
+        if isinstance(self.X, Stored):
+            return
+        blocks = chain(
+            [slice(0, 2)], (slice(start, start + ROWS_AT_ONCE) for start in range(2, len(self), ROWS_AT_ONCE))
+        )
+        first = self.read(slice(0, 1))
+        if all(bool((self.read(rows) == first).all()) for rows in blocks):
+            warn(
+                f"All {len(self)} samples of X are equal: training has nothing to tell apart, and the features mean nothing. "
+                "Look at how X was made.",
+                ConstantInputWarning,
+            )
+
     def warn_of_another_scale(self, names: Sequence[str] | None = None) -> None:
-        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel.
+        """Warn if the rows, which the scale of earlier ones standardises, are far from mean 0 and variance 1 in a channel."""
+        labels, moments, deviation, excess = self._against_scale(names)
+        changed = np.flatnonzero(excess > MOST_CHANGE)
+        if len(changed):
+            j = int(excess.argmax())
+            more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
+            warn(
+                f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "
+                f"have mean {moments.mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part "
+                "that is like the others, or put a StandardScaler before that has seen all parts.",
+                ScaleWarning,
+            )
+
+    def warn_of_another_unit(self) -> None:
+        """Warn if all channels of some images or sequences are far from the scale of the fit.
+
+        Tables are not judged: rows in order, as by time, are as narrow in a column, and there each row has one value.
+        """
+        layout, shape = self.standardize.layout, self.standardize.shape
+        n_values = [math.prod(shape[1:])] if layout is None else np.bincount(layout.scales(shape[0]))
+        if min(n_values) == 1 or len(self) == 1:
+            return
+        # Those outside memory are read as they come; of the others, some from all over are less alike.
+        n = min(ROWS_JUDGED, max(FEWEST_JUDGED, VALUES_JUDGED // math.prod(shape)))
+        apart = 1 if isinstance(self.X, Stored) else -(-len(self) // n)
+        rows = slice(0, apart * n, apart)
+        extras = {name: part[rows] for name, part in self.extras.items()}
+        with np.errstate(over="ignore", invalid="ignore"):  # what is too far for float32 is refused by its features
+            labels, moments, deviation, excess = replace(self, X=self.X[rows], extras=extras)._against_scale()
+            changed = (excess > MOST_CHANGE) & ~moments.squeezed
+        if changed.all():
+            j = int(excess.argmin())
+            warn(
+                f"In the unit of the fit, values of {labels[j]} have mean {moments.mean[j]:.2g} and deviation "
+                f"{deviation[j]:.2g}, in place of 0 and 1. Give X in the unit that it had in fit, such as pixels from 0 to 255 "
+                "in both.",
+                ScaleWarning,
+            )
+
+    def _against_scale(self, names: Sequence[str] | None = None) -> tuple[Sequence[str], Moments, Floats, Floats]:
+        """Return of each channel its label, moments and deviation in the fitted unit, and how far these are off.
 
         How far is far depends on the rows, of both parts, that make the spread.
         """
@@ -212,23 +270,13 @@ class Samples:
         if layout is not None:
             groups = layout.scales(shape[0])
             labels, moments = layout.labels(groups, names), moments.pooled(groups)
-        varies, mean = moments.low < moments.high, moments.mean
+        varies = moments.low < moments.high
         deviation = np.where(varies, moments.scale, 0)
-        change = np.maximum(np.where(varies, np.maximum(moments.scale, 1 / moments.scale), 1), np.abs(mean))
+        change = np.maximum(np.where(varies, np.maximum(moments.scale, 1 / moments.scale), 1), np.abs(moments.mean))
         # Rare values make few degrees of freedom: their kurtosis says so.
         n = min(float(self.standardize.n_rows[0]), len(self)) - 1
         freedom = n * np.where(varies, np.minimum(1, 2 / np.maximum(moments.kurtosis - 1, 1e-9)), 1)
-        excess = change / chance_ratio(freedom, FALSE_ALARM / len(change))
-        changed = np.flatnonzero(excess > MOST_CHANGE)
-        if len(changed):
-            j = int(excess.argmax())
-            more = f" (and of {len(changed) - 1} more)" if len(changed) > 1 else ""
-            warn(
-                f"The first call has set mean and scale of {labels[j]}{more}, and training keeps them. In that unit these rows "
-                f"have mean {mean[j]:.2g} and deviation {deviation[j]:.2g}, in place of 0 and 1. Give first a part that is "
-                "like the others, or put a StandardScaler before that has seen all parts.",
-                ScaleWarning,
-            )
+        return labels, moments, deviation, change / chance_ratio(freedom, FALSE_ALARM / len(change))
 
     def shape(self) -> tuple[int, ...]:
         shape = self.standardize.shape

@@ -138,13 +138,19 @@ class Moments:
         middle = (high * unit - low * unit) / (self.scale * unit)
         return np.where(low < high, np.maximum(middle, np.finfo(np.float64).smallest_subnormal), 0)
 
+    @property
+    def squeezed(self) -> npt.NDArray[np.bool_]:
+        """Which columns have the scale of a few values, beside which the others hardly differ."""
+        middle = self._middle()
+        return (middle > 0) & (middle < SQUEEZED)
+
     def warn_of_outliers(self, labels: Sequence[str], advice: str = CLIP, farthest: float = math.inf) -> None:
         """Warn of columns whose scale is that of a few values, beside which the others hardly differ.
 
         A scale of more than ``farthest`` times the middle half is an error.
         """
         middle = self._middle()
-        squeezed = np.flatnonzero((middle > 0) & (middle < SQUEEZED))
+        squeezed = np.flatnonzero(self.squeezed)
         if len(squeezed):
             j = squeezed[np.argmin(middle[squeezed])]
             more = f" (and of {len(squeezed) - 1} more)" if len(squeezed) > 1 else ""

@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, each
-from skdim.inputs.tables import as_array, refuse_not_finite, shape_of
+from skdim.inputs.tables import FILL_WITHIN, as_array, refuse_not_finite, shape_of, shown
 
 #: How many last times of a row are the same, in every channel, where it is taken to be padded.
 LEAST_PADDING = 3
+#: Most columns of a frame that look to be a long table, whose rows are no series.
+FEWEST_TIMES = 4
 
 
 def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
@@ -22,8 +24,17 @@ def unequal_shapes(X: Any) -> list[tuple[int, ...]]:
     try:
         np.shape(X)
     except ValueError:
-        return sorted({shape_of(sample) for sample in X})
+        return sorted({_shape_of_sample(sample) for sample in X})
     return []
+
+
+def _shape_of_sample(sample: Any) -> tuple[int, ...]:
+    try:
+        return shape_of(sample)
+    except ValueError as error:
+        raise ValueError(
+            f"X holds a sample that is no array, such as {shown(sample)}. Give arrays of numbers; of pairs (x, y) give x alone."
+        ) from error
 
 
 def padded(X: Any, input_shape: Any = None) -> Any:
@@ -61,6 +72,12 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[A
     what the user gave, for names of columns.
     """
     given = X.shape
+    if X.ndim == 2 and hasattr(table, "columns") and X.shape[1] <= FEWEST_TIMES and _repeats(X):
+        warn(
+            f"The {X.shape[1]} columns {[str(name) for name in table.columns]} of X are read as series of {X.shape[1]} times. "
+            "A long table of names, times and values becomes one row a series by X.pivot(index=..., columns=..., values=...).",
+            InputShapeWarning,
+        )
     if X.ndim == 2:
         n_times = X.shape[1] // n_channels
         X = each(X, lambda block: block.reshape(len(block), n_channels, n_times))
@@ -80,9 +97,14 @@ def cut_to_lengths(X: Any, n_channels: int, lengths: Any, table: Any) -> tuple[A
         )
     if missing is not None:
         X = np.where(np.arange(X.shape[2]) < lengths[:, None, None], X, 0)
-        refuse_not_finite(X.reshape(given), "X", table)
+        refuse_not_finite(X.reshape(given), "X", table, advice=FILL_WITHIN)
     longest = int(lengths.max())
     return each(X, lambda block: block[:, :, :longest]), lengths.astype(np.int64)
+
+
+def _repeats(X: npt.NDArray[Any]) -> bool:
+    """Whether a column has each of its values in several rows, as names of series do in a long table."""
+    return any(np.unique(column, return_counts=True)[1].min() > 1 for column in X.T)
 
 
 def _missing(X: npt.NDArray[Any]) -> npt.NDArray[np.bool_] | None:

@@ -23,6 +23,11 @@ DROP_OR_END = (
     "Drop rows with NaN, or fill the values. CPCTransformer(patch_size=None) takes series that end early. Arrays hold NaN "
     "after the end; Dask arrays and files come with lengths."
 )
+#: What to do about values that are missing within a series.
+FILL_WITHIN = (
+    "NaN after the end of a series is its end, and lengths say it too. Before the end, fill the values, as pandas' "
+    "interpolate(axis=1) does along the times, or drop the row."
+)
 #: What to do about columns of words, as the guide does; measured in benchmarks/mixed_tables.py.
 ENCODE = (
     "Drop the row, or prepare a table of numbers, words and categories: "
@@ -34,6 +39,8 @@ ENCODE = (
 NUMBERS_OF_DATES = "Give numbers that are made of it in its place, such as the year and the day of the year."
 #: What to do about numbers in columns of dtype object, which encoders take for words.
 NUMBERS_OF_OBJECTS = "Make numbers of {labels} first, which dtype object hides: astype(float)."
+#: What to do about arrays in the cells of a column.
+SAMPLES_IN_CELLS = "If the cells are the samples, give the column alone, without the frame around it."
 #: What to do about infinite values.
 GIVE_FINITE = "Give a finite number below 1.8e308."
 #: How many columns an error names.
@@ -166,11 +173,12 @@ def missing_cells(table: Any, name: str) -> npt.NDArray[np.bool_]:
 
 
 def refuse_not_finite(
-    X: npt.NDArray[Any], name: str, given: Any = None, missing: bool = False, in_order: bool = True
+    X: npt.NDArray[Any], name: str, given: Any = None, missing: bool = False, in_order: bool = True, advice: str = ""
 ) -> None:
     """Raise a ``ValueError`` that names the column, or the place in a sample, and the first row of what is not finite.
 
     ``given`` is the user's table, for names of columns, and ``missing`` allows NaN. Rows out of order have no number.
+    ``advice`` says what to do about NaN, by default what tables or stacked samples need.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         if X.dtype.kind != "f" or np.isfinite(X.sum()):
@@ -188,7 +196,7 @@ def refuse_not_finite(
         )
         at = f" in row {row}" if in_order else ""
         if np.isnan(value):
-            advice = DROP_OR_END if X.ndim == 3 else DROP_OR_FILL
+            advice = advice or (DROP_OR_END if X.ndim == 3 else DROP_OR_FILL)
             raise ValueError(f"Input {name} contains NaN: {label} has no value{at}. {advice}")
         raise ValueError(f"Input {name} contains infinity: {label} holds {value}{at}. {GIVE_FINITE}")
 
@@ -256,20 +264,32 @@ def _refuse_objects(column: Column, columns: Sequence[Column], error: Exception)
         except OverflowError:
             raise ValueError(f"{column.label} holds {shown(value)} in row {row}. {GIVE_FINITE}") from error
         except (TypeError, ValueError) as reason:
+            if np.ndim(value):
+                raise type(reason)(
+                    f"{column.label} holds arrays, such as {shown(value)}. {SAMPLES_IN_CELLS}"
+                ) from error
             advice = NUMBERS_OF_DATES if isinstance(value, date | timedelta) else _encoding(columns)
             message = f"{column.label} holds {shown(value)} in row {row}, which is no number: {reason}. {advice}"
             raise type(reason)(message) from error
 
 
-def refuse_unusable(table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False) -> None:
+def refuse_unusable(
+    table: Any, name: str, advice: str = DROP_OR_FILL, allow_missing: bool = False, allow_stacked: bool = False
+) -> None:
     """Raise a ``ValueError`` that names the side, the column and the first row of a missing or infinite value.
 
-    Sparse data is refused. What is no table passes: the check of its shape will refuse it.
+    Sparse data is refused, and so are images and series unless ``allow_stacked``. What else is no table passes: the check of
+    its shape will refuse it.
     """
     refuse_sparse(table, name)
     try:
         columns = table_columns(table, name)
     except (TypeError, ValueError):
+        if not allow_stacked and len(shape := np.shape(table)) > 2:
+            raise ValueError(
+                f"{name} has shape {shape}, and an array with dim {len(shape)} is no table, whose dim is <= 2: "
+                f"{name}.reshape(len({name}), -1) makes a column of each pixel or time."
+            ) from None
         return
     if not allow_missing:
         refuse_missing(columns, advice)

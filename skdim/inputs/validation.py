@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -16,7 +16,7 @@ from skdim._sklearn import safe_indexing
 from skdim.exceptions import InputShapeWarning, warn
 from skdim.inputs.arrays import Stored, as_stored, is_stored
 from skdim.inputs.sequences import unequal_shapes
-from skdim.inputs.tables import as_plain, naming_cells, refuse_not_finite, refuse_sparse
+from skdim.inputs.tables import DROP_OR_END, as_plain, naming_cells, refuse_not_finite, refuse_sparse
 
 #: Numbers of channels of photographs: grey, colour, colour and transparency.
 COLOURS = 1, 3, 4
@@ -28,6 +28,10 @@ MOST_RATIO = 4
 MOST_CHANNELS = 3
 #: What objects that hold no values themselves give, by what tells them: lazy frames, loaders, the results of load_images.
 GIVES = {"collect": "X.collect()", "dataset": "X.dataset", "data": "X.data"}
+#: Which class takes views as a list.
+VIEWS = "MultiViewInfoMaxTransformer takes them, each (n_samples, ...): of a vector give reshape(-1, 1)"
+#: Most samples of a list, and how many times more rows each has than there are samples, where they look like views.
+MOST_DOUBTED, ROWS_OF_VIEWS = 4, 10
 #: Shortest side of flat images that are told, by their number of channels: smaller ones would be encoded as a table anyway.
 LEAST_SIDES = {1: 8, 3: 16}
 #: By how much neighbours in a row and in a column correlate above columns half a side apart, in flat images: 0.37 in
@@ -43,23 +47,30 @@ def as_given(X: Any) -> Any:
     if is_stored(X):
         return as_stored(X)
     refuse_sparse(X, "X")
+    if hasattr(type(X), "to_dask_array"):
+        raise TypeError(
+            f"X is a Dask {type(X).__name__}; give X.to_dask_array(lengths=True), which is read part by part."
+        )
     X = as_plain(X)
-    is_flat = isinstance(X, np.ndarray) and X.ndim == 1
-    if is_flat and X.dtype == object and len(X) and np.ndim(X[0]):
-        return list(X)  # samples of their own shapes
-    one = X[0] if (is_flat or isinstance(X, (list, tuple))) and len(X) else X
+    values = X.to_numpy() if hasattr(X, "to_numpy") and len(X.shape) == 1 else X
+    is_flat = isinstance(values, np.ndarray) and values.ndim == 1
+    if is_flat and values.dtype == object and len(values) and np.ndim(values[0]):
+        return list(values) if values is X else X.to_list()  # samples of their own shapes
+    one = values[0] if (is_flat or isinstance(X, (list, tuple))) and len(values) else X
     if isinstance(one, (str, os.PathLike)):
         raise TypeError(
             f"X is text, such as {str(one)!r}, and no numbers. skdim.datasets.load_images reads a folder of images, or a list "
             "of files: give its data."
         )
-    if hasattr(type(X), "to_dask_array"):
-        raise TypeError(
-            f"X is a Dask {type(X).__name__}; give X.to_dask_array(lengths=True), which is read part by part."
-        )
     if not hasattr(X, "__array__") and (found := [gives for name, gives in GIVES.items() if hasattr(X, name)]):
         raise TypeError(f"X is a {type(X).__name__}, which is no array itself: give {found[0]}.")
-    return X
+    if isinstance(X, Mapping):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which is no array: give one of its values, X[{next(iter(X), 'name')!r}], "
+            "pandas.DataFrame(X) of columns, or list(X.values()) of views."
+        )
+    is_of_words = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind in "US"
+    return X.astype(object) if is_of_words else X  # of objects the cell is named
 
 
 def validate_samples(
@@ -72,10 +83,15 @@ def validate_samples(
     """
     X = as_given(X)
     if shapes := unequal_shapes(X):
+        are_views = len({shape[:1] for shape in shapes}) == 1
         raise ValueError(
-            f"X holds samples of unequal shapes, from {shapes[0]} to {shapes[-1]}. Series of unequal length are taken by "
-            "CPCTransformer, as a list. For other classes cut or resample them to one shape."
+            f"X holds samples of unequal shapes, from {shapes[0]} to {shapes[-1]}. "
+            + (f"If they are views of {shapes[0][0]} samples, {VIEWS}. " if are_views and shapes[0] else "")
+            + "Series of unequal length are taken by CPCTransformer, as a list. For other classes cut or resample them to one "
+            "shape."
         )
+    if reset:
+        _doubt_samples(X)
     stacked = np.ndim(X) > 2 if isinstance(X, (list, tuple)) else getattr(X, "ndim", 2) > 2
     checks: dict[str, Any] = {"dtype": "numeric", "ensure_min_samples": min_samples, "ensure_all_finite": False}
     given = X
@@ -95,7 +111,8 @@ def validate_samples(
     if isinstance(X, np.ndarray) and X.dtype.kind == "O":
         X = naming_cells(lambda: X.astype(np.float64), given, "X")
     if isinstance(X, np.ndarray):
-        refuse_not_finite(X, "X", given, missing=finite == "allow-nan")
+        advice = DROP_OR_END if estimator._reads_sequences() else ""
+        refuse_not_finite(X, "X", given, missing=finite == "allow-nan", advice=advice)
     if not math.prod(X.shape[1:]):
         raise ValueError(f"Found array with no values in a sample (shape={X.shape}).")
     if X.dtype.kind not in "fiub":
@@ -106,6 +123,23 @@ def validate_samples(
             "(n, C, L) with encoder='conv1d'."
         )
     return X
+
+
+def _doubt_samples(X: Any) -> None:
+    """Warn of a list of few arrays with many rows, which look like views."""
+    if (
+        not isinstance(X, (list, tuple))
+        or not 1 < len(X) <= MOST_DOUBTED
+        or not all(hasattr(part, "shape") for part in X)
+    ):
+        return
+    shape = X[0].shape
+    if len(shape) and shape[0] >= ROWS_OF_VIEWS * len(X):
+        warn(
+            f"X is a list of {len(X)} arrays, which are read as {len(X)} samples of shape {tuple(shape)}. If they are views of "
+            f"{shape[0]} samples, {VIEWS}. If they are samples, np.stack(X) says so.",
+            InputShapeWarning,
+        )
 
 
 def checked_as_read(
@@ -154,9 +188,10 @@ def validate_shape(
     shape = X_shape[1:]
     if not reset:
         if shape not in (estimator.input_shape_, (estimator.n_features_in_,), *accepted):
+            of_one_view = " To give one view alone, name it by output." if hasattr(estimator, "output") else ""
             raise ValueError(
                 f"X has samples of shape {shape}, but {type(estimator).__name__} was fitted on samples of shape "
-                f"{estimator.input_shape_} and takes these, or flat as ({estimator.n_features_in_},)."
+                f"{estimator.input_shape_} and takes these, or flat as ({estimator.n_features_in_},).{of_one_view}"
             )
         return
     if estimator.input_shape is not None:

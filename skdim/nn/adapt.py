@@ -8,6 +8,8 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from skdim._params import Configured
+
 EncoderFactory: TypeAlias = Callable[[tuple[int, ...], int], nn.Module]
 CriticFactory: TypeAlias = Callable[[int, int], nn.Module]
 
@@ -73,7 +75,7 @@ def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_compo
     The network returns a :class:`Code`, a triple like it, or one tensor (n, n_components), which then serves as local (one
     location), hidden and global features. Raises TypeError if it is no nn.Module and ValueError if a shape is wrong.
     """
-    network = _module("encoder", factory(input_shape, n_components))
+    network = _made("encoder", "input_shape, n_components", factory, input_shape, n_components)
     encoder = network if isinstance(network, Encoder) else _Adapted(network)
     training, n = encoder.training, N_TRIED
     encoder.eval()
@@ -100,7 +102,17 @@ def build_encoder(factory: EncoderFactory, input_shape: tuple[int, ...], n_compo
     return encoder
 
 
-def _module(what: str, made: object) -> nn.Module:
+def _made(what: str, parameters: str, factory: Callable[..., object], *given: object) -> nn.Module:
+    """Return the network that a factory makes; an error in one of the user's says how it was called."""
+    try:
+        made = factory(*given)
+    except Exception as error:
+        if isinstance(factory, Configured):  # which names its parameters
+            raise
+        raise ValueError(
+            f"The {what} is called as {what}({parameters}), here with {given}, and raised {type(error).__name__}: {error}. "
+            "Give a class or function that builds a network from these."
+        ) from error
     if not isinstance(made, nn.Module):
         raise TypeError(f"The {what} factory must return a torch.nn.Module, got {type(made).__name__}.")
     return made
@@ -172,7 +184,7 @@ def build_critic(factory: CriticFactory, x_features: int, y_features: int, offse
     ``affine`` and ``temperature`` are those of the factory, if it has them. Raises TypeError if the network is no nn.Module and
     ValueError if it does not return (n, m) scores.
     """
-    scores = _module("critic", factory(x_features, y_features))
+    scores = _made("critic", "x_features, y_features", factory, x_features, y_features)
     critic = Critic(scores, offset, getattr(factory, "affine", True), getattr(factory, "temperature", None))
     critic.eval()
     try:

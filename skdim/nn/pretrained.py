@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import reprlib
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,10 @@ class Pretrained(Configured):
 
     def check(self) -> None:
         if not isinstance(self.module, nn.Module):
-            raise TypeError(f"module of Pretrained must be a torch.nn.Module, got {self.module!r}.")
+            raise TypeError(
+                f"module of Pretrained must be a torch.nn.Module, got {reprlib.repr(self.module)}. Make an instance of a "
+                "class, and load a file or dictionary of weights into it by load_state_dict."
+            )
         check_kept(self.module)
 
     def __call__(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
@@ -227,12 +231,19 @@ class Pretrained(Configured):
 
 def _checked(output: Any, n_rows: int) -> Tensor:
     """Return an output that is features or a map of each row, or raise a ``ValueError``."""
-    if isinstance(output, Tensor) and output.ndim in (2, 3, 4) and len(output) == n_rows:
-        return output
-    shape = f" of shape {tuple(output.shape)}" if isinstance(output, Tensor) else ""
+    is_tensor = isinstance(output, Tensor)
+    if is_tensor and output.is_floating_point() and output.ndim in (2, 3, 4) and len(output) == n_rows:
+        if output.isfinite().all():
+            return output
+        raise ValueError(
+            "The output of a pretrained network, or of its local part, holds NaN or infinity for inputs from 0 to 1. Look at "
+            "the weights that it was given."
+        )
+    shape = f" of shape {tuple(output.shape)} and {output.dtype}" if is_tensor else ""
     raise ValueError(
-        f"A pretrained network, and its local part, must return a tensor (n, n_features) or a map (n, channels, ...), for n = "
-        f"{n_rows}; it returned a {type(output).__name__}{shape}. Wrap it in a module that returns its features."
+        f"A pretrained network, and its local part, must return a tensor (n, n_features) or a map (n, channels, ...) of "
+        f"floats, for n = {n_rows}; it returned a {type(output).__name__}{shape}. Wrap it in a module that returns its "
+        "features."
     )
 
 

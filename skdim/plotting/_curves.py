@@ -192,10 +192,12 @@ class StepAccuracyDisplay:
 
         Raises
         ------
-        NotFittedError
-            If the estimator is not fitted.
+        NotFittedError, TypeError
+            If the estimator is not fitted, or no :class:`~skdim.CPCTransformer`.
         """
-        check_is_fitted(estimator, "step_accuracy_")
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "step_accuracy_"):
+            raise TypeError(f"StepAccuracyDisplay draws a CPCTransformer, got a {type(estimator).__name__}.")
         return cls(accuracy=estimator.step_accuracy_, chance=chance).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: Mapping[str, Any] | None = None) -> StepAccuracyDisplay:

@@ -179,10 +179,17 @@ class NeighborsDisplay:
         Raises
         ------
         ValueError, NotFittedError
-            If ``X`` has fewer than ``n_neighbors + 1`` samples.
+            If ``X`` has fewer than ``n_neighbors + 1`` samples, or ``queries`` are no positions of it.
         """
         check_is_fitted(estimator)
         queries, features = np.asarray(queries), np.asarray(estimator.transform(X), dtype=np.float64)
+        n = len(features)
+        if not (
+            queries.ndim == 1 and len(queries) and queries.dtype.kind in "iu" and ((queries >= 0) & (queries < n)).all()
+        ):
+            raise ValueError(f"queries must hold positions of samples in X, from 0 to {n - 1}; got {queries.tolist()}.")
+        if not 1 <= n_neighbors < n:
+            raise ValueError(f"n_neighbors must be from 1 to {n - 1}, as X has {n} sample(s); got {n_neighbors}.")
         features = (features - features.mean(0)) / np.where(features.std(0) > 0, features.std(0), 1.0)
         found = NearestNeighbors(n_neighbors=n_neighbors + 1).fit(features)
         neighbors = np.array(

@@ -67,6 +67,8 @@ class EstimateDisplay:
         """
         if not self.results:
             raise ValueError("results has no estimate to draw.")
+        if not (isinstance(self.results, Mapping) and all(hasattr(part, "interval") for part in self.results.values())):
+            raise TypeError("results must hold MIResult by name, such as {'auto': mutual_information(X, y)}.")
         self.ax_ = axes_of(self, ax, title="Mutual information", size=(BESIDE[0], 1.8 + 0.6 * len(self.results)))
         self.figure_ = self.ax_.figure
         results, places = list(self.results.values()), np.arange(len(self.results))

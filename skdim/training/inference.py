@@ -28,6 +28,7 @@ N_SCORED = 256
 
 def encode(objective: Objective, samples: Samples, name: str) -> npt.NDArray[np.float32]:
     """Return the features of that name, (n, n_features_out); they must be finite, but for NaN where a sample lacks a view."""
+    samples.warn_of_another_unit()
     features = np.empty((len(samples), objective.widths()[name]), dtype=np.float32)
     finite = np.empty(len(samples), dtype=bool)
     fitting = VALUES_AT_ONCE[samples.device.type] // math.prod(samples.shape()) // ROW_TILE * ROW_TILE
@@ -88,6 +89,7 @@ def _without_lacking(objective: Objective, X: Tensor, features: Tensor, name: st
 @torch.inference_mode()
 def mean_score(objective: Objective, samples: Samples) -> float:
     """Return the mean of the InfoNCE bound, in nats, over blocks of at most ``N_SCORED`` samples; it must be finite."""
+    samples.warn_of_another_unit()
     k, scores = min(len(samples), N_SCORED), []
     for start in range(0, len(samples), k):
         batch = evaluation_batch(samples, np.arange(start, start + k) % len(samples), objective.n_draws)
@@ -96,6 +98,15 @@ def mean_score(objective: Objective, samples: Samples) -> float:
     if not math.isfinite(score):
         raise ValueError(f"The score is {score}: samples lie too far outside the range of the fitted data for float32.")
     return score
+
+
+def _check_lengths(lengths: object, n: int) -> None:
+    if isinstance(lengths, Tensor) and lengths.shape == (n,) and lengths.dtype in (torch.int32, torch.int64):
+        return
+    given = (
+        f"{lengths.dtype} of shape {tuple(lengths.shape)}" if isinstance(lengths, Tensor) else type(lengths).__name__
+    )
+    raise ValueError(f"lengths must be a tensor of torch.int64 of shape ({n},), one for each row of X; got {given}.")
 
 
 class FeatureNetwork(nn.Module):
@@ -148,10 +159,17 @@ class FeatureNetwork(nn.Module):
 
         Raises
         ------
+        TypeError
+            If ``X`` is no tensor or list of tensors.
         ValueError
-            If ``X`` has another shape, or ``lengths`` are given to a network that takes none.
+            If ``X`` has another shape, or ``lengths`` are no integers of shape (n,), or given to a network that takes none.
         """
         if not isinstance(X, Tensor):
+            if not (isinstance(X, list | tuple) and all(isinstance(view, Tensor) for view in X)):
+                raise TypeError(
+                    f"X must be a tensor, or a list of tensors, one for each view; got {type(X).__name__}. torch.from_numpy "
+                    "makes a tensor of an array."
+                )
             X = torch.cat([view.flatten(1) for view in X], dim=1)
         any_length = self.objective.any_length
         given, flat = tuple(X.shape[1:]), (math.prod(self.input_shape),)
@@ -163,6 +181,8 @@ class FeatureNetwork(nn.Module):
             )
         if lengths is not None and not any_length:
             raise ValueError("lengths are of sequences that a CPCTransformer was fitted on; this network takes none.")
+        if lengths is not None and not torch.compiler.is_compiling():
+            _check_lengths(lengths, len(X))
         if self.used is not None:
             X = X[:, self.used]
         values = X.to(torch.float64, copy=True)

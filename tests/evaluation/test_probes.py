@@ -158,7 +158,7 @@ def test_what_did_not_converge_says_so():
         ({"y": np.linspace(0, 1, 1200)}, "continuous"),
         ({"y": LABELS[:5]}, "inconsistent"),
         ({"Z": np.where(PIXELS[TRAIN] > 15, np.nan, 1.0)}, "NaN"),
-        ({"Z": IMAGES[TRAIN]}, "dim 3"),
+        ({"Z": IMAGES[TRAIN]}, r"dim 3.*Z\.reshape\(len\(Z\), -1\)"),
         ({"n_labels": 5}, "n_labels=5 cannot be drawn in equal parts: there are 10 labels"),
         ({"n_labels": 5000}, "Allowed are 10 to "),
         ({"n_labels": []}, "empty"),

@@ -133,6 +133,8 @@ def test_the_scorer_refuses_what_has_no_features_or_no_views():
         ViewScorer()(X, X)
     with pytest.raises(TypeError, match="must be 'auto', 'auto\\+flip' or an augmentation"):
         ViewScorer(augment=lambda X: X)(tiny(max_iter=0).fit(X), X)
+    with pytest.raises(ValueError, match="Unknown augment 'flip'"):
+        ViewScorer(augment="flip").views(X)
     X[3, 2, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         ViewScorer()(tiny(max_iter=0).fit(images(50)), X)

@@ -263,6 +263,9 @@ def test_results_tell_bits_shares_and_tables():
     assert repr(MIResult(1 / 3, (0.1, 0.55555), "lower", 2.0, {})) == (
         "MIResult(value=0.333, interval=(0.1, 0.556), kind='lower')"
     )
+    assert "value=-0.00246, interval=(-0.00246, 0.0144)" in repr(
+        MIResult(-0.002463, (-0.002463, 0.014439), "estimate", 1.0, {})
+    )  # no value lies outside its interval by rounding
     assert MIResult(-0.1, (0, 0), "estimate", 1.0, {}, entropy=0.0).normalized == 0
 
 

@@ -459,6 +459,13 @@ def test_categories_of_every_kind_are_taken_and_saved(kind, value_of_coded_categ
     assert counted.mi_ == pytest.approx(discrete_mutual_information(column, column).value, abs=1e-12)
 
 
+def test_numbers_written_as_words_are_told_once():  # other warnings are errors here, also those of classifiers
+    numbers = np.random.default_rng(0).random(200).round(3)
+    with pytest.warns(SmallSampleWarning, match="X has 1.* distinct values.*astype") as record:
+        mutual_information(np.char.mod("%.3f", numbers), numbers, random_state=0)
+    assert len(record) == 1
+
+
 def test_identifiers_warn_and_name_their_column():
     ids = np.arange(400).astype(str)
     with pytest.warns(SmallSampleWarning, match="column 'id' of X has 400 distinct values in 400 rows"):

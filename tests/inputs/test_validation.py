@@ -21,7 +21,7 @@ from helpers import (
     tiny_table,
 )
 
-from skdim.exceptions import OutlierWarning
+from skdim.exceptions import ConstantInputWarning, OutlierWarning
 from skdim.inputs.arrays import Beside, StoredArray
 from skdim.inputs.batches import NUMBERS_AT_ONCE
 from skdim.inputs.samples import Standardizer
@@ -120,7 +120,10 @@ def test_constant_columns_and_images():
     X = np.column_stack([table(60), np.full(60, 7.0), np.zeros(60)])
     assert np.isfinite(tiny_table().fit(X).transform(X)).all()
     for X in (np.full((20, 8, 8), 3.0), np.zeros((20, 3, 8, 8), np.uint8)):
-        assert np.isfinite(tiny().fit(X).transform(X)).all()
+        with pytest.warns(ConstantInputWarning, match="All 20 samples of X are equal.*features mean nothing"):
+            dim = tiny().fit(X)
+        assert np.isfinite(dim.transform(X)).all()
+        tiny().fit(np.r_[X[1:], X[:1] + 1])  # one sample is another
 
 
 @pytest.mark.parametrize("value", [1e30, -1e30, 1e-30, 1e300])

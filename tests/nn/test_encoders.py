@@ -9,6 +9,7 @@ from helpers import assert_one_graph
 from torch import nn
 
 from skdim._random import LocalSeed
+from skdim.nn.adapt import build_critic
 from skdim.nn.encoders import (
     ENCODERS,
     MLP,
@@ -535,3 +536,23 @@ def test_a_wrong_output_is_refused_with_what_is_expected(output):
 def test_a_factory_must_make_a_module(made):
     with pytest.raises(TypeError, match="must return a torch.nn.Module, got " + type(made).__name__):
         build_encoder(lambda shape, width: made, (6,), 3)
+
+
+class OfSizes(nn.Module):
+    """A network as other packages have them, with parameters of its own."""
+
+    def __init__(self, in_channels=3, n_classes=5):
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, n_classes, 3)
+
+
+@pytest.mark.parametrize("factory", [OfSizes, lambda shape: nn.Linear(6, 3)])
+def test_an_error_in_a_factory_says_how_it_is_called(factory):
+    with pytest.raises(
+        ValueError, match=r"called as encoder\(input_shape, n_components\), here with \(\(3, 8, 8\), 4\)"
+    ):
+        build_encoder(factory, (3, 8, 8), 4)
+    with pytest.raises(
+        ValueError, match=r"called as critic\(x_features, y_features\).* raised TypeError.*builds a network"
+    ):
+        build_critic(lambda x_features: nn.Linear(x_features, 1), 4, 5)

@@ -346,6 +346,19 @@ def wrapped(wrap, **options):
 BATCH = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False))
 FLAT = nn.Sequential(nn.Flatten(), nn.Linear(768, 4))
 GREY = images(8).repeat(2, 1).repeat(2, 2)
+
+
+def without_values(module):
+    """Return the module with weights of NaN, as a training that diverged leaves them."""
+    module.load_state_dict({name: torch.full_like(weight, torch.nan) for name, weight in module.state_dict().items()})
+    return module
+
+
+class Signs(nn.Module):
+    def forward(self, X):
+        return X > 0
+
+
 ERRORS = [
     (pretrained(local="layer9"), X, r"local='layer9'.*ResNet18.*'conv1', 'bn1'.*'layer4'.*'avgpool', 'fc'.*such as"),
     (pretrained(freeze="layer9"), X, r"freeze='layer9'.*ResNet18.*'layer4'"),
@@ -363,6 +376,9 @@ ERRORS = [
     (Pretrained(Pair()), X, r"returned a dict\. Wrap it in a module"),
     (Pretrained(nn.Unflatten(1, (1, 1, 3))), X, r"returned a Tensor of shape .*Wrap it"),
     (Pretrained("resnet18"), X, r"must be a torch\.nn\.Module, got 'resnet18'"),
+    (Pretrained(dict(NET.state_dict())), X, r"must be a torch\.nn\.Module, got .{,300}load_state_dict"),
+    (Pretrained(Signs()), X, r"must return .* of floats.*torch\.bool"),
+    (Pretrained(without_values(nn.Conv2d(3, 8, 3))), X, r"holds NaN or infinity.*Look at the weights"),
     (Pretrained(nn.Linear), X, r"must be a torch\.nn\.Module.*Linear"),
     (Pretrained(BATCH), X, r"depends on the other rows.*part '1' is a BatchNorm2d.*track_running_stats=True"),
     (Pretrained(Drops()), X, r"depends on the other rows, or on chance.*each row by itself"),

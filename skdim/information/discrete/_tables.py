@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import date, timedelta
 from decimal import Decimal
 from numbers import Real
 from typing import Any
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from skdim.exceptions import SmallSampleWarning, warn
 from skdim.inputs.tables import (
+    NUMBERS_OF_DATES,
     Column,
     as_array,
     missing_values,
@@ -69,7 +71,8 @@ def warn_of_identifiers(codes: npt.NDArray[np.integer], label: str) -> bool:
         return False
     warn(
         f"{label} has {np.count_nonzero(counts)} distinct values in {n} rows, and {n_alone} rows have a value of their own. "
-        "Such identifiers say nothing, and the value shrinks towards 0. Leave the column out, or merge its values.",
+        "Such identifiers say nothing, and the value shrinks towards 0. Leave the column out, or merge its values; if they are "
+        "numbers written as words, astype(float) makes them numbers.",
         SmallSampleWarning,
     )
     return True
@@ -105,8 +108,10 @@ def _real_values(column: Column, option: str | None) -> npt.NDArray[Any]:
     array = as_array(column.values)
     given = np.flatnonzero(~missing_values(array))
     row = next((row for row in given if not isinstance(array[row], Real | Decimal | np.bool_)), given[0])
+    is_date = array.dtype.kind in "mM" or isinstance(array[row], date | timedelta)
+    advice = NUMBERS_OF_DATES.rstrip(".") if is_date else "Convert the column to numbers"
     raise ValueError(
-        f"{column.label} holds {shown(array[row])} in row {row}, which is no real number. Convert the column to numbers"
+        f"{column.label} holds {shown(array[row])} in row {row}, which is no real number. {advice}"
         + ("." if option is None else f", or mark it as discrete by the parameter {option}.")
     )
 

@@ -20,7 +20,7 @@ from skdim.inputs.scales import unit_of
 #: Most rows that new rows are compared with.
 MOST_KEPT = 2048
 #: Numbers of neighbours between which the bias is extrapolated, and the factor: the best over 25 families with 100 to 1,000
-#: rows (`benchmarks/small_samples.py`).
+#: rows (the tasks "small" of `benchmarks/mutual_information.py`).
 FEW, MANY, FACTOR = 2, 5, 1.5
 #: Standard errors that the difference between few and many neighbours must exceed to count.
 CHANCE = 2.0

@@ -24,8 +24,9 @@ from skdim.training.inference import N_SCORED
 N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
-#: Widest pair of sides and most rows with which nearest neighbours are tried, and standard errors that they must be ahead.
-WIDEST_NEIGHBOURED, MOST_NEIGHBOURED, AHEAD = 20, 5000, 1.0
+#: Most rows with which nearest neighbours are tried, by the most columns of both sides together, as far as they take a few
+#: seconds; and standard errors that they must be ahead.
+MOST_NEIGHBOURED, AHEAD = {4: 50_000, 20: 5_000}, 1.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,9 +125,9 @@ def measured(
         error = math.hypot(max(estimate.standard_error, least), correction)
         value, cap, per_row = estimate.value, competing[0].cap, estimate.per_row
         seen = model.seen(x, y)
-        is_narrow = all(side.ndim == 2 for side in seen) and sum(side.shape[1] for side in seen) <= WIDEST_NEIGHBOURED
-        is_few = FEWEST_TO_SPLIT <= len(x) <= MOST_NEIGHBOURED
-        if tries_neighbours and model.groups is None and is_narrow and is_few:
+        n_columns = sum(side.shape[1] if side.ndim == 2 else math.inf for side in seen)
+        most = max((n for columns, n in MOST_NEIGHBOURED.items() if n_columns <= columns), default=0)
+        if tries_neighbours and model.groups is None and FEWEST_TO_SPLIT <= len(x) <= most:
             near, bias = extrapolated(*seen)
             ahead, spread = near.mean() - value, float((near - per_row).std())
             if ahead > AHEAD * spread / math.sqrt(len(x)):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import digamma
-from scipy.stats import norm
+from scipy.stats import gamma, norm
 from scipy.stats import t as t_distribution
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from tasks import FURTHER
@@ -267,6 +267,17 @@ def test_the_bias_of_wide_neighbourhoods_is_taken():
     assert abs(extrapolated(X, Y)[0].mean() - truth) < abs(plain - truth)
     X, Y = GaussianPairs(0.0).sample(300, 0)
     assert extrapolated(X, Y)[0].mean() == pytest.approx(nearest_neighbours(X, Y, (3,))[3].mean(), abs=0.05)
+
+
+def test_nearest_neighbours_find_an_infinitely_high_edge_among_many_rows():
+    signal, noise = 2.0, 0.5
+    rng = np.random.default_rng(0)
+    x = rng.gamma(signal, size=6000)
+    y = x + rng.gamma(noise, size=6000)
+    truth = gamma(signal + noise).entropy() - gamma(noise).entropy()  # shapes add
+    mi = MIEstimator(hidden_layer_sizes=(16,), n_refits=0, max_iter=3, random_state=0).fit(x, y)
+    assert isinstance(mi._models[0], Neighbours)
+    assert mi.mi_ == pytest.approx(truth, abs=0.1)
 
 
 def test_ksg_is_an_estimator_of_its_own():

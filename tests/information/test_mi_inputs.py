@@ -308,7 +308,8 @@ DISCRETE = {
     "pandas Int64": (pd.Series((Y.ravel() > 0).astype(int), dtype="Int64"), True),
     "polars": (pl.Series(SIGNS.tolist()), True),
     "polars category": (pl.Series(SIGNS.tolist(), dtype=pl.Categorical), True),
-    "whole floats": (np.sign(Y.ravel()), False),
+    "two floats": (np.sign(Y.ravel()), True),
+    "whole floats": (np.round(Y.ravel()), False),
     "many integers": (np.round(1000 * Y.ravel()).astype(int), False),
 }
 

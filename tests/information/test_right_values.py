@@ -17,7 +17,14 @@ from scipy.stats import binom, pearsonr
 from sklearn.datasets import load_iris, load_wine
 from tasks import FURTHER, NoisySine
 
-from skdim import MIEstimator, independence_test, mutual_info_features, mutual_information, time_blocks
+from skdim import (
+    MIEstimator,
+    conditional_mutual_information,
+    independence_test,
+    mutual_info_features,
+    mutual_information,
+    time_blocks,
+)
 from skdim.exceptions import (
     DuplicateRowsWarning,
     NotABoundWarning,
@@ -434,6 +441,16 @@ def test_a_bound_that_curved_dependence_leaves_far_behind_saturates(estimator):
     assert SaturationWarning in warned
 
 
+@pytest.mark.parametrize("estimator", ["auto", "jsd", "dime"])
+def test_an_estimator_without_a_cap_that_curved_dependence_leaves_no_errors_says_so(estimator):
+    curved, linear = TASKS["1v1-additive-0.1"], GaussianPairs(correlation_for(3, 3), 3)
+    for task, is_told in ((independent_blocks("three", [curved] * 3), True), (curved, False), (linear, False)):
+        value, warned = value_and_warnings(estimator, *task.sample(2000, 0))
+        assert (SaturationWarning in warned) == is_told
+        if not is_told and not warned:
+            assert value == pytest.approx(task.mutual_information, abs=0.25)
+
+
 def test_an_estimator_that_trained_to_its_end_says_so_too():
     X, y = GaussianPairs(correlation_for(3, 10), 10).sample(2000, 0)
     with pytest.warns(UnderfittingWarning, match=r"estimator='ba' finds .* linear dependence .* about [23]\.\d"):
@@ -446,3 +463,38 @@ def test_an_upper_estimate_that_overstates_says_so():
         NotABoundWarning, match=r"estimator='club' finds .* more than the [23]\.\d+ of linear dependence"
     ):
         assert mutual_information(X, y, estimator="club", random_state=0).value > 4
+
+
+# ------------------------------------------------------------------------------------------------- 14: floats of few values
+def test_two_numbers_are_two_labels_whatever_their_type():
+    X, y = load_wine(return_X_y=True)
+    column, is_first = X[:, 0], y == 0
+    found = [
+        mutual_information(column, kind, **SHORT)
+        for kind in (is_first, is_first.astype(float), np.where(is_first, np.pi, 0.5), pd.Series(is_first * 1.0))
+    ]
+    assert len({(result.value, result.interval, result.p_value, result.normalized) for result in found}) == 1
+
+
+@pytest.mark.parametrize("n_values", [2, 3, 20])
+@pytest.mark.parametrize("estimator", ["auto", "gaussian", "ksg"])
+def test_copies_of_numbers_that_recur_tell_no_more_than_their_entropy(n_values, estimator):
+    x = np.random.default_rng(0).integers(0, n_values, 500).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # least of all that columns tell infinitely much of each other
+        result = mutual_information(x, x, estimator=estimator, random_state=0)
+    assert result.cap == pytest.approx(entropy(x))
+    assert result.value == pytest.approx(entropy(x), abs=0.25)
+    assert result.value <= entropy(x) + 1e-9
+    assert result.interval[0] <= result.value <= result.interval[1]
+
+
+def test_numbers_that_recur_tell_no_more_given_others_either():
+    x, z = np.random.default_rng(0).integers(0, 3, 500).astype(float), np.random.default_rng(1).normal(size=500)
+    assert conditional_mutual_information(x, x, z, **SHORT).value == pytest.approx(entropy(x), abs=0.1)
+
+
+def test_numbers_of_which_most_are_zero_have_no_such_cap():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(500) < 0.85, 0, rng.normal(size=500))
+    assert mutual_information(x, x + rng.normal(size=500), **SHORT).cap == math.inf

@@ -152,9 +152,13 @@ def is_discrete(column: Any) -> bool:
         return True
     values = _present(column)
     if values.dtype.kind in "iu" and values.size:
-        n, n_distinct = len(values), len(np.unique(values))
-        return n_distinct <= max(20, math.sqrt(n)) and n / n_distinct >= 5
+        return recur(len(np.unique(values)), len(values))
     return values.dtype.kind in "bOSTU"
+
+
+def recur(n_distinct: int, n: int) -> bool:
+    """Whether so many distinct values recur in n rows, as :func:`is_discrete` says."""
+    return n_distinct <= max(20, math.sqrt(n)) and n / n_distinct >= 5
 
 
 def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:

@@ -414,6 +414,25 @@ def test_blocks_hold_the_level_on_slow_series_where_rows_do_not():
     assert rejected[1] > 30
 
 
+@pytest.mark.parametrize("swing", [[1, 0.9], [1, 0, 0.9], [1, -1.54, 0.9]])  # periods of 2, 4 and 10 steps
+def test_automatic_blocks_hold_the_level_on_series_that_swing(swing):
+    tau = 1 + 2 * np.square(autocorrelations(swing)).sum()
+    sizes, rejected = [], 0
+    for seed in range(40):
+        x, y = lfilter([1], swing, np.random.default_rng(seed).normal(size=(2, 1500)))[:, 500:]
+        sizes.append(int((time_blocks(np.column_stack([x, y])) == 0).sum()))
+        test = independence_test(x, y, n_permutations=99, block_size=sizes[-1], random_state=seed)
+        rejected += test.p_value <= 0.05
+    assert np.median(sizes) == pytest.approx(4 * tau, rel=0.3)
+    assert rejected <= most(40, 0.08)
+
+
+def autocorrelations(filtered, n=500):
+    response = lfilter([1], filtered, np.append(1, np.zeros(n)))
+    covariances = np.correlate(response, response, "full")[n:]
+    return covariances[1:] / covariances[0]
+
+
 # ----------------------------------------------------------------------------------------------------- 13: estimators by name
 NAMED = ["dv", "nwj", "tuba", "smile", "flo", "ba", "mlcpc", "alpha", "infonce"]
 

@@ -517,3 +517,24 @@ def test_numbers_of_which_most_are_zero_have_no_such_cap():
     rng = np.random.default_rng(0)
     x = np.where(rng.random(500) < 0.85, 0, rng.normal(size=500))
     assert mutual_information(x, x + rng.normal(size=500), **SHORT).cap == math.inf
+
+
+# ------------------------------------------------------------------------------------------------ 15: few rows by category
+def test_few_rows_for_each_category_of_z_are_told_where_numbers_are_regressed_on_them():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 400))
+    for n_categories, is_few in ((20, False), (190, True)):
+        z = rng.integers(0, n_categories, 400).astype(str)
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            found = conditional_mutual_information(x, x + noise, z, **SHORT)
+            conditional_mutual_information(x > 0, x + noise > 0, z, **SHORT)  # no regressions, and no word
+        told = [str(warning.message) for warning in record]
+        assert [text.partition(" columns or categories")[0] for text in told] == [f"Z has {len(set(z))}"] * is_few
+        assert is_few or found.value == pytest.approx(math.log(2) / 2, abs=0.1)
+
+
+def test_classes_that_are_more_than_half_of_the_rows_are_no_warning_of_another_library():
+    rng = np.random.default_rng(0)
+    found = mutual_information(rng.integers(0, 250, 400).astype(str), rng.normal(size=400), **SHORT)
+    assert found.value == pytest.approx(0, abs=0.02)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from helpers import Largest
 from scipy.signal import lfilter
-from scipy.stats import binom, pearsonr
+from scipy.stats import binom, ortho_group, pearsonr
 from sklearn.datasets import load_iris, load_wine
 from tasks import FURTHER, NoisySine
 
@@ -468,6 +468,15 @@ def test_an_estimator_without_a_cap_that_curved_dependence_leaves_no_errors_says
         assert (SaturationWarning in warned) == is_told
         if not is_told and not warned:
             assert value == pytest.approx(task.mutual_information, abs=0.25)
+
+
+@pytest.mark.parametrize("d", [4, 6])
+def test_edges_in_several_columns_are_told_to_be_worth_more(d):
+    rng = np.random.default_rng(0)
+    turned = rng.uniform(-1, 1, (2000, d)) @ ortho_group.rvs(d, random_state=1)
+    with pytest.warns(UnderfittingWarning, match=rf"In {d} columns together .* mostly too small"):
+        value = mutual_information(turned[:, : d // 2], turned[:, d // 2 :], **SHORT).value
+    assert value < {4: 0.40, 6: 0.83}[d]  # entropies of both sides by neighbours of 40,000 rows, less d log 2
 
 
 def test_an_estimator_that_trained_to_its_end_says_so_too():

@@ -87,8 +87,9 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
         memory = max(_memory(column) for column in scores.T)
         size, largest = math.ceil(TIMES_OF_MEMORY * memory), max(n // FEWEST_BLOCKS, 1)
         if size > largest:
+            n_blocks = -(-n // largest)
             warn(
-                f"The series remember about {memory:.0f} of {n} rows: {FEWEST_BLOCKS} blocks of {largest} rows are shorter "
+                f"The series remember about {memory:.0f} of {n} rows: {n_blocks} blocks of {largest} rows are shorter "
                 f"than {TIMES_OF_MEMORY} times that. An interval or a p-value may be wrong. Give a longer series.",
                 SmallSampleWarning,
             )

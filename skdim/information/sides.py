@@ -221,7 +221,8 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
 def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], marginals: str | None) -> None:
     """Warn of discrete columns in which most rows have a value of their own, and of outliers where they are not ranks."""
     for j in np.flatnonzero(discrete):
-        warn_of_identifiers(factorize(Column(labels[j], side[:, j]))[0], labels[j])
+        codes, symbols = factorize(Column(labels[j], side[:, j]))
+        warn_of_identifiers(codes, labels[j], symbols)
     if marginals != "normal_scores" and not discrete.all():
         continuous = moments_of(side[:, ~discrete].astype(np.float64))
         called = [label for label, is_discrete in zip(labels, discrete, strict=True) if not is_discrete]

@@ -471,6 +471,23 @@ def test_identifiers_warn_and_name_their_column():
         tiny_mi().fit(SIGNS[:, None], ids)
 
 
+@pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+@pytest.mark.parametrize("call", ["mutual_info_features", "MIEstimator", "discrete_mutual_information"])
+def test_text_that_makes_labels_of_numbers_is_named(call):
+    column = V.astype(object)
+    column[7] = "oops"
+    X = pd.DataFrame({"age": column})
+    calls = {
+        "mutual_info_features": lambda: mutual_info_features(X, W),
+        "MIEstimator": lambda: tiny_mi(max_iter=1).fit(X, W),
+        "discrete_mutual_information": lambda: discrete_mutual_information(X, W > 0),
+    }
+    with pytest.warns(SmallSampleWarning, match=r"column 'age' of [Xx] has .* but row 7 holds the text 'oops'"):
+        calls[call]()
+    with pytest.warns(SmallSampleWarning, match=r"but row \d+ holds the text '-?\d"):
+        mutual_info_features(V.astype(str)[:, None], W)
+
+
 def test_labels_do_not_saturate():
     iris = load_iris()
     for estimator in ("infonce", "nwj"):

@@ -67,7 +67,7 @@ class SmallSampleWarning(MutualInformationWarning):
 
 
 class SaturationWarning(MutualInformationWarning):
-    """A bound is near its cap: the mutual information may be larger."""
+    """A bound is near its cap, or a critic leaves no errors to judge by: the mutual information may be larger."""
 
 
 class HighVarianceWarning(MutualInformationWarning):
@@ -79,7 +79,7 @@ class DuplicateRowsWarning(MutualInformationWarning):
 
 
 class UnderfittingWarning(MutualInformationWarning):
-    """An estimator finds less than the linear dependence of the columns alone is worth."""
+    """An estimator finds less than linear dependence alone is worth, or than edges in several columns are."""
 
 
 class NotABoundWarning(MutualInformationWarning):

@@ -18,6 +18,7 @@ from skdim.exceptions import (
 )
 from skdim.information.densities import Gaussian
 from skdim.information.model import Model, estimates
+from skdim.information.neighbours import Neighbours
 from skdim.information.result import N_REFERENCE, MIResult
 
 Caveats: TypeAlias = Iterator[tuple[str, type[MutualInformationWarning]]]
@@ -28,6 +29,12 @@ FEW_ROWS, DUPLICATED = 100, 0.01
 LARGEST_CORRECTION, UNDERFITTED = 0.1, 0.1
 #: Nats that a bound loses with a quarter of the rows, or to the own pair among its candidates.
 SATURATED = 0.05
+#: Nats that InfoNCE of a critic loses so, and that its value is beyond linear dependence, from which it errs: by 0.6 to 1.1 of
+#: 5.1 nats (curved pairs of columns, 1,000 to 3,000 rows), where one of linear dependence is right.
+LEFT_OUT, BEYOND_LINEAR = 0.25, 0.25
+#: Fewest columns together in which neighbours are far: of rotated cubes they find three quarters in 2 and 4, 0.4 in 6 and 0.3
+#: in 8 (2,000 rows). And the largest p-value of a dependence that is there.
+SEVERAL, SURELY = 4, 0.01
 #: Marginal pairs, by row, that the mean of e^f rests on, and nats of standard error.
 FEW_PAIRS, MEANINGLESS = 0.25, 0.5
 
@@ -36,6 +43,8 @@ def caveats(result: MIResult, n: int, n_test: int, model: Model) -> Caveats:
     """Yield the message and the class of each warning about an estimate of a model from ``n_test`` of n rows."""
     yield from _of_rows(result, n, n_test)
     yield from _of_learning(result, n, model)
+    if isinstance(model, Neighbours) and model.options.estimator == "auto":
+        yield from _of_neighbours(result, n, model)
     if model.by_bound and model.bound is not None:
         yield from _of_bound(result, n, n_test, model.bound)
 
@@ -67,7 +76,8 @@ def _of_rows(result: MIResult, n: int, n_test: int) -> Caveats:
 
 
 def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
-    gap = result.diagnostics.get("train_test_gap", 0.0)
+    diagnostics = result.diagnostics
+    gap = diagnostics.get("train_test_gap", 0.0)
     if estimates(model) and gap / 2 > max(LARGEST_CORRECTION, result.value / 4):
         yield (
             f"The model finds {gap:.2f} nats more in rows that it has learned from than in others. {n} rows are few for so "
@@ -75,13 +85,23 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
             "difference. Give more rows, or fewer columns.",
             SmallSampleWarning,
         )
-    if n >= FEW_ROWS and isinstance(model, Gaussian) and model.axes.correlations.max(initial=0) >= 1 - 1 / n:
+    is_exact = isinstance(model, Gaussian) and model.axes.correlations.max(initial=0) >= 1 - 1 / n
+    if n >= FEW_ROWS and is_exact and math.isinf(result.cap):
         yield (
             f"Columns of X and y are linear functions of each other up to what {n} rows can tell: the mutual information is "
             f"infinite, or much larger than {result.value:.2f} nats. Leave out the columns that determine each other.",
             SaturationWarning,
         )
-    linear = result.diagnostics.get("gaussian", -math.inf)
+    linear = diagnostics.get("gaussian", -math.inf)
+    loss = diagnostics.get("saturation", 0.0)
+    is_beyond = model.learns and math.isinf(result.cap) and result.value > linear + BEYOND_LINEAR
+    if n >= FEW_ROWS and is_beyond and loss > LEFT_OUT:
+        yield (
+            f"The critic tells nearly all joint rows from others: its InfoNCE loses {loss:.2f} nats with a quarter of the test "
+            "rows. So few rows do not show how large density ratios are. The value may be wrong by more than its interval "
+            "says, and is mostly too small. Give more rows, or report lower_bound_ of estimator='auto' as 'at least'.",
+            SaturationWarning,
+        )
     bound = model.bound
     learns_conditional = bound is not None and bound.needs == "conditional" and model.options.conditional is None
     if learns_conditional and math.isfinite(linear) and result.interval[0] > linear + UNDERFITTED:
@@ -94,6 +114,18 @@ def _of_learning(result: MIResult, n: int, model: Model) -> Caveats:
         yield (
             f"estimator={_name(model)!r} finds {result.value:.2f} nats, but the linear dependence of the columns alone is "
             f"worth about {linear:.2f}: it has learned too little of it, or has too low a cap. Use estimator='auto'.",
+            UnderfittingWarning,
+        )
+
+
+def _of_neighbours(result: MIResult, n: int, model: Neighbours) -> Caveats:
+    d = model.rows_x.shape[1] + model.rows_y.shape[1]
+    is_there = result.p_value <= SURELY and result.diagnostics["standard_error"] > result.value / 5
+    if n >= FEW_ROWS and d >= SEVERAL and is_there:
+        yield (
+            f"Nearest neighbours find {result.value:.2f} nats, and critics less: dependence may have sharp edges. In {d} "
+            f"columns together neighbours among {n} rows are far, so the value is mostly too small. Give more rows, or fewer "
+            "columns.",
             UnderfittingWarning,
         )
 

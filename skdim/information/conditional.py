@@ -29,6 +29,7 @@ from skdim.information.residuals import Residuals
 from skdim.information.result import MOST_TESTED, N_PERMUTATIONS, MIResult
 from skdim.information.sides import (
     OR_BY_PARAMETER,
+    ROWS_PER_LABEL,
     Columns,
     Mask,
     Side,
@@ -84,6 +85,13 @@ class Given:
         given = cls(sides, bool(is_stratified), ranks[0] < ranks[1], [], [], is_still)
         order = [1, 0] if given.is_exchanged else [0, 1]
         rng, numbers = np.random.default_rng([seed, 4]), z.numbers(columns[2])
+        is_regressed = not is_stratified and not all(mask.all() for mask in masks[:2])
+        if is_regressed and len(numbers) <= ROWS_PER_LABEL * numbers.shape[1]:
+            warn(
+                f"Z has {numbers.shape[1]} columns or categories, and {len(numbers)} rows are few to learn what each says of X "
+                "and y. The value may be wrong by more than its interval says. Give more rows, or merge categories of Z.",
+                SmallSampleWarning,
+            )
         if not is_stratified:
             given.residuals = [Residuals.learn(columns[k], masks[k], numbers, options.marginals, rng) for k in order]
         of_x, of_y = (masks[k] for k in order)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from sklearn.base import BaseEstimator, clone
@@ -20,9 +19,9 @@ from skdim.information.copies import duplicated_rows
 from skdim.information.folds import best_of, candidates_of
 from skdim.information.model import Model
 from skdim.information.parameters import CONSTRAINTS, MODELS, check_parameters, model_of
-from skdim.information.result import MIResult, mean_pointwise, mean_score, measured, measured_anew
+from skdim.information.result import MIResult, capped, mean_pointwise, mean_score, measured, measured_anew
 from skdim.information.rows import complete_rows, numbered_groups
-from skdim.information.sides import Columns, Side, load_sides, sides_of, smaller_entropy, state_of_sides, validated
+from skdim.information.sides import Columns, Side, load_sides, sides_of, state_of_sides, validated
 from skdim.training.ambient import answering, in_own_state, own_state
 from skdim.training.checkpoint import checkpointed
 from skdim.training.device import available_device, resolve_device
@@ -82,7 +81,8 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
     n_neighbors : int, default=3
         Neighbours of "ksg".
     discrete_X, discrete_y, discrete_Z : "auto", bool or array-like, default="auto"
-        Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`.
+        Which columns are discrete, as in :func:`~skdim.information.discrete.discrete_columns`; for "auto" also a side's single
+        column of two values.
     missing : {"raise", "drop"}, default="raise"
         Whether a missing value is an error, or ``fit`` drops its row, and counts it in ``diagnostics_["dropped_rows"]``.
     batch_size : int, default=256
@@ -265,6 +265,7 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
             stack.enter_context(checkpointed(new, lambda: {"samples": [*columns, *given], "groups": groups}))
             if given:
                 new._given, result = fit_given(new, (*columns, *given), groups)
+                result = capped(result, columns, new.discrete_)
                 new._models, new._sides, history = [], (), new._given.history
                 new.device_ = new._given.estimators[0].device_
             else:
@@ -276,10 +277,10 @@ class MIEstimator(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
                 models, history = best_of(candidates, splits, x, target)
                 copies = duplicated_rows(columns, new.discrete_, splits[0].train, splits[0].test)
                 result, new._models = measured(models, splits, x, target, copies, new._tries_neighbours)
+                result = capped(result, columns, new.discrete_)
                 for caveat in caveats(result, len(x), len(splits[0].test), new._models[0]):
                     warn(*caveat)
-            entropy = smaller_entropy(columns, new.discrete_)
-            result = replace(result, entropy=entropy, diagnostics=result.diagnostics | dropped)
+            result.diagnostics.update(dropped)
             new.mi_, new.mi_interval_, new.kind_, new.cap_ = result.value, result.interval, result.kind, result.cap
             new.lower_bound_, new.lower_bound_interval_ = result.lower_bound, result.lower_bound_interval
             new.diagnostics_, new.history_, new._result, new._groups = result.diagnostics, history, result, groups

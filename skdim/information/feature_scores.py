@@ -163,8 +163,8 @@ def mutual_info_features(
 
 def _codes(column: Column, is_discrete: bool, n_bins: int, option: str) -> Ints:
     if is_discrete:
-        codes = factorize(column)[0]
-        warn_of_identifiers(codes, column.label)
+        codes, symbols = factorize(column)
+        warn_of_identifiers(codes, column.label, symbols)
         return codes.astype(np.int64)
     return _bins(real_numbers(column, option), n_bins)
 

@@ -193,7 +193,7 @@ def linear_classifiers(rows: Array, labels: Any, n_classes: int) -> list[nn.Modu
     logistic = LogisticRegression(C=PRIOR_VARIANCE / rows.shape[1], max_iter=200)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # held-out rows judge it
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # identifiers are told by column
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # so do they if classes are many
         logistic.fit(rows, labels)
     weights, intercepts = logistic.coef_, logistic.intercept_
     if len(weights) == 1:  # of two labels, the logit of the second alone

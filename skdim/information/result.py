@@ -18,6 +18,7 @@ from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variat
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model, anchored_infonce, estimates
 from skdim.information.neighbours import Neighbours, extrapolated
 from skdim.information.permutations import permutation_p_value
+from skdim.information.sides import Columns, Mask, entropy_of_ties, smaller_entropy
 from skdim.training.inference import N_SCORED
 
 #: Permutations of the rows in the test of independence, and most rows.
@@ -161,6 +162,22 @@ def measured(
         diagnostics = diagnose(scores, of_seen, model.bounded)
         result.diagnostics.update({name: diagnostics[name] for name in diagnostics if name not in result.diagnostics})
     return result, models
+
+
+def capped(result: MIResult, sides: Sequence[Columns], discrete: Sequence[Mask]) -> MIResult:
+    """Return a result with its entropy, and an estimate at most that of numbers that recur."""
+    entropy = smaller_entropy(sides, discrete)
+    numbers = [side for side, mask in zip(sides, discrete, strict=False) if not mask.any()]
+    cap = min(map(entropy_of_ties, numbers), default=math.inf)
+    diagnostics = dict(result.diagnostics)
+    if "gaussian" in diagnostics:
+        diagnostics["gaussian"] = min(diagnostics["gaussian"], cap)
+    if result.kind != "estimate" or cap >= result.cap:
+        return replace(result, entropy=entropy, diagnostics=diagnostics)
+    excess = max(result.value - cap, 0.0)
+    interval = (result.interval[0] - excess, result.interval[1] - excess)
+    value = result.value - excess
+    return replace(result, value=value, interval=interval, cap=cap, entropy=entropy, diagnostics=diagnostics)
 
 
 def _on_held_out(models: Sequence[Model], splits: Sequence[Split], x: Any, y: Any, scores: Tensor | None) -> MIResult:

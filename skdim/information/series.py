@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import irfft, next_fast_len, rfft
 
 from skdim._sklearn import Interval, StrOptions, validate_params
@@ -24,6 +25,8 @@ from skdim.inputs.tables import check_lengths
 TIMES_OF_MEMORY = 4
 #: Fewest blocks that an automatic size leaves.
 FEWEST_BLOCKS = 10
+#: Lags in a row whose autocorrelations are small where a series has forgotten: those of one that swings cross 0 before.
+QUIET = 5
 _BLOCK_SIZE = [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]
 _DISCRETE = [StrOptions({"auto"}), "boolean", "array-like"]
 
@@ -37,7 +40,8 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
 
     .. math:: \tau = 1 + 2 \sum_{k \ge 1} \rho_k^2,
 
-    summed up to the first lag at which :math:`\rho_k < 2 / \sqrt n`; the column with the largest tau counts.
+    summed up to the lag after which five in a row have :math:`|\rho_k| < 2 \sqrt{\tau / n}` for the tau so far [2]_; the column
+    with the largest tau counts.
 
     Parameters
     ----------
@@ -65,6 +69,7 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
     ----------
     .. [1] Bartlett, "Some aspects of the time-correlation problem in regard to tests of significance", Journal of the Royal
        Statistical Society 1935.
+    .. [2] Politis & White, "Automatic block-length selection for the dependent bootstrap", Econometric Reviews 2004.
 
     Examples
     --------
@@ -82,8 +87,9 @@ def time_blocks(series: Any, block_size: Any = "auto") -> npt.NDArray[np.intp]:
         memory = max(_memory(column) for column in scores.T)
         size, largest = math.ceil(TIMES_OF_MEMORY * memory), max(n // FEWEST_BLOCKS, 1)
         if size > largest:
+            n_blocks = -(-n // largest)
             warn(
-                f"The series remember about {memory:.0f} of {n} rows: {FEWEST_BLOCKS} blocks of {largest} rows are shorter "
+                f"The series remember about {memory:.0f} of {n} rows: {n_blocks} blocks of {largest} rows are shorter "
                 f"than {TIMES_OF_MEMORY} times that. An interval or a p-value may be wrong. Give a longer series.",
                 SmallSampleWarning,
             )
@@ -203,5 +209,6 @@ def _memory(column: npt.NDArray[np.float64]) -> float:
     if covariances[0] <= 0:
         return 1.0
     rho = covariances / covariances[0]
-    end = int(np.argmax(np.append(rho[1:], 0.0) < 2 / math.sqrt(n)))
-    return float(1 + 2 * np.square(rho[1 : end + 1]).sum())
+    tau = 1 + 2 * np.cumsum(np.append(0.0, np.square(rho[1:])))  # up to each lag from 0 on
+    is_small = np.append(np.square(rho[1:]) < 4 * tau[:-1] / n, np.ones(QUIET, dtype=bool))
+    return float(tau[sliding_window_view(is_small, QUIET).all(1).argmax()])

@@ -20,7 +20,16 @@ from torch import Tensor
 from skdim._sklearn import check_feature_names
 from skdim.exceptions import ConstantInputWarning, SmallSampleWarning, warn
 from skdim.information.canonical import Array, NormalScores, Standardize
-from skdim.information.discrete import Codebook, entropy, factorize, real_numbers, warn_of_identifiers, which_discrete
+from skdim.information.discrete import (
+    Codebook,
+    entropy,
+    factorize,
+    plug_in_entropy,
+    real_numbers,
+    recur,
+    warn_of_identifiers,
+    which_discrete,
+)
 from skdim.inputs.scales import FARTHEST, moments_of
 from skdim.inputs.tables import DROP_OR_FILL, Column, as_array, check_lengths, column_labels, refuse_unusable
 from skdim.training.state import part
@@ -212,7 +221,8 @@ def validated(estimator: Any, X: Any, y: Any, *, reset: bool, min_samples: int =
 def warn_of_columns(side: Columns, discrete: Mask, labels: Sequence[str], marginals: str | None) -> None:
     """Warn of discrete columns in which most rows have a value of their own, and of outliers where they are not ranks."""
     for j in np.flatnonzero(discrete):
-        warn_of_identifiers(factorize(Column(labels[j], side[:, j]))[0], labels[j])
+        codes, symbols = factorize(Column(labels[j], side[:, j]))
+        warn_of_identifiers(codes, labels[j], symbols)
     if marginals != "normal_scores" and not discrete.all():
         continuous = moments_of(side[:, ~discrete].astype(np.float64))
         called = [label for label, is_discrete in zip(labels, discrete, strict=True) if not is_discrete]
@@ -287,9 +297,18 @@ def side_columns(
 
 
 def _discrete(given: Any, array: Columns, discrete: Any, name: str, option: str | None) -> Mask:
-    """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes."""
+    """Return which columns are discrete, by the table that was given: the array of a frame has lost its dtypes.
+
+    A side of one column whose two values recur is discrete: two numbers and two labels tell the same.
+    """
     table = given if any(hasattr(given, kind) for kind in ("dtypes", "dtype", "schema")) else array
-    return which_discrete(table, discrete, name, option)
+    mask = which_discrete(table, discrete, name, option)
+    if len(mask) == 1 and isinstance(discrete, str) and not mask[0]:
+        values = real_numbers(Column(name, array[:, 0]), option)
+        values = values[~np.isnan(values)]
+        n_distinct = len(np.unique(values))
+        mask = np.array([n_distinct == 2 and recur(n_distinct, len(values))])
+    return mask
 
 
 def _with_numbers(array: Columns, discrete: Mask, labels: Sequence[str], option: str | None) -> Columns:
@@ -309,6 +328,15 @@ def _with_numbers(array: Columns, discrete: Mask, labels: Sequence[str], option:
 def smaller_entropy(sides: Sequence[Columns], discrete: Sequence[Mask]) -> float | None:
     """Return the smaller entropy of the sides whose columns are all discrete, in nats; None if there is no such side."""
     return min((entropy(side) for side, mask in zip(sides, discrete, strict=False) if mask.all()), default=None)
+
+
+def entropy_of_ties(numbers: Columns) -> float:
+    """Return the entropy of rows of numbers in nats; inf if they do not recur."""
+    n = len(numbers)
+    if not all(recur(len(np.unique(column)), n) for column in numbers.T):
+        return math.inf
+    counts = np.unique(numbers, axis=0, return_counts=True)[1]
+    return plug_in_entropy(counts) if recur(len(counts), n) else math.inf
 
 
 def joined_columns(x: Columns, z: Columns) -> Columns:

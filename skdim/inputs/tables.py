@@ -232,7 +232,8 @@ def _listed(labels: Sequence[str]) -> str:
     return ", ".join(labels[:MOST_LISTED]) + (f" and {len(labels) - MOST_LISTED} more" * (len(labels) > MOST_LISTED))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, or the text of one."""
     try:
         float(value)
     except (TypeError, ValueError, OverflowError):
@@ -247,7 +248,7 @@ def _encoding(columns: Sequence[Column]) -> str:
         array = as_array(column.values)
         if array.dtype.kind == "O":
             present = array[~missing_values(array)]
-            if len(present) and all(map(_is_number, present)):
+            if len(present) and all(map(is_number, present)):
                 numbers.append(column.label)
             elif any(isinstance(value, date | timedelta) for value in present):
                 dates.append(column.label)

@@ -308,7 +308,8 @@ DISCRETE = {
     "pandas Int64": (pd.Series((Y.ravel() > 0).astype(int), dtype="Int64"), True),
     "polars": (pl.Series(SIGNS.tolist()), True),
     "polars category": (pl.Series(SIGNS.tolist(), dtype=pl.Categorical), True),
-    "whole floats": (np.sign(Y.ravel()), False),
+    "two floats": (np.sign(Y.ravel()), True),
+    "whole floats": (np.round(Y.ravel()), False),
     "many integers": (np.round(1000 * Y.ravel()).astype(int), False),
 }
 
@@ -475,6 +476,23 @@ def test_identifiers_warn_and_name_their_column():
         tiny_mi(max_iter=1).fit(np.column_stack([X.astype(object), ids]), SIGNS)
     with pytest.warns(SmallSampleWarning, match="^y has 400 distinct values in 400 rows"):
         tiny_mi().fit(SIGNS[:, None], ids)
+
+
+@pytest.mark.filterwarnings(IGNORE + "SmallSampleWarning")
+@pytest.mark.parametrize("call", ["mutual_info_features", "MIEstimator", "discrete_mutual_information"])
+def test_text_that_makes_labels_of_numbers_is_named(call):
+    column = V.astype(object)
+    column[7] = "oops"
+    X = pd.DataFrame({"age": column})
+    calls = {
+        "mutual_info_features": lambda: mutual_info_features(X, W),
+        "MIEstimator": lambda: tiny_mi(max_iter=1).fit(X, W),
+        "discrete_mutual_information": lambda: discrete_mutual_information(X, W > 0),
+    }
+    with pytest.warns(SmallSampleWarning, match=r"column 'age' of [Xx] has .* but row 7 holds the text 'oops'"):
+        calls[call]()
+    with pytest.warns(SmallSampleWarning, match=r"but row \d+ holds the text '-?\d"):
+        mutual_info_features(V.astype(str)[:, None], W)
 
 
 def test_labels_do_not_saturate():

@@ -13,11 +13,18 @@ import pandas as pd
 import pytest
 from helpers import Largest
 from scipy.signal import lfilter
-from scipy.stats import binom, pearsonr
+from scipy.stats import binom, ortho_group, pearsonr
 from sklearn.datasets import load_iris, load_wine
 from tasks import FURTHER, NoisySine
 
-from skdim import MIEstimator, independence_test, mutual_info_features, mutual_information, time_blocks
+from skdim import (
+    MIEstimator,
+    conditional_mutual_information,
+    independence_test,
+    mutual_info_features,
+    mutual_information,
+    time_blocks,
+)
 from skdim.exceptions import (
     DuplicateRowsWarning,
     NotABoundWarning,
@@ -407,6 +414,25 @@ def test_blocks_hold_the_level_on_slow_series_where_rows_do_not():
     assert rejected[1] > 30
 
 
+@pytest.mark.parametrize("swing", [[1, 0.9], [1, 0, 0.9], [1, -1.54, 0.9]])  # periods of 2, 4 and 10 steps
+def test_automatic_blocks_hold_the_level_on_series_that_swing(swing):
+    tau = 1 + 2 * np.square(autocorrelations(swing)).sum()
+    sizes, rejected = [], 0
+    for seed in range(40):
+        x, y = lfilter([1], swing, np.random.default_rng(seed).normal(size=(2, 1500)))[:, 500:]
+        sizes.append(int((time_blocks(np.column_stack([x, y])) == 0).sum()))
+        test = independence_test(x, y, n_permutations=99, block_size=sizes[-1], random_state=seed)
+        rejected += test.p_value <= 0.05
+    assert np.median(sizes) == pytest.approx(4 * tau, rel=0.3)
+    assert rejected <= most(40, 0.08)
+
+
+def autocorrelations(filtered, n=500):
+    response = lfilter([1], filtered, np.append(1, np.zeros(n)))
+    covariances = np.correlate(response, response, "full")[n:]
+    return covariances[1:] / covariances[0]
+
+
 # ----------------------------------------------------------------------------------------------------- 13: estimators by name
 NAMED = ["dv", "nwj", "tuba", "smile", "flo", "ba", "mlcpc", "alpha", "infonce"]
 
@@ -434,6 +460,25 @@ def test_a_bound_that_curved_dependence_leaves_far_behind_saturates(estimator):
     assert SaturationWarning in warned
 
 
+@pytest.mark.parametrize("estimator", ["auto", "jsd", "dime"])
+def test_an_estimator_without_a_cap_that_curved_dependence_leaves_no_errors_says_so(estimator):
+    curved, linear = TASKS["1v1-additive-0.1"], GaussianPairs(correlation_for(3, 3), 3)
+    for task, is_told in ((independent_blocks("three", [curved] * 3), True), (curved, False), (linear, False)):
+        value, warned = value_and_warnings(estimator, *task.sample(2000, 0))
+        assert (SaturationWarning in warned) == is_told
+        if not is_told and not warned:
+            assert value == pytest.approx(task.mutual_information, abs=0.25)
+
+
+@pytest.mark.parametrize("d", [4, 6])
+def test_edges_in_several_columns_are_told_to_be_worth_more(d):
+    rng = np.random.default_rng(0)
+    turned = rng.uniform(-1, 1, (2000, d)) @ ortho_group.rvs(d, random_state=1)
+    with pytest.warns(UnderfittingWarning, match=rf"In {d} columns together .* mostly too small"):
+        value = mutual_information(turned[:, : d // 2], turned[:, d // 2 :], **SHORT).value
+    assert value < {4: 0.40, 6: 0.83}[d]  # entropies of both sides by neighbours of 40,000 rows, less d log 2
+
+
 def test_an_estimator_that_trained_to_its_end_says_so_too():
     X, y = GaussianPairs(correlation_for(3, 10), 10).sample(2000, 0)
     with pytest.warns(UnderfittingWarning, match=r"estimator='ba' finds .* linear dependence .* about [23]\.\d"):
@@ -446,3 +491,59 @@ def test_an_upper_estimate_that_overstates_says_so():
         NotABoundWarning, match=r"estimator='club' finds .* more than the [23]\.\d+ of linear dependence"
     ):
         assert mutual_information(X, y, estimator="club", random_state=0).value > 4
+
+
+# ------------------------------------------------------------------------------------------------- 14: floats of few values
+def test_two_numbers_are_two_labels_whatever_their_type():
+    X, y = load_wine(return_X_y=True)
+    column, is_first = X[:, 0], y == 0
+    found = [
+        mutual_information(column, kind, **SHORT)
+        for kind in (is_first, is_first.astype(float), np.where(is_first, np.pi, 0.5), pd.Series(is_first * 1.0))
+    ]
+    assert len({(result.value, result.interval, result.p_value, result.normalized) for result in found}) == 1
+
+
+@pytest.mark.parametrize("n_values", [2, 3, 20])
+@pytest.mark.parametrize("estimator", ["auto", "gaussian", "ksg"])
+def test_copies_of_numbers_that_recur_tell_no_more_than_their_entropy(n_values, estimator):
+    x = np.random.default_rng(0).integers(0, n_values, 500).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # least of all that columns tell infinitely much of each other
+        result = mutual_information(x, x, estimator=estimator, random_state=0)
+    assert result.cap == pytest.approx(entropy(x))
+    assert result.value == pytest.approx(entropy(x), abs=0.25)
+    assert result.value <= entropy(x) + 1e-9
+    assert result.interval[0] <= result.value <= result.interval[1]
+
+
+def test_numbers_that_recur_tell_no_more_given_others_either():
+    x, z = np.random.default_rng(0).integers(0, 3, 500).astype(float), np.random.default_rng(1).normal(size=500)
+    assert conditional_mutual_information(x, x, z, **SHORT).value == pytest.approx(entropy(x), abs=0.1)
+
+
+def test_numbers_of_which_most_are_zero_have_no_such_cap():
+    rng = np.random.default_rng(0)
+    x = np.where(rng.random(500) < 0.85, 0, rng.normal(size=500))
+    assert mutual_information(x, x + rng.normal(size=500), **SHORT).cap == math.inf
+
+
+# ------------------------------------------------------------------------------------------------ 15: few rows by category
+def test_few_rows_for_each_category_of_z_are_told_where_numbers_are_regressed_on_them():
+    rng = np.random.default_rng(0)
+    x, noise = rng.normal(size=(2, 400))
+    for n_categories, is_few in ((20, False), (190, True)):
+        z = rng.integers(0, n_categories, 400).astype(str)
+        with warnings.catch_warnings(record=True) as record:
+            warnings.simplefilter("always")
+            found = conditional_mutual_information(x, x + noise, z, **SHORT)
+            conditional_mutual_information(x > 0, x + noise > 0, z, **SHORT)  # no regressions, and no word
+        told = [str(warning.message) for warning in record]
+        assert [text.partition(" columns or categories")[0] for text in told] == [f"Z has {len(set(z))}"] * is_few
+        assert is_few or found.value == pytest.approx(math.log(2) / 2, abs=0.1)
+
+
+def test_classes_that_are_more_than_half_of_the_rows_are_no_warning_of_another_library():
+    rng = np.random.default_rng(0)
+    found = mutual_information(rng.integers(0, 250, 400).astype(str), rng.normal(size=400), **SHORT)
+    assert found.value == pytest.approx(0, abs=0.02)

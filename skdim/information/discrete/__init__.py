@@ -4,7 +4,7 @@ With n rows and m occupied cells the plug-in entropy is too small by about (m - 
 difference of entropies, is mostly too large.
 """
 
-from skdim.information.discrete._chance import Table
+from skdim.information.discrete._chance import Table, plug_in_entropy
 from skdim.information.discrete._codebook import Codebook
 from skdim.information.discrete._information import (
     DiscreteMI,
@@ -18,6 +18,7 @@ from skdim.information.discrete._tables import (
     factorize,
     is_discrete,
     real_numbers,
+    recur,
     warn_of_identifiers,
     which_discrete,
 )
@@ -33,7 +34,9 @@ __all__ = [
     "information_gain",
     "information_of_codes",
     "is_discrete",
+    "plug_in_entropy",
     "real_numbers",
+    "recur",
     "warn_of_identifiers",
     "which_discrete",
 ]

@@ -16,6 +16,7 @@ from skdim.inputs.tables import (
     NUMBERS_OF_DATES,
     Column,
     as_array,
+    is_number,
     missing_values,
     refuse_infinite,
     refuse_missing,
@@ -56,26 +57,37 @@ def row_codes(values: Any, name: str, warns: bool = False) -> npt.NDArray[np.int
     codes, has_warned = np.zeros(1, dtype=np.intp), False
     for column in columns:  # renumbered after each column, so that codes stay below n
         more, symbols = factorize(column)
-        has_warned |= warns and warn_of_identifiers(more, column.label)
+        has_warned |= warns and warn_of_identifiers(more, column.label, symbols)
         codes = more if len(columns) == 1 else np.unique(codes * len(symbols) + more, return_inverse=True)[1]
     if warns and not has_warned and len(columns) > 1:
         warn_of_identifiers(codes, f"{name}, each row as one value,")
     return codes
 
 
-def warn_of_identifiers(codes: npt.NDArray[np.integer], label: str) -> bool:
-    """Warn if most rows have a value of their own, and return whether they do."""
+def warn_of_identifiers(codes: npt.NDArray[np.integer], label: str, symbols: list[Any] | None = None) -> bool:
+    """Warn if most rows have a value of their own, and return whether they do; ``symbols`` tell of text among numbers."""
     n, counts = len(codes), np.bincount(codes)
     n_alone = np.count_nonzero(counts == 1)
     if n < FEW_TO_JUDGE or n_alone <= n / 2:
         return False
     warn(
         f"{label} has {np.count_nonzero(counts)} distinct values in {n} rows, and {n_alone} rows have a value of their own. "
-        "Such identifiers say nothing, and the value shrinks towards 0. Leave the column out, or merge its values; if they are "
-        "numbers written as words, astype(float) makes them numbers.",
+        "Such identifiers say nothing, and the value shrinks towards 0. Leave the column out, or merge its values."
+        + _text_among_numbers(codes, symbols or []),
         SmallSampleWarning,
     )
     return True
+
+
+def _text_among_numbers(codes: npt.NDArray[np.integer], symbols: list[Any]) -> str:
+    """Return what to say of labels of which most are numbers, as such or written as text, and some are text."""
+    texts = [code for code, symbol in enumerate(symbols) if isinstance(symbol, str)]
+    if not texts or sum(map(is_number, symbols)) <= len(symbols) / 2:
+        return ""
+    code = next((code for code in texts if not is_number(symbols[code])), texts[0])
+    row = int((codes == code).argmax())
+    held = f"row {row} holds the text {shown(symbols[code])}"
+    return f" Most values are numbers, but {held}: replace it, and convert the column with astype(float)."
 
 
 def abridged(values: list[Any], n_shown: int = 10) -> str:
@@ -157,9 +169,13 @@ def is_discrete(column: Any) -> bool:
         return True
     values = _present(column)
     if values.dtype.kind in "iu" and values.size:
-        n, n_distinct = len(values), len(np.unique(values))
-        return n_distinct <= max(20, math.sqrt(n)) and n / n_distinct >= 5
+        return recur(len(np.unique(values)), len(values))
     return values.dtype.kind in "bOSTU"
+
+
+def recur(n_distinct: int, n: int) -> bool:
+    """Whether so many distinct values recur in n rows, as :func:`is_discrete` says."""
+    return n_distinct <= max(20, math.sqrt(n)) and n / n_distinct >= 5
 
 
 def discrete_columns(X: Any, discrete: Any = "auto") -> npt.NDArray[np.bool_]:

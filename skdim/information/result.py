@@ -25,9 +25,10 @@ from skdim.training.inference import N_SCORED
 N_PERMUTATIONS, MOST_TESTED = 199, 20_000
 #: Most held-out rows that diagnostics are taken from, and that log density ratios are normalised against.
 N_REFERENCE = 2048
-#: Most rows with which nearest neighbours are tried, by the most columns of both sides together, as far as they take a few
-#: seconds; and standard errors that they must be ahead.
-MOST_NEIGHBOURED, AHEAD = {4: 50_000, 20: 5_000}, 1.0
+#: Most columns of both sides and most rows with which nearest neighbours are tried, and standard errors that they must be
+#: ahead; and where a network found more than the closed forms, whose dependence is simple.
+NEIGHBOURED = 20, 5_000, 1.0
+NEIGHBOURED_BESIDE_NETWORKS = 4, 50_000, 2.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,11 +128,14 @@ def measured(
         value, cap, per_row = estimate.value, competing[0].cap, estimate.per_row
         seen = model.seen(x, y)
         n_columns = sum(side.shape[1] if side.ndim == 2 else math.inf for side in seen)
-        most = max((n for columns, n in MOST_NEIGHBOURED.items() if n_columns <= columns), default=0)
-        if tries_neighbours and model.groups is None and FEWEST_TO_SPLIT <= len(x) <= most:
+        is_learned = any(not kind.startswith("reference:") for each in competing for kind in each.used)
+        widest, most, least_ahead = (
+            NEIGHBOURED_BESIDE_NETWORKS if is_learned and len(x) > NEIGHBOURED[1] else NEIGHBOURED
+        )
+        if tries_neighbours and model.groups is None and n_columns <= widest and FEWEST_TO_SPLIT <= len(x) <= most:
             near, bias = extrapolated(*seen)
             ahead, spread = near.mean() - value, float((near - per_row).std())
-            if ahead > AHEAD * spread / math.sqrt(len(x)):
+            if ahead > least_ahead * spread / math.sqrt(len(x)):
                 value, per_row = float(near.mean()), near
                 error = math.hypot(max(near.std() / math.sqrt(len(x)), least), max(bias, correction))
                 neighbours = Neighbours(options, model.device, model.seed)

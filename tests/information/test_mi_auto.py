@@ -275,7 +275,7 @@ def test_nearest_neighbours_find_an_infinitely_high_edge_among_many_rows():
     x = rng.gamma(signal, size=6000)
     y = x + rng.gamma(noise, size=6000)
     truth = gamma(signal + noise).entropy() - gamma(noise).entropy()  # shapes add
-    mi = MIEstimator(hidden_layer_sizes=(16,), n_refits=0, max_iter=3, test_fraction=0.5, random_state=0).fit(
+    mi = MIEstimator(hidden_layer_sizes=(32,), n_refits=0, max_iter=10, test_fraction=0.5, random_state=0).fit(
         x[:, None], y
     )
     assert isinstance(mi._models[0], Neighbours)

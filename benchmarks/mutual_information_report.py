@@ -80,14 +80,15 @@ def summary(cells: Cells) -> str:
 
 
 def sizes() -> str:
-    lines = ["| rows | runs | mean error, absolute | largest of a run | CPU s |", "|---:|---:|---:|---:|---:|"]
+    lines = ["| rows | tasks | runs | mean error, absolute | largest of a run | CPU s |", "|---:|" + "---:|" * 5]
     for size in sorted({int(row["n"]) for row in read("mutual_information")}):
-        runs = np.array([run for task in rows_of(size)[OURS].values() for run in task])
+        tasks = [task for task in rows_of(size)[OURS].values() if task]
+        runs = np.array([run for task in tasks for run in task])
         if len(runs):
             error, seconds = runs.T
             largest = error[np.abs(error).argmax()]
             lines.append(
-                f"| {size:,} | {len(runs)} | {np.abs(error).mean():.3f} | {largest:+.2f} | {np.median(seconds):.1f} |"
+                f"| {size:,} | {len(tasks)} | {len(runs)} | {np.abs(error).mean():.3f} | {largest:+.2f} | {np.median(seconds):.1f} |"
             )
     return "\n".join(lines)
 

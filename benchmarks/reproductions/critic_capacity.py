@@ -33,7 +33,7 @@ AS_THEIRS = (
     "Adam at 1e-4; batches of 128; 20,000 steps"
 )
 OTHER = (
-    "Five seeds rather than 20.",
+    "Up to five seeds rather than 20; the column n says how many.",
     'Rows with init "torch" have torch\'s default first weights, standardised pixels, bilinear scores '
     "divided by the root of the "
     "width, and 5,000 steps: they show what the framework's defaults decide, and no claim is about them.",

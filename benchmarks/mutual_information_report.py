@@ -88,7 +88,8 @@ def sizes() -> str:
             error, seconds = runs.T
             largest = error[np.abs(error).argmax()]
             lines.append(
-                f"| {size:,} | {len(tasks)} | {len(runs)} | {np.abs(error).mean():.3f} | {largest:+.2f} | {np.median(seconds):.1f} |"
+                f"| {size:,} | {len(tasks)} | {len(runs)} | {np.abs(error).mean():.3f} | {largest:+.2f} | "
+                f"{np.median(seconds):.1f} |"
             )
     return "\n".join(lines)
 

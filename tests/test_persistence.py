@@ -208,7 +208,7 @@ def test_the_state_can_be_read_without_this_package(tmp_path):
     code = f"""
 import numpy, sys
 state = numpy.load({str(tmp_path / "state.npz")!r}, allow_pickle=False)
-assert state["objective/encoder.code.weight"].shape == (8, 64)
+assert state["objective/encoder.code.weight"].shape == (8, 256)
 assert state["objective/encoder.code.weight"].dtype == numpy.float32
 assert not {{"torch", "skdim", "sklearn"}} & set(sys.modules)
 """

@@ -175,7 +175,9 @@ def load_module(module: nn.Module, arrays: Mapping[str, Any]) -> None:
     try:
         module.load_state_dict({name: as_tensor(array) for name, array in arrays.items()})
     except RuntimeError as error:
-        raise ValueError(f"The saved weights do not fit the network built for them: {error}") from error
+        raise ValueError(
+            f"The saved weights do not fit the network built for them: {error}. If an earlier version wrote the file, fit anew."
+        ) from error
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer, module: nn.Module) -> dict[str, Any]:

@@ -77,9 +77,9 @@ FITS = {
         table(47)
     ),
     "cpc": lambda: CPCTransformer(4, n_steps=2, batch_size=16, max_iter=8, random_state=0).fit(SEQUENCES),
-    "information": lambda: MIEstimator(batch_size=64, max_iter=4, n_refits=0, test_fraction=0.5, random_state=0).fit(
-        *PAIRS
-    ),
+    "information": lambda: MIEstimator(
+        estimator="infonce", batch_size=64, max_iter=4, n_refits=0, test_fraction=0.5, random_state=0
+    ).fit(*PAIRS),
 }
 
 

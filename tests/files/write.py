@@ -73,7 +73,7 @@ CASES: dict[str, tuple[Any, ...]] = {
             4,
             augment=None,
             global_weight=1.0,
-            encoder=Conv(channels=(2, 4), kernel_size=5, hidden_layer_sizes=(8,), top=False),
+            encoder=Conv(channels=(2, 3), kernel_size=5, hidden_layer_sizes=(8,), top=False),
             critic=(Concat((4,)), Separable(8, (8,), temperature=None, normalize=True)),
             warm_start=True,
             **TRAINED,

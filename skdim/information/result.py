@@ -13,7 +13,7 @@ from torch import Tensor
 
 from skdim.exceptions import optional
 from skdim.information.canonical import canonical_axes, gaussian_information
-from skdim.information.folds import Split, estimated
+from skdim.information.folds import Estimate, Split, estimated
 from skdim.information.intervals import SMALLEST_SD, Array, Rows, control_variate, mean_and_error, normal_interval
 from skdim.information.model import BLOCK, FEWEST_TO_SPLIT, CrossFitted, Evaluation, Model, anchored_infonce, estimates
 from skdim.information.neighbours import Neighbours, extrapolated
@@ -126,22 +126,12 @@ def measured(
         least, correction = SMALLEST_SD / math.sqrt(len(x)), abs(estimate.gap) / 2
         error = math.hypot(max(estimate.standard_error, least), correction)
         value, cap, per_row = estimate.value, competing[0].cap, estimate.per_row
-        seen = model.seen(x, y)
-        n_columns = sum(side.shape[1] if side.ndim == 2 else math.inf for side in seen)
-        is_learned = any(not kind.startswith("reference:") for each in competing for kind in each.used)
-        widest, most, least_ahead = (
-            NEIGHBOURED_BESIDE_NETWORKS if is_learned and len(x) > NEIGHBOURED[1] else NEIGHBOURED
-        )
-        if tries_neighbours and model.groups is None and n_columns <= widest and FEWEST_TO_SPLIT <= len(x) <= most:
-            near, bias = extrapolated(*seen)
-            ahead, spread = near.mean() - value, float((near - per_row).std())
-            if ahead > least_ahead * spread / math.sqrt(len(x)):
-                value, per_row = float(near.mean()), near
-                error = math.hypot(max(near.std() / math.sqrt(len(x)), least), max(bias, correction))
-                neighbours = Neighbours(options, model.device, model.seed)
-                neighbours.selection = model.selection
-                neighbours.fit(x, y, splits[0].train, splits[0].valid)
-                models = [neighbours]
+        if tries_neighbours and (nearest := _by_neighbours(competing, estimate, x, y)):
+            per_row, bias, neighbours = nearest
+            value, error = float(per_row.mean()), float(per_row.std()) / math.sqrt(len(x))
+            error = math.hypot(max(error, least), max(bias, correction))
+            neighbours.fit(x, y, splits[0].train, splits[0].valid)
+            models = [neighbours]
         value = min(value, cap)
         interval = normal_interval(value, error, options.confidence_level, model.groups)
         result = replace(bound, value=value, interval=interval, kind="estimate", cap=cap, contributions=per_row)
@@ -166,6 +156,25 @@ def measured(
         diagnostics = diagnose(scores, of_seen, model.bounded)
         result.diagnostics.update({name: diagnostics[name] for name in diagnostics if name not in result.diagnostics})
     return result, models
+
+
+def _by_neighbours(
+    models: Sequence[CrossFitted], estimate: Estimate, x: Any, y: Any
+) -> tuple[Array, float, Neighbours] | None:
+    """Return contributions of nearest neighbours, their bias and an unfitted model, if they are ahead of the estimate."""
+    model, n = models[0], len(x)
+    seen = model.seen(x, y)
+    n_columns = sum(side.shape[1] if side.ndim == 2 else math.inf for side in seen)
+    is_learned = any(not kind.startswith("reference:") for each in models for kind in each.used)
+    widest, most, least_ahead = NEIGHBOURED_BESIDE_NETWORKS if is_learned and n > NEIGHBOURED[1] else NEIGHBOURED
+    if model.groups is not None or n_columns > widest or not FEWEST_TO_SPLIT <= n <= most:
+        return None
+    near, bias = extrapolated(*seen)
+    if near.mean() - estimate.value <= least_ahead * float((near - estimate.per_row).std()) / math.sqrt(n):
+        return None
+    neighbours = Neighbours(model.options, model.device, model.seed)
+    neighbours.selection = model.selection
+    return near, bias, neighbours
 
 
 def capped(result: MIResult, sides: Sequence[Columns], discrete: Sequence[Mask]) -> MIResult:

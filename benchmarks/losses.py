@@ -57,11 +57,14 @@ def head(width_in: int = WIDTH, width_out: int = HEAD) -> nn.Sequential:
 
 
 class Peer(nn.Module):
-    """The default encoder under a loss of standardised images X."""
+    """The default encoder under a loss of standardised images X; a head on the code if ``head_width`` is positive."""
+
+    head_width = 0
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.encoder = build_encoder(Conv(), shape, WIDTH)
+        self.head = head(width_out=self.head_width) if self.head_width else nn.Identity()
         self.augment = ImageAugmentation()
         self.progress = 0.0
 
@@ -83,11 +86,7 @@ class Peer(nn.Module):
 class SimCLR(Peer):
     """NT-Xent (their Eq. 1) at temperature 0.5, theirs for CIFAR-10."""
 
-    temperature = 0.5
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(shape)
-        self.head = head(width_out=128)
+    temperature, head_width = 0.5, 128
 
     def forward(self, X: Tensor, y: Tensor) -> Tensor:
         z = F.normalize(self.head(torch.cat(self.codes(X))), dim=1)
@@ -98,9 +97,7 @@ class SimCLR(Peer):
 class BarlowTwins(Peer):
     """Their Eq. 1 with lambda = 0.005."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(shape)
-        self.head = head()
+    head_width = HEAD
 
     def forward(self, X: Tensor, y: Tensor) -> Tensor:
         a, b = (self.head(code) for code in self.codes(X))
@@ -113,9 +110,7 @@ class BarlowTwins(Peer):
 class VICReg(Peer):
     """Their Eq. 6 with weights 25, 25 and 1."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        super().__init__(shape)
-        self.head = head()
+    head_width = HEAD
 
     def forward(self, X: Tensor, y: Tensor) -> Tensor:
         a, b = (self.head(code) for code in self.codes(X))
@@ -131,9 +126,11 @@ class VICReg(Peer):
 class BYOL(Peer):
     """Their Eq. 2 in both directions; the target's rate rises from 0.99 to 1."""
 
+    head_width = 128
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__(shape)
-        self.head, self.predictor = head(width_out=128), head(128, 128)
+        self.predictor = head(128, 128)
         self.target = copy.deepcopy(nn.ModuleList([self.encoder, self.head])).requires_grad_(False)
 
     def forward(self, X: Tensor, y: Tensor) -> Tensor:

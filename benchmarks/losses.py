@@ -5,7 +5,8 @@ many steps as fit into the CPU seconds that the defaults took. All encoders are 
 optimizer and its schedule are those of :mod:`hand_written`, the learning rate too, except where ``LEARNING_RATES`` says.
 Projection heads have ``HEAD`` units and batch normalisation, and stand on the code. The rows of "supervised" saw the labels.
 
-Each row judges the code of 64, or the hidden layer below it, by the linear probe with all labels and with few. Validation part
+Each row judges by the linear probe, with all labels and with few: "trained code", the 64 numbers that the loss learned; "code",
+the discriminant code of the hidden layer in closed form, 64 numbers too, of peers likewise; and the hidden layer. Validation part
 by default; ``--test`` reads the test set. Rows that exist are skipped.
 
     python benchmarks/losses.py --data fashion-mnist --epochs 4 --seeds 0 1 2
@@ -40,7 +41,9 @@ from torch import Tensor, nn
 from skdim import DeepInfoMaxTransformer
 from skdim.evaluation import linear_probe
 from skdim.inputs import ImageAugmentation
+from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import Conv, build_encoder
+from skdim.nn.objectives.deep_infomax import ROWS_OF_LAYERS
 
 TABLE = "losses"
 WIDTH, BATCH, HEAD, LABELS, DRAWS = 64, 128, 512, 1000, 3
@@ -224,16 +227,20 @@ def train(name: str, data: Any, n_steps: int, seed: int) -> Transform:
             schedule.step()
             peer.progress = step / n_steps
             peer.after_step()
-    encoder = peer.encoder.eval()
+        encoder, rows = peer.encoder.eval(), torch.randperm(len(X), generator=generator)[:ROWS_OF_LAYERS]
 
-    @torch.inference_mode()
+        @torch.inference_mode()
+        def encoded(X: Tensor, see: Callable[[Tensor], Tensor] = lambda X: X) -> tuple[Tensor, Tensor]:
+            outputs = [encoder(see((part.float() - mean) / sd)) for part in X.split(512)]
+            return torch.cat([output.hidden for output in outputs]), torch.cat([output.global_ for output in outputs])
+
+        (hidden, code), first, second = encoded(X[rows]), encoded(X[rows], peer.view)[0], encoded(X[rows], peer.view)[0]
+        discriminant = Discriminant(encoder.n_hidden, WIDTH)
+        discriminant.find(hidden, first - second, code)
+
     def transform(images: np.ndarray) -> dict[str, np.ndarray]:
-        parts = torch.from_numpy(images if images.ndim == 4 else images[:, None]).split(512)
-        outputs = [encoder((part.float() - mean) / sd) for part in parts]
-        return {
-            "code": torch.cat([output.global_ for output in outputs]).numpy(),
-            "hidden": torch.cat([output.hidden for output in outputs]).numpy(),
-        }
+        hidden, code = encoded(torch.from_numpy(images if images.ndim == 4 else images[:, None]))
+        return {"trained code": code.numpy(), "code": discriminant(hidden).numpy(), "hidden": hidden.numpy()}
 
     return transform
 
@@ -242,7 +249,7 @@ def ours(name: str, data: Any, epochs: int, seed: int) -> Transform:
     dim = DeepInfoMaxTransformer(WIDTH, **{"max_iter": epochs, "random_state": seed} | OURS[name]).fit(data.X)
 
     def transform(X: np.ndarray) -> dict[str, np.ndarray]:
-        names = {"code": "global", "hidden": "hidden"}
+        names = {"trained code": "global", "code": "discriminant", "hidden": "hidden"}
         return {place: dim.set_params(features=part).transform(X) for place, part in names.items()}
 
     return transform

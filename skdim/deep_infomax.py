@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -19,14 +18,13 @@ from skdim.base import InfoMaxTransformer
 from skdim.bounds import BOUNDS, Bound, InfoNCE, bound_for_codes, rate
 from skdim.information.density import Density
 from skdim.inputs.augmentation import TwoViews
-from skdim.inputs.batches import Batches
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.nn.adapt import Encoder
 from skdim.nn.critics import CRITICS, Separable, choose_critic
+from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder
-from skdim.nn.gaussian import log_density
 from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
-from skdim.nn.objectives.objective import drawn
+from skdim.nn.objectives.deep_infomax import layers, sampled_codes
 from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
 from skdim.training.fitting import Fitting
@@ -102,8 +100,11 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         and returns a view. None trains on the input itself.
     n_locations : int or None, default=8
         Number of random locations that the local bound scores per step; None for all.
-    features : {"global", "hidden", "local"}, default="global"
-        What ``transform`` returns, read when it is called: the code Y, the layer below it, or the flattened local features.
+    features : {"auto", "discriminant", "global", "hidden", "local"}, default="auto"
+        What ``transform`` returns, read when it is called: "discriminant", the linear code of the hidden layer that tells
+        samples apart best in spite of their views, found at the end of ``fit`` (see the notes); "global", the code Y that was
+        trained; "hidden", the layer below it; "local", the flattened local features. "auto" is "discriminant", but "global" if
+        Y has a prior, a posterior or noise, if the hidden layer is no wider than the code, or if ``partial_fit`` alone trained.
     batch_size : int, default=128
         Largest batch, at least 2. The other samples of a batch are the negatives.
     %(training)s
@@ -138,6 +139,15 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier,
     or without labels by :class:`~skdim.evaluation.ViewScorer`.
 
+    The discriminant code W h of the hidden layer h has the most information about h where views move h by normal noise e:
+
+    .. math:: \max_W I(h; W (h + e)) = \max_W \tfrac{1}{2} \log\det(I + (W N W^\top)^{-1} W S W^\top)
+
+    S is the covariance of h over samples, and N that of e, half the covariance of the difference of two views, plus a floor.
+    So W is Fisher's linear discriminant with each sample as a class and its views as members, in closed form [6]_. Its axes are
+    turned towards those of Y, and its mean variance is 1. Without ``augment`` its span is that of the principal components.
+    ``score`` and all bounds are of Y, which training learns from. ``partial_fit`` trains h further and keeps W.
+
     With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below, L1Out and the rate from above,
     if the samples of a batch are independent [5]_ (Sections 2.1 and 2.5). Where I(X; Y) is above log K, the total correlation
     is an overestimate by the difference.
@@ -150,6 +160,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     .. [3] Tschannen et al., "On mutual information maximization for representation learning", ICLR 2020.
     .. [4] Butakov et al., "Efficient distribution matching of representations via noise-injected deep InfoMax", ICLR 2025.
     .. [5] Poole et al., "On variational bounds of mutual information", ICML 2019.
+    .. [6] Chechik, Globerson, Tishby & Weiss, "Information bottleneck for Gaussian variables", JMLR 2005.
 
     Examples
     --------
@@ -182,7 +193,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         input_shape: tuple[int, ...] | None = None,
         augment: str | Callable[..., torch.Tensor] | None = "auto",
         n_locations: int | None = 8,
-        features: str = "global",
+        features: str = "auto",
         batch_size: int = 128,
         max_iter: int | str = "auto",
         learning_rate: float = 2e-3,
@@ -252,7 +263,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         "hidden_layer_sizes": [StrOptions({"auto"}), tuple, list],
         "augment": [StrOptions({"auto", "auto+flip"}), callable, None],
         "n_locations": [Interval(Integral, 1, None, closed="left"), None],
-        "features": [StrOptions({"global", "hidden", "local"})],
+        "features": [StrOptions({"auto", "discriminant", "global", "hidden", "local"})],
     }
 
     def _check_parameters(self) -> None:
@@ -344,7 +355,15 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             posterior = GaussianPosterior(encoder.n_hidden, self.n_components)
         elif (noise := self._noise()) is not None:
             encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
-        return DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior)
+        shaped = posterior is not None or self.prior_weight > 0
+        reads = self.features in ("auto", "discriminant") and encoder.n_hidden > self.n_components and not shaped
+        further = Discriminant(encoder.n_hidden, self.n_components) if reads else None
+        return DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior, further)
+
+    def _output(self) -> str:
+        if self.features == "auto":
+            return next(iter(self._learner.objective.widths()))
+        return super()._output()
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         noise, upper = self._noise(), objective.upper_bounds
@@ -358,38 +377,24 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         self, learner: Learner, history: History, data: tuple[Samples, Fitting] | None = None
     ) -> dict[str, Any]:
         fitted = super()._fitted(learner, history, data)
-        if self.posterior is not None and history.best and data is not None:
-            fitted["upper_bound_"] = min(fitted["upper_bound_"], self._rate(learner, *data))
+        assert isinstance(learner.objective, DeepInfoMax)
+        if data is not None and self.posterior is not None and history.best:
+            fitted["upper_bound_"] = min(fitted["upper_bound_"], self._rate(learner.objective, learner.seed, *data))
+        if data is not None and (discriminant := learner.objective.discriminant) is not None:
+            samples, fitting = data
+            discriminant.find(*layers(learner.objective, samples, fitting.train, self.batch_size, learner.seed))
         return fitted
 
-    def _rate(self, learner: Learner, samples: Samples, fitting: Fitting) -> float:
+    def _rate(self, objective: DeepInfoMax, seed: int, samples: Samples, fitting: Fitting) -> float:
         """Return the rate in nats, an upper bound of I(X; Y); infinity for a few rows."""
-        rows = np.random.default_rng(learner.seed).permutation(fitting.train)[: 2 * ROWS_OF_RATE]
+        rows = np.random.default_rng(seed).permutation(fitting.train)[: 2 * ROWS_OF_RATE]
         learned, judged = np.array_split(rows, 2)
         if fitting.valid is not None:
             learned, judged = rows[:ROWS_OF_RATE], fitting.valid[:ROWS_OF_RATE]
         if len(learned) < FEWEST_ROWS_OF_RATE:
             return math.inf
-        batches = Batches(
-            samples, np.concatenate([learned, judged]), self.batch_size, None, 0, learner.objective.n_draws
-        )
-        y, log_p = sampled_codes(learner.objective, batches, learner.seed)
+        both = np.concatenate([learned, judged])
+        y, log_p = sampled_codes(objective, samples, both, self.batch_size, seed)
         choosing, n = len(learned) // 4, len(learned)
-        q = Density.learn(y[choosing:n], y[:choosing], learner.seed)
+        q = Density.learn(y[choosing:n], y[:choosing], seed)
         return float(rate(log_p[n:], torch.from_numpy(q.log_density(y[n:]))))
-
-
-@torch.inference_mode()
-def sampled_codes(objective: Objective, batches: Batches, seed: int) -> tuple[npt.NDArray[np.float64], torch.Tensor]:
-    """Return a sample y of the code of each row, (n, d), and its own log p(y | x), (n,)."""
-    assert isinstance(objective, DeepInfoMax)
-    assert objective.posterior is not None
-    generator, parts = torch.Generator().manual_seed(seed), []
-    for batch in batches:
-        (draws,) = drawn(objective.eval(), [batch], generator)
-        view = objective.views(batch.X, draws)[0]
-        posterior = objective.posterior(objective.encoder(view))
-        y = posterior.sample(draws["noise"][: len(view)])
-        parts.append((y.double().cpu(), log_density(y, *posterior).sum(1).double().cpu()))
-    y, log_p = (torch.cat(part) for part in zip(*parts, strict=True))
-    return y.numpy(), log_p

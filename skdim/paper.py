@@ -125,6 +125,7 @@ _PAPER = {
     "prior": UniformPrior(penalty=1.0),
     "encoder": PaperConv(),
     "n_locations": None,
+    "features": "global",
     "batch_size": 64,
     "learning_rate": 1e-4,
     "schedule": None,

@@ -12,22 +12,29 @@ and a code-to-code term :math:`I(Y^a; Y^b)` is added (Bachman et al., NeurIPS 20
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import starmap
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from skdim.bounds import Bound
 from skdim.inputs.augmentation import EVALUATION_SEED, TwoViews
-from skdim.inputs.batches import Rows
+from skdim.inputs.batches import Batches, RowNumbers, Rows, Source
 from skdim.nn.adapt import Code, CriticFactory, Encoder, build_critic
 from skdim.nn.critics import shared_critic
-from skdim.nn.objectives.objective import Draws, Objective
+from skdim.nn.discriminant import Discriminant
+from skdim.nn.gaussian import log_density
+from skdim.nn.objectives.objective import Draws, Objective, drawn
 from skdim.nn.objectives.posterior import AnyCode, NormalizedCode, StochasticCode
 from skdim.nn.objectives.prior import PriorMatching
 from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
+
+#: Most rows that the discriminant code is found from: four to a column of the widest named encoder's hidden layer.
+ROWS_OF_LAYERS = 8192
 
 
 class DeepInfoMax(Objective):
@@ -36,8 +43,10 @@ class DeepInfoMax(Objective):
     ``two_views`` makes the two views of a sample; without it the sample is its only view. The local term scores
     ``n_locations`` random locations per step, all if None. ``posterior`` maps a code to a :class:`Gaussian`, whose samples
     replace the code in every term and in the prior; if its density is the critic, "tnce" takes the place of "global".
+    ``discriminant`` is a further code of the hidden layer, which no term sees.
     """
 
+    feature_modules = frozenset({"encoder", "discriminant"})
     encoder: Encoder
     adversary: PriorMatching | None
     terms: Mapping[str, Term]
@@ -51,6 +60,7 @@ class DeepInfoMax(Objective):
         prior_weight: float = 0.0,
         n_locations: int | None = None,
         posterior: nn.Module | None = None,
+        discriminant: Discriminant | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -61,6 +71,7 @@ class DeepInfoMax(Objective):
         self.prior_weight = prior_weight
         self.n_locations = n_locations
         self.posterior = posterior
+        self.discriminant = discriminant
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -168,11 +179,16 @@ class DeepInfoMax(Objective):
 
     def features(self, X: Tensor, extras: Mapping[str, Tensor], name: str) -> Tensor:
         code: Code = self.encoder(X)
+        if name == "discriminant":
+            assert self.discriminant is not None
+            return cast("Tensor", self.discriminant(code.hidden))
         return {"global": code.global_, "hidden": code.hidden, "local": code.local}[name].flatten(1)
 
     def widths(self) -> Mapping[str, int]:
         n_channels, n_places = self.encoder.local_shape
-        return {"global": self.encoder.n_components, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
+        width = self.encoder.n_components
+        found = {"discriminant": width} if self.discriminant is not None and self.discriminant.is_found else {}
+        return {**found, "global": width, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
 
 
 def build_terms(
@@ -240,3 +256,33 @@ def _further_bounds(terms: Mapping[str, Term], codes: list[AnyCode]) -> tuple[li
 def _mean(values: Sequence[Tensor]) -> Tensor:
     """Return the mean of scalars; of one, itself."""
     return sum(values[1:], values[0]) / len(values) if len(values) > 1 else values[0]
+
+
+@torch.inference_mode()
+def layers(objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int) -> Iterator[Tensor]:
+    """Return of random rows the hidden layer, (n, n_hidden), its difference between two views, and the code."""
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS_OF_LAYERS])
+    generator, parts = torch.Generator().manual_seed(seed), []
+    for batch in Batches(samples, rows, batch_size, None, 0, objective.n_draws):
+        (draws,) = drawn(objective.eval(), [batch], generator)
+        views = objective.views(batch.X, draws)
+        own, first, second = (objective.encoder(view) for view in (batch.X, views[0], views[-1]))
+        parts.append((own.hidden, first.hidden - second.hidden, own.global_))
+    return map(torch.cat, zip(*parts, strict=True))
+
+
+@torch.inference_mode()
+def sampled_codes(
+    objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int
+) -> tuple[npt.NDArray[np.float64], Tensor]:
+    """Return a sample y of the code of each row, (n, d), and its own log p(y | x), (n,)."""
+    assert objective.posterior is not None
+    generator, parts = torch.Generator().manual_seed(seed), []
+    for batch in Batches(samples, rows, batch_size, None, 0, objective.n_draws):
+        (draws,) = drawn(objective.eval(), [batch], generator)
+        view = objective.views(batch.X, draws)[0]
+        posterior = objective.posterior(objective.encoder(view))
+        y = posterior.sample(draws["noise"][: len(view)])
+        parts.append((y.double().cpu(), log_density(y, *posterior).sum(1).double().cpu()))
+    y, log_p = (torch.cat(part) for part in zip(*parts, strict=True))
+    return y.numpy(), log_p

@@ -6,8 +6,8 @@ optimizer and its schedule are those of :mod:`hand_written`, the learning rate t
 Projection heads have ``HEAD`` units and batch normalisation, and stand on the code. The rows of "supervised" saw the labels.
 
 Each row judges by the linear probe, with all labels and with few: "trained code", the 64 numbers that the loss learned; "code",
-the discriminant code of the hidden layer in closed form, 64 numbers too, of peers likewise; and the hidden layer. Validation part
-by default; ``--test`` reads the test set. Rows that exist are skipped.
+the discriminant code of the hidden layer, 64 numbers too, found in closed form for peers likewise; and the hidden layer.
+Validation part by default; ``--test`` reads the test set. Rows that exist are skipped.
 
     python benchmarks/losses.py --data fashion-mnist --epochs 4 --seeds 0 1 2
     python benchmarks/losses.py --data cifar10-jpeg --epochs 20 --methods ours untrained PCA "raw pixels" --test
@@ -43,7 +43,7 @@ from skdim.evaluation import linear_probe
 from skdim.inputs import ImageAugmentation
 from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import Conv, build_encoder
-from skdim.nn.objectives.deep_infomax import ROWS_OF_LAYERS
+from skdim.nn.objectives.deep_infomax import ROWS_OF_DISCRIMINANT
 
 TABLE = "losses"
 WIDTH, BATCH, HEAD, LABELS, DRAWS = 64, 128, 512, 1000, 3
@@ -227,7 +227,7 @@ def train(name: str, data: Any, n_steps: int, seed: int) -> Transform:
             schedule.step()
             peer.progress = step / n_steps
             peer.after_step()
-        encoder, rows = peer.encoder.eval(), torch.randperm(len(X), generator=generator)[:ROWS_OF_LAYERS]
+        encoder, rows = peer.encoder.eval(), torch.randperm(len(X), generator=generator)[:ROWS_OF_DISCRIMINANT]
 
         @torch.inference_mode()
         def encoded(X: Tensor, see: Callable[[Tensor], Tensor] = lambda X: X) -> tuple[Tensor, Tensor]:
@@ -236,7 +236,7 @@ def train(name: str, data: Any, n_steps: int, seed: int) -> Transform:
 
         (hidden, code), first, second = encoded(X[rows]), encoded(X[rows], peer.view)[0], encoded(X[rows], peer.view)[0]
         discriminant = Discriminant(encoder.n_hidden, WIDTH)
-        discriminant.find(hidden, first - second, code)
+        discriminant.find([(hidden, first - second, code)], len(rows))
 
     def transform(images: np.ndarray) -> dict[str, np.ndarray]:
         hidden, code = encoded(torch.from_numpy(images if images.ndim == 4 else images[:, None]))

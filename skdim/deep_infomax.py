@@ -24,7 +24,7 @@ from skdim.nn.critics import CRITICS, Separable, choose_critic
 from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder
 from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
-from skdim.nn.objectives.deep_infomax import layers, sampled_codes
+from skdim.nn.objectives.deep_infomax import find_discriminant, sampled_codes
 from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
 from skdim.training.fitting import Fitting
@@ -101,10 +101,10 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     n_locations : int or None, default=8
         Number of random locations that the local bound scores per step; None for all.
     features : {"auto", "discriminant", "global", "hidden", "local"}, default="auto"
-        What ``transform`` returns, read when it is called: "discriminant", the linear code of the hidden layer that tells
-        samples apart best in spite of their views, found at the end of ``fit`` (see the notes); "global", the code Y that was
-        trained; "hidden", the layer below it; "local", the flattened local features. "auto" is "discriminant", but "global" if
-        Y has a prior, a posterior or noise, if the hidden layer is no wider than the code, or if ``partial_fit`` alone trained.
+        What ``transform`` returns, read when it is called: "global", the code Y; "hidden", the layer below it; "local", the
+        flattened local features; "discriminant", the linear code of the hidden layer that tells samples apart best in spite of
+        their views, which ``fit`` finds at its end if this is "discriminant" or "auto" (see the notes). "auto" is then
+        "discriminant", but "global" if Y has a prior, a posterior or noise, or the hidden layer is no wider than Y.
     batch_size : int, default=128
         Largest batch, at least 2. The other samples of a batch are the negatives.
     %(training)s
@@ -139,14 +139,13 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     More information is not better features [3]_: choose parameters by a search over a ``Pipeline`` with a classifier,
     or without labels by :class:`~skdim.evaluation.ViewScorer`.
 
-    The discriminant code W h of the hidden layer h has the most information about h where views move h by normal noise e:
+    The discriminant code W h of the hidden layer h has the most information about h if views move h by normal noise e [6]_:
 
     .. math:: \max_W I(h; W (h + e)) = \max_W \tfrac{1}{2} \log\det(I + (W N W^\top)^{-1} W S W^\top)
 
-    S is the covariance of h over samples, and N that of e, half the covariance of the difference of two views, plus a floor.
-    So W is Fisher's linear discriminant with each sample as a class and its views as members, in closed form [6]_. Its axes are
-    turned towards those of Y, and its mean variance is 1. Without ``augment`` its span is that of the principal components.
-    ``score`` and all bounds are of Y, which training learns from. ``partial_fit`` trains h further and keeps W.
+    S is the covariance of h; N is half that of the difference of two views, plus a floor. So W is Fisher's discriminant, each
+    sample a class and its views the members, in closed form. Its axes are turned towards those of Y, and its mean variance is
+    1. Without ``augment`` it spans principal components. ``partial_fit`` trains h further and keeps W. All bounds are of Y.
 
     With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below, L1Out and the rate from above,
     if the samples of a batch are independent [5]_ (Sections 2.1 and 2.5). Where I(X; Y) is above log K, the total correlation
@@ -355,15 +354,18 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             posterior = GaussianPosterior(encoder.n_hidden, self.n_components)
         elif (noise := self._noise()) is not None:
             encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
-        shaped = posterior is not None or self.prior_weight > 0
-        reads = self.features in ("auto", "discriminant") and encoder.n_hidden > self.n_components and not shaped
-        further = Discriminant(encoder.n_hidden, self.n_components) if reads else None
+        by_default = encoder.n_hidden > self.n_components and posterior is None and self.prior_weight == 0
+        finds = self.features == "discriminant" or (self.features == "auto" and by_default)
+        further = Discriminant(encoder.n_hidden, self.n_components) if finds else None
         return DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior, further)
 
     def _output(self) -> str:
-        if self.features == "auto":
-            return next(iter(self._learner.objective.widths()))
-        return super()._output()
+        names = self._learner.objective.widths()
+        if self.features == "discriminant" and self.features not in names:
+            raise ValueError(
+                "features='discriminant' are found by fit, not by partial_fit: set features, then call fit."
+            )
+        return next(iter(names)) if self.features == "auto" else super()._output()
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         noise, upper = self._noise(), objective.upper_bounds
@@ -380,9 +382,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         assert isinstance(learner.objective, DeepInfoMax)
         if data is not None and self.posterior is not None and history.best:
             fitted["upper_bound_"] = min(fitted["upper_bound_"], self._rate(learner.objective, learner.seed, *data))
-        if data is not None and (discriminant := learner.objective.discriminant) is not None:
-            samples, fitting = data
-            discriminant.find(*layers(learner.objective, samples, fitting.train, self.batch_size, learner.seed))
+        if data is not None:
+            find_discriminant(learner.objective, data[0], data[1].train, self.batch_size, learner.seed)
         return fitted
 
     def _rate(self, objective: DeepInfoMax, seed: int, samples: Samples, fitting: Fitting) -> float:
@@ -393,8 +394,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             learned, judged = rows[:ROWS_OF_RATE], fitting.valid[:ROWS_OF_RATE]
         if len(learned) < FEWEST_ROWS_OF_RATE:
             return math.inf
-        both = np.concatenate([learned, judged])
-        y, log_p = sampled_codes(objective, samples, both, self.batch_size, seed)
+        y, log_p = sampled_codes(objective, samples, np.concatenate([learned, judged]), self.batch_size, seed)
         choosing, n = len(learned) // 4, len(learned)
         q = Density.learn(y[choosing:n], y[:choosing], seed)
         return float(rate(log_p[n:], torch.from_numpy(q.log_density(y[n:]))))

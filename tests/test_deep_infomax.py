@@ -212,7 +212,7 @@ def test_the_augmentation_callable_is_given_a_standardised_batch_and_a_generator
 
     with pytest.warns(UserWarning, match="pickled"):
         tiny(augment=augment, max_iter=1, batch_size=256).fit(TRAIN)
-    assert len(seen) == 2  # two views of one batch
+    assert len(seen) == 4  # two views of one batch in training, and two for the discriminant code
     X, generator = seen[0]
     assert X.shape == (192, 1, 8, 8)
     assert X.dtype == torch.float32
@@ -417,7 +417,7 @@ def test_training_improves_on_the_untrained_network_s_features():
     X, y = images(600), LABELS[:600]
 
     def accuracy(max_iter):
-        features = tiny(max_iter=max_iter, n_components=16).fit(X).transform(X)
+        features = tiny(max_iter=max_iter, n_components=16, features="global").fit(X).transform(X)
         return cross_val_score(KNeighborsClassifier(1), features, y, cv=3).mean()
 
     assert accuracy(15) > accuracy(0) + 0.05

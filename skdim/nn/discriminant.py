@@ -12,13 +12,16 @@ the members.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeAlias
+
 import scipy.linalg
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Noise of the layer itself in every direction, in mean variances of its columns: few rows know the noise of few directions.
-FLOOR = 1.0
+#: Hidden layer of some samples, (n, n_hidden), its difference between two views of each, and their codes, (n, n_components).
+Part: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
 class Discriminant(nn.Module):
@@ -29,6 +32,11 @@ class Discriminant(nn.Module):
 
     def __init__(self, n_hidden: int, n_components: int) -> None:
         super().__init__()
+        if n_components > n_hidden:
+            raise ValueError(
+                f"features='discriminant' needs n_components of at most the {n_hidden} columns of the hidden layer, "
+                f"got {n_components}."
+            )
         self.register_buffer("weight", torch.zeros(n_components, n_hidden))
         self.register_buffer("bias", torch.zeros(n_components))
 
@@ -40,27 +48,35 @@ class Discriminant(nn.Module):
         return F.linear(hidden, self.weight, self.bias)
 
     @torch.no_grad()
-    def find(self, hidden: Tensor, difference: Tensor, code: Tensor) -> None:
-        """Set the weights from the layer of n samples, its differences between two views of each, and their trained codes.
+    def find(self, parts: Iterable[Part], n: int) -> None:
+        """Set the weights from ``n`` samples, which come in parts.
 
-        Information says what a code spans and not its axes: they are turned towards those of the trained code, whose columns
-        have about equal variance, so that a scaler that follows does not magnify directions of little variance.
+        Noise in every direction, of n_hidden / n mean variances, stands for what so few samples do not tell. Information says
+        what a code spans and not its axes: they are turned towards those of the trained code, whose columns have about equal
+        variance, so that a scaler that follows does not magnify directions of little variance.
         """
-        hidden, difference, code = (part.double().cpu() for part in (hidden, difference, code))
-        (n, n_hidden), k = hidden.shape, code.shape[1]
-        mean = hidden.mean(0)
-        hidden, code = hidden - mean, code - code.mean(0)
-        span = torch.eye(n_hidden, dtype=torch.float64)
+        k, n_hidden = self.weight.shape
+        span = None
         if 2 * n + k < n_hidden:  # both covariances live in the span of the rows
-            span = torch.linalg.qr(torch.cat([hidden.T, difference.T, span[:, :k]], dim=1)).Q
-            hidden, difference = hidden @ span, difference @ span
-        signal, noise = hidden.T @ hidden / n, difference.T @ difference / (2 * n)
-        noise.diagonal().add_(FLOOR * float(signal.trace()) / n_hidden or 1.0)
+            hidden, difference, code = map(torch.cat, zip(*parts, strict=True))
+            rows = torch.cat([hidden, difference, torch.eye(k, n_hidden, device=hidden.device)])
+            span = torch.linalg.qr(rows.T.double()).Q.float()
+            parts = [(hidden @ span, difference @ span, code)]
+        moments, origin = [torch.zeros((), dtype=torch.float64)] * 5, None
+        for hidden, difference, code in parts:
+            origin = hidden.mean(0) if origin is None else origin  # sums of squares stay near the variance
+            own = hidden - origin
+            products = own.T @ own, difference.T @ difference, own.T @ code, own.sum(0), code.sum(0)
+            moments = [total + product.double().cpu() for total, product in zip(moments, products, strict=True)]
+        signal, noise, crossed, mean, code_mean = (total / n for total in moments)
+        signal, noise, crossed = signal - mean.outer(mean), noise / 2, crossed - mean.outer(code_mean)
+        assert origin is not None
+        noise.diagonal().add_(float(signal.trace()) / n or 1.0)
         last = len(signal) - 1
         values, vectors = scipy.linalg.eigh(signal.numpy(), noise.numpy(), subset_by_index=[last - k + 1, last])
         directions = torch.from_numpy(vectors)
-        left, _, right = torch.linalg.svd(directions.T @ (hidden.T @ code))
+        left, _, right = torch.linalg.svd(directions.T @ crossed)
         unit = (k / values.sum()) ** 0.5 if values.sum() > 0 else 1.0  # a mean variance of 1
-        weight = unit * (span @ directions @ left @ right)
-        self.weight.copy_(weight.T)
-        self.bias.copy_(-mean @ weight)
+        weight = unit * directions @ left @ right
+        self.bias.copy_(-(origin.double().cpu() + mean) @ weight)
+        self.weight.copy_((weight if span is None else span.double().cpu() @ weight).T)

@@ -26,7 +26,7 @@ from skdim.inputs.augmentation import EVALUATION_SEED, TwoViews
 from skdim.inputs.batches import Batches, RowNumbers, Rows, Source
 from skdim.nn.adapt import Code, CriticFactory, Encoder, build_critic
 from skdim.nn.critics import shared_critic
-from skdim.nn.discriminant import Discriminant
+from skdim.nn.discriminant import Discriminant, Part
 from skdim.nn.gaussian import log_density
 from skdim.nn.objectives.objective import Draws, Objective, drawn
 from skdim.nn.objectives.posterior import AnyCode, NormalizedCode, StochasticCode
@@ -34,7 +34,7 @@ from skdim.nn.objectives.prior import PriorMatching
 from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
 
 #: Most rows that the discriminant code is found from: four to a column of the widest named encoder's hidden layer.
-ROWS_OF_LAYERS = 8192
+ROWS_OF_DISCRIMINANT = 8192
 
 
 class DeepInfoMax(Objective):
@@ -258,17 +258,21 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
     return sum(values[1:], values[0]) / len(values) if len(values) > 1 else values[0]
 
 
+def find_discriminant(objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int) -> None:
+    """Find the objective's discriminant code from random rows."""
+    if objective.discriminant is None:
+        return
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS_OF_DISCRIMINANT])
+    batches = Batches(samples, rows, batch_size, None, 0, objective.n_draws)
+    objective.discriminant.find(_parts(objective.eval(), batches, torch.Generator().manual_seed(seed)), len(rows))
+
+
 @torch.inference_mode()
-def layers(objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int) -> Iterator[Tensor]:
-    """Return of random rows the hidden layer, (n, n_hidden), its difference between two views, and the code."""
-    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS_OF_LAYERS])
-    generator, parts = torch.Generator().manual_seed(seed), []
-    for batch in Batches(samples, rows, batch_size, None, 0, objective.n_draws):
-        (draws,) = drawn(objective.eval(), [batch], generator)
-        views = objective.views(batch.X, draws)
+def _parts(objective: DeepInfoMax, batches: Batches, generator: torch.Generator) -> Iterator[Part]:
+    for batch in batches:
+        views = objective.views(batch.X, drawn(objective, [batch], generator)[0])
         own, first, second = (objective.encoder(view) for view in (batch.X, views[0], views[-1]))
-        parts.append((own.hidden, first.hidden - second.hidden, own.global_))
-    return map(torch.cat, zip(*parts, strict=True))
+        yield own.hidden, first.hidden - second.hidden, own.global_
 
 
 @torch.inference_mode()

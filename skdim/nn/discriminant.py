@@ -28,7 +28,7 @@ class Discriminant(nn.Module):
     """A linear code (n, n_hidden) -> (n, n_components), zero until :meth:`find`."""
 
     weight: Tensor
-    bias: Tensor
+    mean: Tensor
 
     def __init__(self, n_hidden: int, n_components: int) -> None:
         super().__init__()
@@ -38,14 +38,14 @@ class Discriminant(nn.Module):
                 f"got {n_components}."
             )
         self.register_buffer("weight", torch.zeros(n_components, n_hidden))
-        self.register_buffer("bias", torch.zeros(n_components))
+        self.register_buffer("mean", torch.zeros(n_hidden))
 
     @property
     def is_found(self) -> bool:
         return bool(self.weight.any())
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.weight, self.bias)
+        return F.linear(hidden - self.mean, self.weight)
 
     @torch.no_grad()
     def find(self, parts: Iterable[Part], n: int) -> None:
@@ -78,5 +78,8 @@ class Discriminant(nn.Module):
         left, _, right = torch.linalg.svd(directions.T @ crossed)
         unit = (k / values.sum()) ** 0.5 if values.sum() > 0 else 1.0  # a mean variance of 1
         weight = unit * directions @ left @ right
-        self.bias.copy_(-(origin.double().cpu() + mean) @ weight)
-        self.weight.copy_((weight if span is None else span.double().cpu() @ weight).T)
+        mean = mean + origin.double().cpu()
+        if span is not None:
+            mean, weight = (span.double().cpu() @ part for part in (mean, weight))
+        self.mean.copy_(mean)
+        self.weight.copy_(weight.T)

@@ -70,11 +70,11 @@ def feature_sets(data: Bunch, trained: Any, untrained: Any) -> Iterator[tuple[st
     n_varying = int((pixels[0].std(axis=0) > 0).sum())
     pca = PCA(n_components=min(WIDTH, n_varying), random_state=SEED).fit(pixels[0])
     yield "PCA", *map(pca.transform, pixels)
-    for features in ("global", "local"):
+    for features in ("discriminant", "global", "local"):
         for name, dim in (("untrained network", untrained), ("Deep InfoMax", trained)):
             reader = dim.set_params(features=features)
             yield f"{name}, {features}", reader.transform(data.X_train), reader.transform(data.X_test)
-            reader.set_params(features="global")
+            reader.set_params(features="auto")
 
 
 def judge(data: Bunch, trained: Any, untrained: Any) -> str:

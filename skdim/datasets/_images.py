@@ -82,7 +82,7 @@ def load_images(
         and Pillow cuts colours of 16 bits to 8.
     lazy : bool, default=False
         Whether the files are read as they are needed, for folders larger than memory: a fit reads each once to learn mean and
-        scale, and once an epoch. Headers are read at once.
+        scale, once an epoch, and at most 8,192 to find the discriminant code. Headers are read at once.
     on_error : {"raise", "skip"}, default="raise"
         What to do about files that are no images: an error that names them, or a warning, and they are left out. With
         ``lazy=True`` only headers are known: a file whose end is missing raises when it is read.

@@ -51,9 +51,10 @@ class Discriminant(nn.Module):
     def find(self, parts: Iterable[Part], n: int) -> None:
         """Set the weights from ``n`` samples, which come in parts.
 
-        Noise in every direction, of n_hidden / n mean variances, stands for what so few samples do not tell. Information says
-        what a code spans and not its axes: they are turned towards those of the trained code, whose columns have about equal
-        variance, so that a scaler that follows does not magnify directions of little variance.
+        Noise in every direction, of one mean variance or (n_hidden / n)^2, stands for what n samples do not tell: with few of
+        them the directions are near to principal components. Information says what a code spans and not its axes: they are
+        turned towards those of the trained code, whose columns have about equal variance, so that a scaler that follows does
+        not magnify directions of little variance.
         """
         k, n_hidden = self.weight.shape
         span = None
@@ -71,7 +72,8 @@ class Discriminant(nn.Module):
         signal, noise, crossed, mean, code_mean = (total / n for total in moments)
         signal, noise, crossed = signal - mean.outer(mean), noise / 2, crossed - mean.outer(code_mean)
         assert origin is not None
-        noise.diagonal().add_(float(signal.trace()) / n or 1.0)
+        floor = float(signal.trace()) / n_hidden * max(1.0, (n_hidden / n) ** 2)
+        noise.diagonal().add_(floor or 1.0)
         last = len(signal) - 1
         values, vectors = scipy.linalg.eigh(signal.numpy(), noise.numpy(), subset_by_index=[last - k + 1, last])
         directions = torch.from_numpy(vectors)

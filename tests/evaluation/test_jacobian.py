@@ -107,7 +107,7 @@ def test_the_code_of_an_encoder_is_its_global_one():
 
 # ----------------------------------------------------------------------------------------------------------- transformers
 def test_a_transformer_is_the_map_from_standardised_samples():
-    dim = tiny().fit(images())
+    dim = tiny(features="global").fit(images())
     expected = condition_number(dim.encoder_, dim.standardized(images(5)))
     for X in (images(5), images(5).reshape(5, -1)):
         np.testing.assert_allclose(condition_number(dim, X).singular_values, expected.singular_values, rtol=1e-5)

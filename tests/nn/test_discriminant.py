@@ -38,7 +38,9 @@ def found(hidden, difference, code):
 def covariances(hidden, difference):
     signal = np.cov(hidden.T, bias=True)
     noise = difference.T @ difference / (2 * len(hidden))
-    return signal, noise + np.trace(signal) / len(hidden) * np.eye(len(signal))
+    n, n_hidden = hidden.shape
+    floor = np.trace(signal) / n_hidden * max(1, (n_hidden / n) ** 2)
+    return signal, noise + floor * np.eye(n_hidden)
 
 
 def information(weight, signal, noise):
@@ -145,6 +147,10 @@ def test_partial_fit_keeps_the_code_that_fit_found_and_finds_none():
     assert (streamed.set_params(features="global").transform(IMAGES) == Z).all()
     with pytest.raises(ValueError, match="found by fit, not by partial_fit"):
         streamed.set_params(features="discriminant").transform(IMAGES)
+    weights = streamed.encoder_.state_dict()
+    streamed.set_params(warm_start=True, max_iter=0).fit(IMAGES[:64])
+    assert streamed.transform(IMAGES).shape == Z.shape
+    assert all(torch.equal(part, weights[name]) for name, part in streamed.encoder_.state_dict().items())
 
 
 def test_the_paper_s_code_is_the_trained_one():

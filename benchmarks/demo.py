@@ -17,7 +17,7 @@ from typing import Any
 import joblib
 import matplotlib as mpl
 import numpy as np
-from common import LOADERS, machine
+from common import LOADERS, machine, random_axes
 from sklearn.base import clone
 from sklearn.callback import ProgressBar
 from sklearn.decomposition import PCA
@@ -69,7 +69,9 @@ def feature_sets(data: Bunch, trained: Any, untrained: Any) -> Iterator[tuple[st
     yield "raw pixels", *pixels
     n_varying = int((pixels[0].std(axis=0) > 0).sum())
     pca = PCA(n_components=min(WIDTH, n_varying), random_state=SEED).fit(pixels[0])
-    yield "PCA", *map(pca.transform, pixels)
+    components = [pca.transform(part) for part in pixels]
+    yield "PCA", *components
+    yield "PCA, axes turned", *(part @ random_axes(pca.n_components_) for part in components)
     for features in ("discriminant", "global", "local"):
         for name, dim in (("untrained network", untrained), ("Deep InfoMax", trained)):
             reader = dim.set_params(features=features)

@@ -34,7 +34,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F
-from common import LOADERS, PROBE, load, read, record
+from common import LOADERS, PROBE, load, random_axes, read, record
 from hand_written import LEARNING_RATE, adamw
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
@@ -258,12 +258,11 @@ def ours(name: str, data: Any, epochs: int, seed: int) -> Transform:
 
 def controls(name: str, data: Any) -> Transform:
     flat = data.X.reshape(len(data.X), -1).astype(np.float32)
-    model = PCA(WIDTH, random_state=0).fit(flat) if name == "PCA" else None
-    return lambda X: {
-        "code" if model else "pixels": (model.transform if model else np.asarray)(
-            X.reshape(len(X), -1).astype(np.float32)
-        )
-    }
+    if name == "raw pixels":
+        return lambda X: {"pixels": X.reshape(len(X), -1).astype(np.float32)}
+    axes = random_axes(WIDTH) if name == "PCA, axes turned" else np.eye(WIDTH, dtype=np.float32)
+    model = PCA(WIDTH, random_state=0).fit(flat)
+    return lambda X: {"code": model.transform(X.reshape(len(X), -1).astype(np.float32)) @ axes}
 
 
 def seconds_a_step(name: str, data: Any) -> float:
@@ -325,7 +324,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="fashion-mnist", choices=LOADERS)
     parser.add_argument("--epochs", type=int, default=4, help="of Deep InfoMax")
-    parser.add_argument("--methods", nargs="+", default=["raw pixels", "PCA", *OURS, *PEERS])
+    parser.add_argument("--methods", nargs="+", default=["raw pixels", "PCA", "PCA, axes turned", *OURS, *PEERS])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--rows", type=int, help="learn from the first rows only")
     parser.add_argument("--test", action="store_true", help="judge on the test set")

@@ -97,8 +97,8 @@ def load(name: str, test: bool) -> Bunch:
 def random_axes(n: int) -> np.ndarray:
     """Return a random rotation (n, n).
 
-    A scaler magnifies the last principal components, which have little variance. Turned axes have about equal variance, as those
-    of the codes that they are compared with.
+    A scaler magnifies the last principal components, which have little variance. Turned axes have about equal variance, as
+    those of the codes that they are compared with.
     """
     return np.linalg.qr(np.random.default_rng(0).normal(size=(n, n)))[0].astype(np.float32)
 

@@ -44,7 +44,6 @@ from skdim.evaluation import linear_probe
 from skdim.inputs import ImageAugmentation
 from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import Conv, build_encoder
-from skdim.nn.objectives.deep_infomax import ROWS_OF_DISCRIMINANT
 
 TABLE = "losses"
 WIDTH, BATCH, HEAD, LABELS, DRAWS = 64, 128, 512, 1000, 3
@@ -228,7 +227,8 @@ def train(name: str, data: Any, n_steps: int, seed: int) -> Transform:
             schedule.step()
             peer.progress = step / n_steps
             peer.after_step()
-        encoder, rows = peer.encoder.eval(), torch.randperm(len(X), generator=generator)[:ROWS_OF_DISCRIMINANT]
+        encoder, discriminant = peer.encoder.eval(), Discriminant(peer.encoder.n_hidden, WIDTH)
+        rows = torch.randperm(len(X), generator=generator)[: discriminant.most_rows]
 
         @torch.inference_mode()
         def encoded(X: Tensor, see: Callable[[Tensor], Tensor] = lambda X: X) -> tuple[Tensor, Tensor]:
@@ -236,7 +236,6 @@ def train(name: str, data: Any, n_steps: int, seed: int) -> Transform:
             return torch.cat([output.hidden for output in outputs]), torch.cat([output.global_ for output in outputs])
 
         (hidden, code), first, second = encoded(X[rows]), encoded(X[rows], peer.view)[0], encoded(X[rows], peer.view)[0]
-        discriminant = Discriminant(encoder.n_hidden, WIDTH)
         discriminant.find([(hidden, first - second, code)], len(rows))
 
     def transform(images: np.ndarray) -> dict[str, np.ndarray]:

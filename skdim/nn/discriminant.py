@@ -22,6 +22,9 @@ from torch import Tensor, nn
 
 #: Hidden layer of some samples, (n, n_hidden), its difference between two views of each, and their codes, (n, n_components).
 Part: TypeAlias = tuple[Tensor, Tensor, Tensor]
+#: Most rows to find the code from, four to a column of the widest layer of square images; and of a layer that is wider than so
+#: much, whose covariances would take gigabytes and minutes, where the rows' span takes seconds.
+MOST_ROWS, WIDEST, MOST_ROWS_IF_WIDER = 8192, 4096, 1024
 
 
 class Discriminant(nn.Module):
@@ -43,6 +46,10 @@ class Discriminant(nn.Module):
     @property
     def is_found(self) -> bool:
         return bool(self.weight.any())
+
+    @property
+    def most_rows(self) -> int:
+        return MOST_ROWS if self.weight.shape[1] <= WIDEST else MOST_ROWS_IF_WIDER
 
     def forward(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden - self.mean, self.weight)

@@ -11,7 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim import PAPER, DeepInfoMaxTransformer
-from skdim.nn.discriminant import Discriminant
+from skdim.nn.discriminant import MOST_ROWS, MOST_ROWS_IF_WIDER, WIDEST, Discriminant
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 8, 8).astype(np.float32)
@@ -77,6 +77,13 @@ def test_fewer_rows_than_columns_give_what_the_whole_matrices_give():
     moments = covariances(hidden, difference)
     values = scipy.linalg.eigh(*moments, eigvals_only=True)
     assert information(weight, *moments) == pytest.approx(np.log1p(values[-5:]).sum() / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n_hidden", "n"), [(WIDEST, MOST_ROWS), (WIDEST + 1, MOST_ROWS_IF_WIDER)])
+def test_rows_span_less_than_a_layer_that_is_too_wide(n_hidden, n):
+    discriminant = Discriminant(n_hidden, 64)
+    assert discriminant.most_rows == n
+    assert 2 * n + 64 < n_hidden or n_hidden <= WIDEST
 
 
 def test_columns_have_mean_zero_and_mean_variance_one_and_lie_near_the_trained_code():

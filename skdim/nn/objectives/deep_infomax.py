@@ -33,9 +33,6 @@ from skdim.nn.objectives.posterior import AnyCode, NormalizedCode, StochasticCod
 from skdim.nn.objectives.prior import PriorMatching
 from skdim.nn.objectives.terms import CodeInfoMax, GlobalInfoMax, LocalInfoMax, PosteriorInfoMax, Term
 
-#: Most rows that the discriminant code is found from: four to a column of the widest named encoder's hidden layer.
-ROWS_OF_DISCRIMINANT = 8192
-
 
 class DeepInfoMax(Objective):
     """The complete objective over one encoder: the terms "global", "local" and "code", and the prior.
@@ -262,7 +259,7 @@ def find_discriminant(objective: DeepInfoMax, samples: Source, rows: RowNumbers,
     """Find the objective's discriminant code from random rows."""
     if objective.discriminant is None:
         return
-    rows = np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS_OF_DISCRIMINANT])
+    rows = np.sort(np.random.default_rng(seed).permutation(rows)[: objective.discriminant.most_rows])
     batches = Batches(samples, rows, batch_size, None, 0, objective.n_draws)
     objective.discriminant.find(_parts(objective.eval(), batches, torch.Generator().manual_seed(seed)), len(rows))
 

@@ -68,14 +68,14 @@ class Discriminant(nn.Module):
         if 2 * n + k < n_hidden:  # both covariances live in the span of the rows
             hidden, difference, code = map(torch.cat, zip(*parts, strict=True))
             rows = torch.cat([hidden, difference, torch.eye(k, n_hidden, device=hidden.device)])
-            span = torch.linalg.qr(rows.T.double()).Q.float()
+            span = torch.linalg.qr(rows.T.cpu().double()).Q.float().to(hidden.device)
             parts = [(hidden @ span, difference @ span, code)]
         moments, origin = [torch.zeros((), dtype=torch.float64)] * 5, None
         for hidden, difference, code in parts:
             origin = hidden.mean(0) if origin is None else origin  # sums of squares stay near the variance
             own = hidden - origin
             products = own.T @ own, difference.T @ difference, own.T @ code, own.sum(0), code.sum(0)
-            moments = [total + product.double().cpu() for total, product in zip(moments, products, strict=True)]
+            moments = [total + product.cpu().double() for total, product in zip(moments, products, strict=True)]
         signal, noise, crossed, mean, code_mean = (total / n for total in moments)
         signal, noise, crossed = signal - mean.outer(mean), noise / 2, crossed - mean.outer(code_mean)
         assert origin is not None
@@ -87,8 +87,8 @@ class Discriminant(nn.Module):
         left, _, right = torch.linalg.svd(directions.T @ crossed)
         unit = (k / values.sum()) ** 0.5 if values.sum() > 0 else 1.0  # a mean variance of 1
         weight = unit * directions @ left @ right
-        mean = mean + origin.double().cpu()
+        mean = mean + origin.cpu().double()
         if span is not None:
-            mean, weight = (span.double().cpu() @ part for part in (mean, weight))
+            mean, weight = (span.cpu().double() @ part for part in (mean, weight))
         self.mean.copy_(mean)
         self.weight.copy_(weight.T)

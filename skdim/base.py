@@ -102,8 +102,8 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
                 root.call_on_fit_task_begin(estimator=new, X=X, y=y)
                 trainer = fitting.trainer(new, learner, resident, (root, X, y))
                 history = trainer.train(learner.objective, fitting.batches(new, learner, resident))
-            check_trained(learner.objective, resident)
-            new.__dict__.update(new._fitted(learner, history, None if partial else (resident, fitting)))
+                check_trained(learner.objective, resident)
+                new.__dict__.update(new._fitted(learner, history, None if partial else (resident, fitting)))
             if history.interrupted:
                 epoch = learner.epoch + len(history.epochs)
                 warn(
@@ -148,7 +148,8 @@ class BaseInfoMax(DocLinkMixin, CallbackSupportMixin, BaseEstimator):
             "loss_curve_": [row["loss"] for row in epochs],
             "history_": epochs,
             "n_iter_": len(epochs),
-            **self._result(learner.objective, history.best),
+            # A fit of no epochs that goes on with a trained network leaves what its training reached.
+            **(self._result(learner.objective, history.best) if history.epochs or not learner.epoch else {}),
         }
 
     def __getstate__(self) -> dict[str, Any]:

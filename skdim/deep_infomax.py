@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,6 @@ from skdim.inputs.augmentation import TwoViews
 from skdim.inputs.samples import Samples, Standardizer
 from skdim.nn.adapt import Encoder
 from skdim.nn.critics import CRITICS, Separable, choose_critic
-from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder
 from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
 from skdim.nn.objectives.deep_infomax import find_discriminant, sampled_codes
@@ -103,8 +102,8 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     features : {"auto", "discriminant", "global", "hidden", "local"}, default="auto"
         What ``transform`` returns, read when it is called: "global", the code Y; "hidden", the layer below it; "local", the
         flattened local features; "discriminant", the linear code of the hidden layer that tells samples apart best in spite of
-        their views, which ``fit`` finds at its end if this is "discriminant" or "auto" (see the notes). "auto" is then
-        "discriminant", but "global" if Y has a prior, a posterior or noise, or the hidden layer is no wider than Y.
+        their views, which ``fit`` finds at its end if this is "discriminant" or "auto" (see the notes). "auto" is what fit
+        found, but "global" if Y has a prior, a posterior or noise, or the hidden layer is no wider than Y.
     batch_size : int, default=128
         Largest batch, at least 2. The other samples of a batch are the negatives.
     %(training)s
@@ -145,7 +144,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 
     S is the covariance of h; N is half that of the difference of two views, plus a floor. So W is Fisher's discriminant, each
     sample a class and its views the members, in closed form. Its axes are turned towards those of Y, and its mean variance is
-    1. Without ``augment`` it spans principal components. ``partial_fit`` trains h further and keeps W. All bounds are of Y.
+    1. Without ``augment`` it spans principal components. ``partial_fit`` keeps W. All bounds are of Y, as callbacks see it.
 
     With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below, L1Out and the rate from above,
     if the samples of a batch are independent [5]_ (Sections 2.1 and 2.5). Where I(X; Y) is above log K, the total correlation
@@ -354,18 +353,16 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
             posterior = GaussianPosterior(encoder.n_hidden, self.n_components)
         elif (noise := self._noise()) is not None:
             encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
-        by_default = encoder.n_hidden > self.n_components and posterior is None and self.prior_weight == 0
-        finds = self.features == "discriminant" or (self.features == "auto" and by_default)
-        further = Discriminant(encoder.n_hidden, self.n_components) if finds else None
-        return DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior, further)
+        built = DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior)
+        built.finds_discriminant(self.features)  # refuses what cannot be found, before it is trained for
+        return built
 
     def _output(self) -> str:
-        names = self._learner.objective.widths()
-        if self.features == "discriminant" and self.features not in names:
-            raise ValueError(
-                "features='discriminant' are found by fit, not by partial_fit: set features, then call fit."
-            )
-        return next(iter(names)) if self.features == "auto" else super()._output()
+        return self._objective.output(self.features)
+
+    @property
+    def _objective(self) -> DeepInfoMax:
+        return cast("DeepInfoMax", self._learner.objective)
 
     def _result(self, objective: Any, best: dict[str, float]) -> dict[str, Any]:
         noise, upper = self._noise(), objective.upper_bounds
@@ -382,7 +379,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         assert isinstance(learner.objective, DeepInfoMax)
         if data is not None and self.posterior is not None and history.best:
             fitted["upper_bound_"] = min(fitted["upper_bound_"], self._rate(learner.objective, learner.seed, *data))
-        if data is not None:
+        if data is not None and learner.objective.finds_discriminant(self.features):
             find_discriminant(learner.objective, data[0], data[1].train, self.batch_size, learner.seed)
         return fitted
 

@@ -12,19 +12,22 @@ the members.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 import scipy.linalg
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skdim.exceptions import DivergenceError
+
 #: Hidden layer of some samples, (n, n_hidden), its difference between two views of each, and their codes, (n, n_components).
 Part: TypeAlias = tuple[Tensor, Tensor, Tensor]
 #: Most rows to find the code from, four to a column of the widest layer of square images; and of a layer that is wider than so
 #: much, whose covariances would take gigabytes and minutes, where the rows' span takes seconds.
 MOST_ROWS, WIDEST, MOST_ROWS_IF_WIDER = 8192, 4096, 1024
+ROWS_AT_ONCE = 1024
 
 
 class Discriminant(nn.Module):
@@ -35,11 +38,6 @@ class Discriminant(nn.Module):
 
     def __init__(self, n_hidden: int, n_components: int) -> None:
         super().__init__()
-        if n_components > n_hidden:
-            raise ValueError(
-                f"features='discriminant' needs n_components of at most the {n_hidden} columns of the hidden layer, "
-                f"got {n_components}."
-            )
         self.register_buffer("weight", torch.zeros(n_components, n_hidden))
         self.register_buffer("mean", torch.zeros(n_hidden))
 
@@ -70,15 +68,20 @@ class Discriminant(nn.Module):
             rows = torch.cat([hidden, difference, torch.eye(k, n_hidden, device=hidden.device)])
             span = torch.linalg.qr(rows.T.cpu().double()).Q.float().to(hidden.device)
             parts = [(hidden @ span, difference @ span, code)]
-        moments, origin = [torch.zeros((), dtype=torch.float64)] * 5, None
-        for hidden, difference, code in parts:
-            origin = hidden.mean(0) if origin is None else origin  # sums of squares stay near the variance
-            own = hidden - origin
-            products = own.T @ own, difference.T @ difference, own.T @ code, own.sum(0), code.sum(0)
+        moments, origin, scale = [torch.zeros((), dtype=torch.float64)] * 5, torch.zeros(()), 0.0
+        for hidden, difference, code in _gathered(parts):
+            if scale == 0:  # products stay within the range of float32, and near the variance
+                origin = hidden.mean(0)
+                scale = float((hidden - origin).abs().max()) or 1.0
+            own, moved = (hidden - origin) / scale, difference / scale
+            products = own.T @ own, moved.T @ moved, own.T @ code, own.sum(0), code.sum(0)
             moments = [total + product.cpu().double() for total, product in zip(moments, products, strict=True)]
+        if not all(total.isfinite().all() for total in moments):
+            raise DivergenceError(
+                "Views of the samples have hidden layers that are not finite. Mend augment, or set features='global'."
+            )
         signal, noise, crossed, mean, code_mean = (total / n for total in moments)
         signal, noise, crossed = signal - mean.outer(mean), noise / 2, crossed - mean.outer(code_mean)
-        assert origin is not None
         floor = float(signal.trace()) / n_hidden * max(1.0, (n_hidden / n) ** 2)
         noise.diagonal().add_(floor or 1.0)
         last = len(signal) - 1
@@ -86,9 +89,27 @@ class Discriminant(nn.Module):
         directions = torch.from_numpy(vectors)
         left, _, right = torch.linalg.svd(directions.T @ crossed)
         unit = (k / values.sum()) ** 0.5 if values.sum() > 0 else 1.0  # a mean variance of 1
-        weight = unit * directions @ left @ right
-        mean = mean + origin.cpu().double()
+        weight = unit * directions @ left @ right / scale
+        mean = origin.cpu().double() + scale * mean
         if span is not None:
             mean, weight = (span.cpu().double() @ part for part in (mean, weight))
         self.mean.copy_(mean)
         self.weight.copy_(weight.T)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        """Load; a model that was saved before there was such a code has none."""
+        for name, buffer in self.named_buffers():
+            state_dict.setdefault(prefix + name, buffer)
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+
+def _gathered(parts: Iterable[Part]) -> Iterator[Part]:
+    """Join parts until they have ``ROWS_AT_ONCE`` rows: a product of few rows takes as long as one of many."""
+    held: list[Part] = []
+    for part in parts:
+        held.append(part)
+        if sum(len(code) for *_, code in held) >= ROWS_AT_ONCE:
+            yield tuple(map(torch.cat, zip(*held, strict=True)))  # type: ignore[misc]
+            held = []
+    if held:
+        yield tuple(map(torch.cat, zip(*held, strict=True)))  # type: ignore[misc]

@@ -86,7 +86,7 @@ def _without_lacking(objective: Objective, X: Tensor, features: Tensor, name: st
     return features if lacking is None else features.masked_fill(lacking, math.nan)
 
 
-@torch.inference_mode()
+@torch.no_grad()  # a user's views may draw from torch, whose draws inference mode hides
 def mean_score(objective: Objective, samples: Samples) -> float:
     """Return the mean of the InfoNCE bound, in nats, over blocks of at most ``N_SCORED`` samples; it must be finite."""
     samples.warn_of_another_unit()

@@ -11,6 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skdim import PAPER, DeepInfoMaxTransformer
+from skdim.exceptions import DivergenceError
+from skdim.export import from_safetensors, to_safetensors
 from skdim.nn.discriminant import MOST_ROWS, MOST_ROWS_IF_WIDER, WIDEST, Discriminant
 
 X, Y = load_digits(return_X_y=True)
@@ -112,8 +114,6 @@ def test_a_layer_that_is_constant_gives_zeros():
 
 
 def test_more_components_than_columns_are_refused():
-    with pytest.raises(ValueError, match="at most the 3 columns of the hidden layer, got 4"):
-        Discriminant(3, 4)
     dim = DeepInfoMaxTransformer(40, encoder="mlp", hidden_layer_sizes=(16,), max_iter=1, features="discriminant")
     with pytest.raises(ValueError, match="at most the 16 columns of the hidden layer, got 40"):
         dim.fit(X[:64])
@@ -152,12 +152,69 @@ def test_partial_fit_keeps_the_code_that_fit_found_and_finds_none():
     streamed = tiny().partial_fit(IMAGES[:64])
     Z = streamed.transform(IMAGES)
     assert (streamed.set_params(features="global").transform(IMAGES) == Z).all()
-    with pytest.raises(ValueError, match="found by fit, not by partial_fit"):
+    with pytest.raises(ValueError, match=r"There is no discriminant code.*partial_fit does not"):
         streamed.set_params(features="discriminant").transform(IMAGES)
     weights = streamed.encoder_.state_dict()
+    bound = streamed.lower_bound_
     streamed.set_params(warm_start=True, max_iter=0).fit(IMAGES[:64])
+    assert streamed.lower_bound_ == bound
     assert streamed.transform(IMAGES).shape == Z.shape
     assert all(torch.equal(part, weights[name]) for name, part in streamed.encoder_.state_dict().items())
+
+
+@pytest.mark.parametrize("changed", [("auto", "global"), ("global", "auto"), ("hidden", "discriminant")])
+def test_features_that_change_after_the_fit_change_neither_files_nor_warm_fits(changed, tmp_path):
+    before, after = changed
+    dim = tiny(features=before).fit(IMAGES[:64]).set_params(features=after)
+    to_safetensors(dim, tmp_path / "dim.safetensors")
+    loaded = from_safetensors(tmp_path / "dim.safetensors", dim)
+    if after != "discriminant":
+        np.testing.assert_array_equal(loaded.transform(IMAGES), dim.transform(IMAGES))
+    dim.set_params(warm_start=True, max_iter=0, features="discriminant").fit(IMAGES[:64])
+    expected = tiny(features="discriminant").fit(IMAGES[:64]).transform(IMAGES)
+    np.testing.assert_array_equal(dim.transform(IMAGES), expected)
+
+
+def dropped(X):
+    return torch.nn.functional.dropout(X, 0.3)
+
+
+def adversarial(X):
+    with torch.enable_grad():
+        moved = X.clone().requires_grad_(True)
+        moved.square().sum().backward()
+    return X + 0.1 * moved.grad.sign()
+
+
+def written(X):
+    X += torch.randn_like(X)
+    return X.clone()
+
+
+@pytest.mark.parametrize("augment", [dropped, adversarial, written])
+def test_views_of_a_function_are_drawn_anew_and_leave_samples_and_torch_alone(augment):
+    state = torch.get_rng_state()
+    first, second = (tiny(augment=augment).fit(IMAGES[:96]).transform(IMAGES[:96]) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert first.var(axis=0).mean() == pytest.approx(1, abs=1e-3)
+
+
+def huge(X):
+    return X + torch.inf
+
+
+def test_views_beyond_float32_are_an_error_that_names_them():
+    with pytest.raises(DivergenceError, match="augment"):
+        tiny(augment=huge, max_iter=0).fit(IMAGES[:64])
+
+
+def test_parts_do_not_matter_nor_the_scale_of_the_layer():
+    hidden, difference, code = draw(2100, 6, 3)
+    Z = found(hidden, difference, code)(torch.from_numpy(hidden).float())
+    for scale in (1e-20, 1e20):
+        scaled = found(hidden * scale, difference * scale, code)(torch.from_numpy(hidden * scale).float())
+        np.testing.assert_allclose(scaled, Z, atol=1e-3)
 
 
 def test_the_paper_s_code_is_the_trained_one():

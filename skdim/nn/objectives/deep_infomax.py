@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from skdim._params import look_up
 from skdim.bounds import Bound
 from skdim.inputs.augmentation import EVALUATION_SEED, TwoViews
 from skdim.inputs.batches import Batches, RowNumbers, Rows, Source
@@ -57,7 +58,6 @@ class DeepInfoMax(Objective):
         prior_weight: float = 0.0,
         n_locations: int | None = None,
         posterior: nn.Module | None = None,
-        discriminant: Discriminant | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -68,7 +68,8 @@ class DeepInfoMax(Objective):
         self.prior_weight = prior_weight
         self.n_locations = n_locations
         self.posterior = posterior
-        self.discriminant = discriminant
+        n_hidden, n_components = encoder.n_hidden, encoder.n_components
+        self.discriminant = Discriminant(n_hidden, n_components) if n_hidden >= n_components else None
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -187,6 +188,31 @@ class DeepInfoMax(Objective):
         found = {"discriminant": width} if self.discriminant is not None and self.discriminant.is_found else {}
         return {**found, "global": width, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
 
+    def finds_discriminant(self, features: str) -> bool:
+        """Whether a fit for such features finds the discriminant code: "auto" leaves codes that are shaped as they are."""
+        if features == "auto":
+            is_shaped = self.posterior is not None or self.prior_weight > 0
+            return not is_shaped and self.encoder.n_hidden > self.encoder.n_components
+        if features == "discriminant" and self.discriminant is None:
+            raise ValueError(
+                f"features='discriminant' needs n_components of at most the {self.encoder.n_hidden} columns of the hidden "
+                f"layer, got {self.encoder.n_components}."
+            )
+        return features == "discriminant"
+
+    def output(self, features: str) -> str:
+        """Return the name of the layer that ``features`` stands for."""
+        names = self.widths()
+        if features == "auto":
+            return "discriminant" if "discriminant" in names and self.finds_discriminant("auto") else "global"
+        if features == "discriminant" and features not in names:
+            raise ValueError(
+                "There is no discriminant code: a fit with features='auto' or 'discriminant' finds it, partial_fit does not. "
+                "After set_params(features='discriminant', warm_start=True, max_iter=0), fit finds it without training."
+            )
+        look_up("features", features, {**names, "auto": 0, "discriminant": 0})
+        return features
+
 
 def build_terms(
     encoder: Encoder, bound: Bound, critics: Sequence[CriticFactory], weights: Mapping[str, float], known: Term | None
@@ -257,22 +283,22 @@ def _mean(values: Sequence[Tensor]) -> Tensor:
 
 def find_discriminant(objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int) -> None:
     """Find the objective's discriminant code from random rows."""
-    if objective.discriminant is None:
-        return
+    assert objective.discriminant is not None
     rows = np.sort(np.random.default_rng(seed).permutation(rows)[: objective.discriminant.most_rows])
     batches = Batches(samples, rows, batch_size, None, 0, objective.n_draws)
     objective.discriminant.find(_parts(objective.eval(), batches, torch.Generator().manual_seed(seed)), len(rows))
 
 
-@torch.inference_mode()
+@torch.no_grad()  # a user's views may draw from torch or take gradients, which inference mode hinders
 def _parts(objective: DeepInfoMax, batches: Batches, generator: torch.Generator) -> Iterator[Part]:
     for batch in batches:
+        own = objective.encoder(batch.X)  # before views, which may write into the batch
         views = objective.views(batch.X, drawn(objective, [batch], generator)[0])
-        own, first, second = (objective.encoder(view) for view in (batch.X, views[0], views[-1]))
-        yield own.hidden, first.hidden - second.hidden, own.global_
+        first, second = (objective.encoder(view).hidden for view in (views[0], views[-1]))
+        yield own.hidden, first - second, own.global_
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sampled_codes(
     objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int
 ) -> tuple[npt.NDArray[np.float64], Tensor]:

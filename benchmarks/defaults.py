@@ -1,7 +1,7 @@
 """How the defaults were chosen: one parameter changed at a time, at equal CPU time, judged on the validation part only.
 
 Each variant's epoch is timed first; then it gets as many epochs as fit into the budget, with its whole schedule inside. Rows go
-to ``results/defaults.csv``.
+to ``results/defaults.csv``; those of 2026-11-27 are of the trained code, later ones of the discriminant code.
 
     python benchmarks/defaults.py --data fashion-mnist --seconds 80
     python benchmarks/defaults.py --data digits --seconds 20

@@ -23,7 +23,7 @@ from skdim.nn.adapt import Encoder
 from skdim.nn.critics import CRITICS, Separable, choose_critic
 from skdim.nn.encoders import ENCODERS, build_encoder, check_encoders, choose_encoder
 from skdim.nn.objectives import DeepInfoMax, Objective, PosteriorInfoMax, build_terms
-from skdim.nn.objectives.deep_infomax import find_discriminant, sampled_codes
+from skdim.nn.objectives.deep_infomax import asks_for_discriminant, find_discriminant, layer_of, sampled_codes
 from skdim.nn.objectives.posterior import PRIOR_METHODS, AdditiveNoise, GaussianPosterior, Noise, NormalizedCode
 from skdim.nn.objectives.prior import PRIORS, NormalPrior, Prior, PriorMatching
 from skdim.training.fitting import Fitting
@@ -354,11 +354,11 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         elif (noise := self._noise()) is not None:
             encoder, posterior = NormalizedCode(encoder), AdditiveNoise(noise)
         built = DeepInfoMax(encoder, terms, two_views, matching, self.prior_weight, self.n_locations, posterior)
-        built.finds_discriminant(self.features)  # refuses what cannot be found, before it is trained for
+        asks_for_discriminant(built, self.features)  # refuses what cannot be found, before it is trained for
         return built
 
     def _output(self) -> str:
-        return self._objective.output(self.features)
+        return layer_of(self._objective, self.features)
 
     @property
     def _objective(self) -> DeepInfoMax:
@@ -379,7 +379,7 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
         assert isinstance(learner.objective, DeepInfoMax)
         if data is not None and self.posterior is not None and history.best:
             fitted["upper_bound_"] = min(fitted["upper_bound_"], self._rate(learner.objective, learner.seed, *data))
-        if data is not None and learner.objective.finds_discriminant(self.features):
+        if data is not None and asks_for_discriminant(learner.objective, self.features):
             find_discriminant(learner.objective, data[0], data[1].train, self.batch_size, learner.seed)
         return fitted
 

@@ -188,31 +188,6 @@ class DeepInfoMax(Objective):
         found = {"discriminant": width} if self.discriminant is not None and self.discriminant.is_found else {}
         return {**found, "global": width, "hidden": self.encoder.n_hidden, "local": n_channels * n_places}
 
-    def finds_discriminant(self, features: str) -> bool:
-        """Whether a fit for such features finds the discriminant code: "auto" leaves codes that are shaped as they are."""
-        if features == "auto":
-            is_shaped = self.posterior is not None or self.prior_weight > 0
-            return not is_shaped and self.encoder.n_hidden > self.encoder.n_components
-        if features == "discriminant" and self.discriminant is None:
-            raise ValueError(
-                f"features='discriminant' needs n_components of at most the {self.encoder.n_hidden} columns of the hidden "
-                f"layer, got {self.encoder.n_components}."
-            )
-        return features == "discriminant"
-
-    def output(self, features: str) -> str:
-        """Return the name of the layer that ``features`` stands for."""
-        names = self.widths()
-        if features == "auto":
-            return "discriminant" if "discriminant" in names and self.finds_discriminant("auto") else "global"
-        if features == "discriminant" and features not in names:
-            raise ValueError(
-                "There is no discriminant code: a fit with features='auto' or 'discriminant' finds it, partial_fit does not. "
-                "After set_params(features='discriminant', warm_start=True, max_iter=0), fit finds it without training."
-            )
-        look_up("features", features, {**names, "auto": 0, "discriminant": 0})
-        return features
-
 
 def build_terms(
     encoder: Encoder, bound: Bound, critics: Sequence[CriticFactory], weights: Mapping[str, float], known: Term | None
@@ -279,6 +254,33 @@ def _further_bounds(terms: Mapping[str, Term], codes: list[AnyCode]) -> tuple[li
 def _mean(values: Sequence[Tensor]) -> Tensor:
     """Return the mean of scalars; of one, itself."""
     return sum(values[1:], values[0]) / len(values) if len(values) > 1 else values[0]
+
+
+def asks_for_discriminant(objective: DeepInfoMax, features: str) -> bool:
+    """Whether a fit for such features finds the discriminant code: "auto" leaves codes that are shaped as they are."""
+    if features == "auto":
+        is_shaped = objective.posterior is not None or objective.prior_weight > 0
+        return not is_shaped and objective.encoder.n_hidden > objective.encoder.n_components
+    if features == "discriminant" and objective.discriminant is None:
+        raise ValueError(
+            f"features='discriminant' needs n_components of at most the {objective.encoder.n_hidden} columns of the hidden "
+            f"layer, got {objective.encoder.n_components}."
+        )
+    return features == "discriminant"
+
+
+def layer_of(objective: DeepInfoMax, features: str) -> str:
+    """Return the name of the layer that ``features`` stands for."""
+    names = objective.widths()
+    if features == "auto":
+        return "discriminant" if "discriminant" in names and asks_for_discriminant(objective, "auto") else "global"
+    if features == "discriminant" and features not in names:
+        raise ValueError(
+            "There is no discriminant code: a fit with features='auto' or 'discriminant' finds it, partial_fit does not. "
+            "After set_params(features='discriminant', warm_start=True, max_iter=0), fit finds it without training."
+        )
+    look_up("features", features, {**names, "auto": 0, "discriminant": 0})
+    return features
 
 
 def find_discriminant(objective: DeepInfoMax, samples: Source, rows: RowNumbers, batch_size: int, seed: int) -> None:

@@ -100,10 +100,10 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
     n_locations : int or None, default=8
         Number of random locations that the local bound scores per step; None for all.
     features : {"auto", "discriminant", "global", "hidden", "local"}, default="auto"
-        What ``transform`` returns, read when it is called: "global", the code Y; "hidden", the layer below it; "local", the
-        flattened local features; "discriminant", the linear code of the hidden layer that tells samples apart best in spite of
-        their views, which ``fit`` finds at its end if this is "discriminant" or "auto" (see the notes). "auto" is what fit
-        found, but "global" if Y has a prior, a posterior or noise, or the hidden layer is no wider than Y.
+        What ``transform`` returns, read when it is called. "global" is the code Y, "hidden" the layer below it, "local" the
+        flattened local features. "discriminant" is the linear code of the hidden layer that tells samples apart best in spite
+        of their views. ``fit`` finds it at its end if this is "discriminant" or "auto"; see the notes. "auto" is what ``fit``
+        found. It is "global" if Y has a prior, a posterior or noise, or the hidden layer is no wider than Y.
     batch_size : int, default=128
         Largest batch, at least 2. The other samples of a batch are the negatives.
     %(training)s

@@ -24,8 +24,8 @@ from skdim.exceptions import DivergenceError
 
 #: Hidden layer of some samples, (n, n_hidden), its difference between two views of each, and their codes, (n, n_components).
 Part: TypeAlias = tuple[Tensor, Tensor, Tensor]
-#: Most rows to find the code from: four to a column of the hidden layer of square images. A layer of more than ``WIDEST`` columns
-#: has fewer, because its covariances would take gigabytes and minutes, and the span of the rows takes seconds.
+#: Most rows to find the code from: four to a column of the hidden layer of square images. A layer of more than ``WIDEST``
+#: columns has fewer, because its covariances would take gigabytes and minutes, and the span of the rows takes seconds.
 MOST_ROWS, WIDEST, MOST_ROWS_IF_WIDER = 8192, 4096, 1024
 ROWS_AT_ONCE = 1024
 

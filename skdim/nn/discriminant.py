@@ -24,9 +24,10 @@ from skdim.exceptions import DivergenceError
 
 #: Hidden layer of some samples, (n, n_hidden), its difference between two views of each, and their codes, (n, n_components).
 Part: TypeAlias = tuple[Tensor, Tensor, Tensor]
-#: Most rows to find the code from: four to a column of the hidden layer of square images. A layer of more than ``WIDEST``
-#: columns has fewer, because its covariances would take gigabytes and minutes, and the span of the rows takes seconds.
-MOST_ROWS, WIDEST, MOST_ROWS_IF_WIDER = 8192, 4096, 1024
+#: Most rows to find the code from: sixteen to a column of the hidden layer of square images. A quarter of them costs the code
+#: 0.005 of its accuracy on Fashion-MNIST and 0.013 on CIFAR-10. A layer of more than ``WIDEST`` columns has fewer, because its
+#: covariances would take gigabytes and minutes, and the span of the rows takes seconds.
+MOST_ROWS, WIDEST, MOST_ROWS_IF_WIDER = 32768, 4096, 1024
 ROWS_AT_ONCE = 1024
 
 
@@ -56,8 +57,8 @@ class Discriminant(nn.Module):
     def find(self, parts: Iterable[Part], n: int) -> None:
         """Set the weights from ``n`` samples, which come in parts.
 
-        Noise in every direction, of one mean variance or (n_hidden / n)^2, stands for what n samples do not tell: with few of
-        them the directions are near to principal components. Information says what a code spans and not its axes: they are
+        Noise in every direction, of 1/4 or (n_hidden / n)^2 of the mean variance, stands for what n samples do not tell: with
+        few of them the directions are near to principal components. Information says what a code spans and not its axes: they are
         turned towards those of the trained code, whose columns have about equal variance, so that a scaler that follows does
         not magnify directions of little variance.
         """
@@ -82,7 +83,7 @@ class Discriminant(nn.Module):
             )
         signal, noise, crossed, mean, code_mean = (total / n for total in moments)
         signal, noise, crossed = signal - mean.outer(mean), noise / 2, crossed - mean.outer(code_mean)
-        floor = float(signal.trace()) / n_hidden * max(1.0, (n_hidden / n) ** 2)
+        floor = float(signal.trace()) / n_hidden * max(0.25, (n_hidden / n) ** 2)
         noise.diagonal().add_(floor or 1.0)
         last = len(signal) - 1
         values, vectors = scipy.linalg.eigh(signal.numpy(), noise.numpy(), subset_by_index=[last - k + 1, last])

@@ -41,7 +41,7 @@ def covariances(hidden, difference):
     signal = np.cov(hidden.T, bias=True)
     noise = difference.T @ difference / (2 * len(hidden))
     n, n_hidden = hidden.shape
-    floor = np.trace(signal) / n_hidden * max(1, (n_hidden / n) ** 2)
+    floor = np.trace(signal) / n_hidden * max(0.25, (n_hidden / n) ** 2)
     return signal, noise + floor * np.eye(n_hidden)
 
 

@@ -1,7 +1,7 @@
 """Losses under one roof: the same encoder, views, batch, schedule, CPU seconds and probe for each.
 
 Deep InfoMax with the defaults learns for ``--epochs``, and with two other estimators for as many. Each loss of a peer gets as
-many steps as fit into the CPU seconds that the defaults took. All encoders are the default one, all views the default ones; the
+many steps as fit into the CPU seconds that the defaults trained. All encoders are the default one, all views the default ones; the
 optimizer and its schedule are those of :mod:`hand_written`, the learning rate too, except where ``LEARNING_RATES`` says.
 Projection heads have ``HEAD`` units and batch normalisation, and stand on the code. The rows of "supervised" saw the labels.
 
@@ -343,10 +343,10 @@ def main() -> None:
             continue
         start, passes = time.process_time(), 0.0
         if method in PEERS:
-            allowed = [float(row["fit_cpu_s"]) for row in done if row["method"] == "ours"]
-            if not allowed:
-                raise SystemExit("The peers get the CPU seconds of 'ours': run that first.")
-            n_steps = max(1, round(allowed[0] / seconds_a_step(method, data)))
+            took = {row["method"]: float(row["fit_cpu_s"]) for row in reversed(done)}
+            if not {"ours", "untrained"} <= set(took):
+                raise SystemExit("The peers train for the CPU seconds of 'ours' less those of 'untrained': run them first.")
+            n_steps = max(1, round((took["ours"] - took["untrained"]) / seconds_a_step(method, data)))
             start, passes = time.process_time(), n_steps * BATCH / len(data.X)
             transform = train(method, data, n_steps, seed)
         elif method in OURS:

@@ -1,8 +1,8 @@
 """Losses under one roof: the same encoder, views, batch, schedule, CPU seconds and probe for each.
 
 Deep InfoMax with the defaults learns for ``--epochs``, and with two other estimators for as many. Each loss of a peer gets as
-many steps as fit into the CPU seconds that the defaults trained. All encoders are the default one, all views the default ones; the
-optimizer and its schedule are those of :mod:`hand_written`, the learning rate too, except where ``LEARNING_RATES`` says.
+many steps as fit into the CPU seconds that the defaults trained. All encoders are the default one, all views the default ones;
+the optimizer and its schedule are those of :mod:`hand_written`, the learning rate too, except where ``LEARNING_RATES`` says.
 Projection heads have ``HEAD`` units and batch normalisation, and stand on the code. The rows of "supervised" saw the labels.
 
 Each row judges by the linear probe, with all labels and with few: "trained code", the 64 numbers that the loss learned; "code",
@@ -345,7 +345,9 @@ def main() -> None:
         if method in PEERS:
             took = {row["method"]: float(row["fit_cpu_s"]) for row in reversed(done)}
             if not {"ours", "untrained"} <= set(took):
-                raise SystemExit("The peers train for the CPU seconds of 'ours' less those of 'untrained': run them first.")
+                raise SystemExit(
+                    "The peers train for the CPU seconds of 'ours' less those of 'untrained': run them first."
+                )
             n_steps = max(1, round((took["ours"] - took["untrained"]) / seconds_a_step(method, data)))
             start, passes = time.process_time(), n_steps * BATCH / len(data.X)
             transform = train(method, data, n_steps, seed)

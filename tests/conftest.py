@@ -10,10 +10,10 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # else each run sta
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))  # for its package ``tasks``
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from sklearn.utils import check_random_state
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, database=None)
 settings.load_profile("reproducible")
@@ -28,7 +28,7 @@ def pytest_runtest_setup():
 
     No test asks for this seed, so that two draws that a test wants apart are never the same.
     """
-    np.random.seed(987)
+    check_random_state(None).seed(987)
     torch.manual_seed(987)
 
 

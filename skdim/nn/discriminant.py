@@ -58,9 +58,9 @@ class Discriminant(nn.Module):
         """Set the weights from ``n`` samples, which come in parts.
 
         Noise in every direction, of 1/4 or (n_hidden / n)^2 of the mean variance, stands for what n samples do not tell: with
-        few of them the directions are near to principal components. Information says what a code spans and not its axes: they are
-        turned towards those of the trained code, whose columns have about equal variance, so that a scaler that follows does
-        not magnify directions of little variance.
+        few of them the directions are near to principal components. Information says what a code spans and not its axes:
+        they are turned towards those of the trained code, whose columns have about equal variance, so that a scaler that
+        follows does not magnify directions of little variance.
         """
         k, n_hidden = self.weight.shape
         span = None

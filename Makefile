@@ -17,7 +17,7 @@ installed := $(VENV)/.installed
 
 # The longest first. A run whose rows are there already is not repeated.
 experiments := deep_infomax_findings bijective matched_bounds critic_capacity adversarial invertibility metric_learning \
-	dependent_negatives
+	dependent_negatives ladders
 
 # Each class, every bound and the files: what would meet another version of a dependency first.
 SMOKE := $(addprefix tests/,test_base.py test_multiview.py test_predictive_coding.py test_deep_infomax.py \

@@ -154,3 +154,22 @@ def test_claims_about_critics_are_of_the_paper_s_first_weights(claims):
     assert holds(found)[:2] == ["yes", "yes"]
     with pytest.raises(claims.NotRunError, match="init glorot"):
         claims.critic_capacity(critics("torch", 0.8))
+
+
+def ladder_rows(sign):
+    """Areas that differ by ``sign`` times 0.1 in the direction of each claim."""
+    ends = {
+        ("1a", "infonce"): (0.3, 0.3 - sign * 0.1),
+        ("1b", "best linear classifier"): (0.3, 0.3 + sign * 0.1),
+        ("1b", "the paper's game"): (0.3, 0.3 + sign * 0.1),
+    }
+    for estimator in ("infonce", "nwj"):
+        ends |= {("3", f"{estimator}, concat"): (0, 0.3 + sign * 0.1), ("3", f"{estimator}, bilinear"): (0, 0.3)}
+    for nats in (2, 4):
+        ends |= {("4", f"mlp, {nats} nats"): (0, 0.3 + sign * 0.1), ("4", f"conv, {nats} nats"): (0, 0.3)}
+    return [row for (name, setting), area in ends.items() for row in rows(experiment=name, setting=setting, area=area)]
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, "yes"), (0, "no"), (-1, "no, the reverse")])
+def test_who_leaves_what_to_richer_classifiers(claims, sign, expected):
+    assert holds(claims.ladders(ladder_rows(sign))) == [expected] * 7

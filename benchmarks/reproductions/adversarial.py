@@ -133,9 +133,10 @@ class Game:
         self.optimizer.step()
 
 
-def rows(
+def codes(
     adversary: str, couplings: Couplings, rate: float, at: list[int], seed: int, data: Bunch
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, float]]:
+    """Yield each of the steps ``at``, the codes of both parts, and the largest error of the inverse."""
     X, X_eval = top(data.X), top(data.X_eval)
     device = torch.device("cuda" if torch.cuda.is_available() and adversary == "descent" else "cpu")
     X, X_eval = ((torch.from_numpy(part) - X.mean().item()) / X.std().item() for part in (X, X_eval))
@@ -148,7 +149,12 @@ def rows(
         with torch.no_grad():
             Z, Z_eval = (torch.cat([game.encoder(block) for block in part.split(1024)]) for part in (X, X_eval))
             error = (game.encoder.inverse(Z_eval) - X_eval).abs().max().item()
-        yield {"step": step, **judged(Z.cpu().numpy(), data, Z_eval.cpu().numpy()), "inverse_error": f"{error:.2g}"}
+        yield step, Z.cpu().numpy(), Z_eval.cpu().numpy(), error
+
+
+def rows(data: Bunch, *settings: Any) -> Iterator[dict[str, Any]]:
+    for step, Z, Z_eval, error in codes(*settings, data):
+        yield {"step": step, **judged(Z, data, Z_eval), "inverse_error": f"{error:.2g}"}
 
 
 def main() -> None:
@@ -175,7 +181,7 @@ def main() -> None:
             "part": data.part,
             "rows": len(data.X),
         }
-        table.run(settings, lambda run=(adversary, couplings, rate, at, seed, data): rows(*run))
+        table.run(settings, lambda run=(adversary, couplings, rate, at, seed): rows(data, *run))
 
 
 if __name__ == "__main__":

@@ -409,10 +409,40 @@ def deep_infomax_occlusion(rows: list[Row]) -> list[Claim]:
 
 
 #: Claims of each table.
+def ladders(rows: list[Row]) -> list[Claim]:
+    def area(text: str, a: list[Row], b: list[Row], what: str) -> Claim:
+        return larger(f"{text} (our reading)", a, b, "area", f"area, {what}, nats")
+
+    of = where(rows, experiment="1a")
+    claims = [area("1a. Training makes a bijective code easier, not richer", first(of), last(of), "start less end")]
+    for game in ("best linear classifier", "the paper's game"):
+        of = where(rows, experiment="1b", setting=game)
+        text = f"1b. What is hidden from a linear classifier is there for richer ones: {game}"
+        claims.append(area(text, last(of), first(of), "end less start"))
+    for estimator in ("infonce", "nwj"):
+        concat, bilinear = (
+            last(where(rows, experiment="3", setting=f"{estimator}, {critic}")) for critic in ("concat", "bilinear")
+        )
+        claims.append(
+            area(
+                f"3. A concat critic leaves more to richer classifiers, {estimator}",
+                concat,
+                bilinear,
+                "concat less bilinear",
+            )
+        )
+    for nats in (2, 4):
+        mlp, conv = (last(where(rows, experiment="4", setting=f"{name}, {nats} nats")) for name in ("mlp", "conv"))
+        claims.append(
+            area(f"4. Convolutions leave less to richer classifiers, at {nats} nats", mlp, conv, "mlp less conv")
+        )
+    return claims
+
+
 CLAIMS: dict[str, Callable[[list[Row]], list[Claim]]] = {
     function.__name__: function
     for function in (
         bijective, adversarial, invertibility, critic_capacity, matched_bounds, dependent_negatives, metric_learning,
-        deep_infomax_local, deep_infomax_negatives, deep_infomax_prior, deep_infomax_occlusion,
+        deep_infomax_local, deep_infomax_negatives, deep_infomax_prior, deep_infomax_occlusion, ladders,
     )
 }  # fmt: skip

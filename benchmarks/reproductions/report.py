@@ -100,6 +100,11 @@ SECTIONS = [
         above_pixels=("init", "loss", "encoders"),
     ),
     Section(
+        "Ladders of experiments 1a, 1b, 3 and 4", "ladders", "ladders", ("experiment", "setting"), ("linear", "nested", "area"),
+        "V-information in nats of the linear family, of the family of all rungs (`nested` of `probe_ladder`), and the area "
+        "between the linear rung and the last. All rungs learn from 10,000 labelled rows.",
+    ),
+    Section(
         "7a. Deep InfoMax: local and global, layer by layer, two probes", "deep_infomax_local", "deep_infomax_findings",
         ("objective", "estimator", "layer"), (*COMMON, "units_200", "i_est"),
         "units_200 is the accuracy of a classifier with one hidden layer of 200 units. I_EST is `score`, InfoNCE of what the "

@@ -8,7 +8,7 @@ probe and, as in the paper's tables, by a network with 200 units.
 Not part of ``make reproduce``: an epoch takes minutes on a CPU. The JPEG files are read from ``cifar10_jpeg/train`` and
 ``cifar10_jpeg/test`` in ``SKDIM_DATA_HOME``. JPEG is lossy: figures are near to the paper's, not to be compared digit by digit.
 
-    python benchmarks/reproductions/deep_infomax_layers.py --test --seeds 0 --epochs 2
+    python benchmarks/reproductions/deep_infomax_layers.py --test --seeds 0 --epochs 2 --rows 20000
     python benchmarks/reproductions/deep_infomax_layers.py --test --full                                    # hours on a GPU
 """
 
@@ -80,9 +80,9 @@ def controls(few: Bunch) -> Iterator[dict[str, Any]]:
 
 def main() -> None:
     arguments = arguments_of(
-        __doc__, n_seeds=1, full="1,000 epochs", data=("cifar10-jpeg", "fashion-mnist"), n_epochs=2
+        __doc__, n_seeds=1, full="1,000 epochs", data=("cifar10-jpeg", "fashion-mnist"), n_epochs=2, n_rows=60_000
     )
-    data = images(arguments.data, arguments)
+    data = images(arguments.data, arguments, arguments.rows)
     few = Bunch(X=data.X[:PROBE_ROWS], y=data.y[:PROBE_ROWS], X_eval=data.X_eval, y_eval=data.y_eval)
     table, epochs = Table("deep_infomax_layers", arguments), FULL_EPOCHS if arguments.full else arguments.epochs
     about = {"data": arguments.data, "part": data.part, "rows": len(data.X)}

@@ -29,6 +29,8 @@ Part: TypeAlias = tuple[Tensor, Tensor, Tensor]
 #: covariances would take gigabytes and minutes, and the span of the rows takes seconds.
 MOST_ROWS, WIDEST, MOST_ROWS_IF_WIDER = 32768, 4096, 1024
 ROWS_AT_ONCE = 1024
+#: Least noise in every direction, in mean variances of the layer.
+LEAST_NOISE = 0.25
 
 
 class Discriminant(nn.Module):
@@ -57,8 +59,8 @@ class Discriminant(nn.Module):
     def find(self, parts: Iterable[Part], n: int) -> None:
         """Set the weights from ``n`` samples, which come in parts.
 
-        Noise in every direction, of 1/4 or (n_hidden / n)^2 of the mean variance, stands for what n samples do not tell: with
-        few of them the directions are near to principal components. Information says what a code spans and not its axes:
+        Noise in every direction, of ``LEAST_NOISE`` or (n_hidden / n)^2 mean variances, stands for what n samples do not tell:
+        with few of them the directions are near to principal components. Information says what a code spans and not its axes:
         they are turned towards those of the trained code, whose columns have about equal variance, so that a scaler that
         follows does not magnify directions of little variance.
         """
@@ -83,7 +85,7 @@ class Discriminant(nn.Module):
             )
         signal, noise, crossed, mean, code_mean = (total / n for total in moments)
         signal, noise, crossed = signal - mean.outer(mean), noise / 2, crossed - mean.outer(code_mean)
-        floor = float(signal.trace()) / n_hidden * max(0.25, (n_hidden / n) ** 2)
+        floor = float(signal.trace()) / n_hidden * max(LEAST_NOISE, (n_hidden / n) ** 2)
         noise.diagonal().add_(floor or 1.0)
         last = len(signal) - 1
         values, vectors = scipy.linalg.eigh(signal.numpy(), noise.numpy(), subset_by_index=[last - k + 1, last])

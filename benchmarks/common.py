@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import sklearn
 import torch
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
@@ -47,16 +47,29 @@ def add_peers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", nargs="+", type=interpreter, default=[], metavar="NAME=PYTHON", help=f"of {names}")
 
 
-def _digits() -> Bunch:
-    digits = load_digits()
-    X_train, X_test, y_train, y_test = train_test_split(
-        digits.images.astype(np.uint8), digits.target, test_size=0.25, stratify=digits.target, random_state=0
-    )
-    return Bunch(X_train=X_train, X_test=X_test, y_train=y_train, y_test=y_test)
-
-
 def _photo_patches() -> Bunch:
     return load_photo_patches(n_train=200, n_test=200, packages=["sklearn", "skimage"])
+
+
+def _in_parts(load: Callable[[], Bunch]) -> Callable[[], Bunch]:
+    """Return a loader of a data set of scikit-learn, a quarter of it for tests."""
+
+    def loader() -> Bunch:
+        data = load()
+        X = data.images.astype(np.uint8) if "images" in data else data.data
+        parts = train_test_split(X, data.target, test_size=0.25, stratify=data.target, random_state=0)
+        return Bunch(**dict(zip(("X_train", "X_test", "y_train", "y_test"), parts, strict=True)))
+
+    return loader
+
+
+def _series() -> Bunch:
+    """Return 4,000 made series of 64 steps: five movements, each a frequency of two channels in noise, that start anywhere."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(5, size=4000)
+    t = rng.uniform(0, 6, (len(y), 1)) + (0.2 + 0.05 * y[:, None]) * np.arange(64)
+    X = np.stack([np.sin(t), np.sin(2 * t + y[:, None])], axis=1) + 0.7 * rng.standard_normal((len(y), 2, 64))
+    return Bunch(X_train=X[:3000], X_test=X[3000:], y_train=y[:3000], y_test=y[3000:])
 
 
 def _cifar10_jpeg() -> Bunch:
@@ -73,16 +86,18 @@ def _cifar10_jpeg() -> Bunch:
 
 
 LOADERS = {
+    "breast-cancer": _in_parts(load_breast_cancer),
     "cifar10-jpeg": _cifar10_jpeg,
-    "digits": _digits,
+    "digits": _in_parts(load_digits),
     "fashion-mnist": load_fashion_mnist,
     "mnist": load_mnist,
     "photo-patches": _photo_patches,
+    "series": _series,
 }
 
 
 def load(name: str, test: bool) -> Bunch:
-    """Return images to learn from, labelled rows to fit probes on, and rows to judge them on.
+    """Return rows to learn from, labelled rows to fit probes on, and rows to judge them on.
 
     Without ``test`` the last sixth of the training set is the judge, and the test set is not touched.
     """

@@ -209,37 +209,53 @@ def batches(n: int, generator: torch.Generator) -> Iterator[Tensor]:
         yield from (rows for rows in torch.randperm(n, generator=generator).split(BATCH) if len(rows) == BATCH)
 
 
-def train(name: str, data: Any, n_steps: int, seed: int) -> Transform:
+def learn(name: str, data: Any, n_steps: int, seed: int) -> tuple[Peer, Callable[[Any], Tensor]]:
+    """Return a peer after so many steps, and what turns images into its inputs."""
+    X = torch.from_numpy(data.X)
+    sd, mean = torch.std_mean(as_maps(X), (0, 2, 3), keepdim=True)
+
+    def inputs(images: Any) -> Tensor:
+        return (as_maps(torch.as_tensor(images)) - mean) / sd
+
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        X = torch.from_numpy(data.X if data.X.ndim == 4 else data.X[:, None])
-        sd, mean = torch.std_mean(X.float(), (0, 2, 3), keepdim=True)
-        peer = PEERS[name](tuple(X.shape[1:])).to(memory_format=torch.channels_last)
+        peer = PEERS[name](tuple(as_maps(X[:1]).shape[1:])).to(memory_format=torch.channels_last)
         rate = LEARNING_RATES.get(name, LEARNING_RATE)
         optimizer = adamw([p for p in peer.parameters() if p.requires_grad], rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, n_steps, pct_start=0.05, cycle_momentum=False)
         y, generator = torch.from_numpy(data.y), torch.Generator().manual_seed(seed)
         for step, rows in enumerate(itertools.islice(batches(len(X), generator), n_steps)):
-            loss = peer((X[rows].float() - mean) / sd, y[rows])
+            loss = peer(inputs(X[rows]), y[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             peer.progress = step / n_steps
             peer.after_step()
-        encoder, discriminant = peer.encoder.eval(), Discriminant(peer.encoder.n_hidden, WIDTH)
-        rows = torch.randperm(len(X), generator=generator)[: discriminant.most_rows]
+    return peer.eval(), inputs
 
-        @torch.inference_mode()
-        def encoded(X: Tensor, see: Callable[[Tensor], Tensor] = lambda X: X) -> tuple[Tensor, Tensor]:
-            outputs = [encoder(see((part.float() - mean) / sd)) for part in X.split(512)]
-            return torch.cat([output.hidden for output in outputs]), torch.cat([output.global_ for output in outputs])
 
-        (hidden, code), first, second = encoded(X[rows]), encoded(X[rows], peer.view)[0], encoded(X[rows], peer.view)[0]
-        discriminant.find([(hidden, first - second, code)], len(rows))
+def as_maps(images: Tensor) -> Tensor:
+    return (images if images.ndim == 4 else images[:, None]).float()
+
+
+def features_of(peer: Peer, inputs: Callable[[Any], Tensor], X: np.ndarray, seed: int) -> Transform:
+    """Find the peer's discriminant code from random rows of X, and return its three features."""
+
+    @torch.inference_mode()
+    def encoded(images: np.ndarray, see: Callable[[Tensor], Tensor] = lambda X: X) -> tuple[Tensor, Tensor]:
+        outputs = [peer.encoder(see(inputs(part))) for part in torch.from_numpy(images).split(512)]
+        return torch.cat([output.hidden for output in outputs]), torch.cat([output.global_ for output in outputs])
+
+    discriminant = Discriminant(peer.encoder.n_hidden, WIDTH)
+    rows = X[np.random.default_rng(seed).permutation(len(X))[: discriminant.most_rows]]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        (hidden, code), first, second = encoded(rows), encoded(rows, peer.view)[0], encoded(rows, peer.view)[0]
+    discriminant.find([(hidden, first - second, code)], len(rows))
 
     def transform(images: np.ndarray) -> dict[str, np.ndarray]:
-        hidden, code = encoded(torch.from_numpy(images if images.ndim == 4 else images[:, None]))
+        hidden, code = encoded(images)
         return {"trained code": code.numpy(), "code": discriminant(hidden).numpy(), "hidden": hidden.numpy()}
 
     return transform
@@ -269,10 +285,10 @@ def seconds_a_step(name: str, data: Any) -> float:
     took = []
     for _ in range(3):
         start = time.process_time()
-        train(name, data, 10, 0)
+        learn(name, data, 10, 0)
         middle = time.process_time()
-        train(name, data, 40, 0)
-        took.append((time.process_time() - 2 * middle + start) / 30)
+        learn(name, data, 70, 0)
+        took.append((time.process_time() - 2 * middle + start) / 60)
     return float(np.median(took))
 
 
@@ -350,7 +366,7 @@ def main() -> None:
                 )
             n_steps = max(1, round((took["ours"] - took["untrained"]) / seconds_a_step(method, data)))
             start, passes = time.process_time(), n_steps * BATCH / len(data.X)
-            transform = train(method, data, n_steps, seed)
+            transform = features_of(*learn(method, data, n_steps, seed), data.X, seed)
         elif method in OURS:
             transform = ours(method, data, arguments.epochs, seed)
             passes = OURS[method].get("max_iter", arguments.epochs)

@@ -142,9 +142,10 @@ class DeepInfoMaxTransformer(InfoMaxTransformer):
 
     .. math:: \max_W I(h; W (h + e)) = \max_W \tfrac{1}{2} \log\det(I + (W N W^\top)^{-1} W S W^\top)
 
-    S is the covariance of h; N is half that of the difference of two views, plus a floor. So W is Fisher's discriminant, each
-    sample a class and its views the members, in closed form. Its axes are turned towards those of Y, and its mean variance is
-    1. Without ``augment`` it spans principal components. ``partial_fit`` keeps W. All bounds are of Y, as callbacks see it.
+    S is the covariance of h over at most 32,768 samples; N is half that of the difference of two views, plus a floor. So W is
+    Fisher's discriminant, each sample a class and its views the members, in closed form. Its axes are turned towards those of
+    Y, and its mean variance is 1. Without ``augment`` it spans principal components. ``partial_fit`` keeps W. All bounds are of
+    Y, as callbacks see it.
 
     With ``posterior`` TNCE, at most log K for a batch of K samples, bounds I(X; Y) from below, L1Out and the rate from above,
     if the samples of a batch are independent [5]_ (Sections 2.1 and 2.5). Where I(X; Y) is above log K, the total correlation

@@ -1,9 +1,10 @@
 """Losses under one roof: the same encoder, views, batch, schedule, CPU seconds and probe for each.
 
-Deep InfoMax with the defaults learns for ``--epochs``, and with two other estimators for as many. Each loss of a peer gets as
-many steps as fit into the CPU seconds that the defaults trained. All encoders are the default one, all views the default ones;
-the optimizer and its schedule are those of :mod:`hand_written`, the learning rate too, except where ``LEARNING_RATES`` says.
-Projection heads have ``HEAD`` units and batch normalisation, and stand on the code. The rows of "supervised" saw the labels.
+Deep InfoMax with the defaults learns for ``--epochs``. With two other estimators, and with projection heads in its critics, it
+learns for as many. Each loss of a peer gets as many steps as fit into the CPU seconds that the defaults trained. All encoders
+are the default one, all views the default ones; the optimizer and its schedule are those of :mod:`hand_written`, the learning
+rate too, except where ``LEARNING_RATES`` says. Projection heads of peers have ``HEAD`` units and batch normalisation, and stand
+on the code. The rows of "supervised" saw the labels.
 
 Each row judges by the linear probe, with all labels and with few: "trained code", the 64 numbers that the loss learned; "code",
 the discriminant code of the hidden layer, 64 numbers too, found in closed form for peers likewise; and the hidden layer.
@@ -42,6 +43,7 @@ from torch import Tensor, nn
 from skdim import DeepInfoMaxTransformer
 from skdim.evaluation import linear_probe
 from skdim.inputs import ImageAugmentation
+from skdim.nn.critics import Separable
 from skdim.nn.discriminant import Discriminant
 from skdim.nn.encoders import Conv, build_encoder
 
@@ -199,6 +201,7 @@ OURS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours, jsd": {"estimator": "jsd"},
     "ours, dv": {"estimator": "dv"},
+    "ours, projection heads": {"critic": Separable(hidden_layer_sizes=(HEAD,), norm="batch")},
     "untrained": {"max_iter": 0},
 }
 

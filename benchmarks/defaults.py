@@ -1,12 +1,12 @@
-"""How the defaults were chosen: one parameter changed at a time, at equal CPU time, judged on the validation part only.
+"""How the defaults were chosen: one parameter changed at a time, judged on the validation part only.
 
-Each variant's epoch is timed first; then it gets as many epochs as fit into the budget, with its whole schedule inside. Rows go
-to ``results/defaults.csv``; those of 2026-11-27 are of the trained code, later ones of the discriminant code.
+Every variant gets the same epochs; the CPU time they take stands beside. Rows go to ``results/defaults.csv``, and those that
+exist are skipped. Rows of 2026-11-27 are of the trained code, later ones of the discriminant code.
 
-    python benchmarks/defaults.py --data fashion-mnist --seconds 80
-    python benchmarks/defaults.py --data digits --seconds 20
-
-``--epochs`` gives every variant the same epochs instead, and the CPU time they take stands beside.
+    python benchmarks/defaults.py --data digits breast-cancer series --seeds 0 1 2
+    python benchmarks/defaults.py --data fashion-mnist mnist --epochs 4
+    python benchmarks/defaults.py --data cifar10-jpeg --rows 10000 --epochs 6
+    python benchmarks/defaults.py --report
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import torch
-from common import LOADERS, PROBE, load, record
+from common import LOADERS, PROBE, load, read, record
+from sklearn.utils import Bunch
 
 from skdim import DeepInfoMaxTransformer
 from skdim.evaluation import linear_probe
@@ -25,97 +27,123 @@ from skdim.inputs import ImageAugmentation
 from skdim.nn.critics import Separable
 from skdim.nn.encoders import Conv
 
-VARIANTS: dict[str, dict[str, Any]] = {
+TABLE, FIRST_DATE = "defaults", "2026-11-28"
+ACCURACIES = ("accuracy_all", "accuracy_few", "hidden_accuracy_all", "hidden_accuracy_few")
+Variants = dict[str, dict[str, Any]]
+VARIANTS: Variants = {
     "default": {},
-    "encoder: group norm": {"encoder": Conv(norm="group")},
-    "encoder: 16-32-64": {"encoder": Conv(channels=(16, 32, 64))},
-    "encoder: 32-64-256": {"encoder": Conv(channels=(32, 64, 256))},
-    "encoder: resnet": {"encoder": "resnet"},
+    "critic: projection heads": {"critic": Separable(hidden_layer_sizes=(512,), norm="batch")},
+    "critic: hidden layer of 256": {"critic": Separable(hidden_layer_sizes=(256,))},
     "critic: learned scale": {"critic": Separable(temperature=None)},
     "critic: temperature 0.1": {"critic": Separable(temperature=0.1)},
-    "critic: temperature 0.15": {"critic": Separable(temperature=0.15)},
     "critic: temperature 0.5": {"critic": Separable(temperature=0.5)},
-    "critic: hidden layer": {"critic": Separable(hidden_layer_sizes=(256,))},
     "critic: width 128": {"critic": Separable(width=128)},
     "critic: inner": {"critic": "inner"},
     "critic: bilinear": {"critic": "bilinear"},
-    "critic: concat": {"critic": "concat", "n_locations": 1},
     "estimator: jsd": {"estimator": "jsd"},
     "estimator: dv": {"estimator": "dv"},
     "estimator: nwj": {"estimator": "nwj"},
     "estimator: alpha": {"estimator": "alpha"},
     "augment: none": {"augment": None},
+    "no code-to-code term": {"code_weight": 0},
+    "no local term": {"local_weight": 0, "code_weight": 1},
+    "with global term": {"global_weight": 1},
+    "with uniform prior, 0.1": {"prior_weight": 0.1, "features": "discriminant"},
+    "batch 64": {"batch_size": 64},
+    "batch 256": {"batch_size": 256},
+    "batch 512, learning rate 4e-3": {"batch_size": 512, "learning_rate": 4e-3},
+    "learning rate 1e-3": {"learning_rate": 1e-3},
+    "learning rate 4e-3": {"learning_rate": 4e-3},
+    "constant learning rate": {"schedule": None},
+    "weight decay 0.1": {"weight_decay": 0.1},
+}
+OF_IMAGES: Variants = {
+    "encoder: group norm": {"encoder": Conv(norm="group")},
+    "encoder: 16-32-64": {"encoder": Conv(channels=(16, 32, 64))},
+    "encoder: 32-64-256": {"encoder": Conv(channels=(32, 64, 256))},
+    "encoder: 64-128-256": {"encoder": Conv(channels=(64, 128, 256))},
+    "encoder: resnet": {"encoder": "resnet"},
     "augment: auto+flip": {"augment": "auto+flip"},
+    "4 locations": {"n_locations": 4},
+    "16 locations": {"n_locations": 16},
+}
+OF_COLOUR: Variants = {
     "colour: none": {"augment": ImageAugmentation(saturation=0, hue=0, grey=0)},
     "colour: saturation and hue": {"augment": ImageAugmentation(grey=0)},
     "colour: grey": {"augment": ImageAugmentation(saturation=0, hue=0)},
     "colour: twice as much": {"augment": ImageAugmentation(saturation=0.8, hue=0.2)},
-    "no code-to-code term": {"code_weight": 0},
-    "no local term": {"local_weight": 0, "code_weight": 1},
-    "with global term": {"global_weight": 1},
-    "with uniform prior, 0.1": {"prior_weight": 0.1},
-    "4 locations": {"n_locations": 4},
-    "16 locations": {"n_locations": 16},
-    "all locations": {"n_locations": None},
-    "batch 64": {"batch_size": 64},
-    "batch 256": {"batch_size": 256},
-    "learning rate 1e-3": {"learning_rate": 1e-3},
-    "learning rate 4e-3": {"learning_rate": 4e-3},
-    "256 components": {"n_components": 256},
 }
 
 
-def epochs_in(seconds: float, X: Any, parameters: dict[str, Any]) -> int:
-    rows = X[: min(len(X), 20 * 128)]
-    DeepInfoMaxTransformer(max_iter=1, random_state=0, **parameters).fit(rows[:256])
+def variants_of(data: str, X: np.ndarray) -> Variants:
+    """Return the changes that apply to the data, beside the settings that all of them share."""
+    if data == "series":
+        return {name: {"encoder": "conv1d", **change} for name, change in VARIANTS.items()}
+    return VARIANTS | (OF_IMAGES if X.ndim >= 3 else {}) | (OF_COLOUR if X.ndim == 4 else {})
+
+
+def run(change: dict[str, Any], epochs: int | str, seed: int, X: np.ndarray, data: Bunch) -> dict[str, Any]:
+    """Return the time of a fit to X and the accuracies of its code and hidden layer."""
     start = time.process_time()
-    DeepInfoMaxTransformer(max_iter=1, random_state=0, **parameters).fit(rows)
-    per_epoch = (time.process_time() - start) * len(X) / len(rows)
-    return max(1, round(seconds / per_epoch))
+    dim = DeepInfoMaxTransformer(max_iter=epochs, random_state=seed, **change).fit(X)
+    cpu = time.process_time() - start
+    n_few = min(1000, 10 ** int(math.log10(len(X) / 2)))
+    budgets: dict[str, Any] = {"n_labels": [None, n_few], "n_draws": 3, "random_state": 0}
+    accuracies: list[float] = []
+    for features in (dim.features, "hidden"):
+        Z, Z_eval = (dim.set_params(features=features).transform(part) for part in (X, data.X_eval))
+        accuracies += list(linear_probe(Z, data.y[: len(X)], Z_eval, data.y_eval, **budgets).mean["accuracy"])
+    judged = {name: round(float(value), 4) for name, value in zip(ACCURACIES, accuracies, strict=True)}
+    return {"fit_cpu_s": round(cpu), **judged, "score": round(dim.score(data.X_eval), 3), **PROBE}
+
+
+def report() -> None:
+    """Print what each change adds to the accuracies of the default: means over its seeds, in thousandths."""
+    rows = [row for row in read(TABLE) if row["date"] >= FIRST_DATE]
+    for about in sorted({(row["data"], row["rows"], row["epochs"]) for row in rows}):
+        own = [row for row in rows if (row["data"], row["rows"], row["epochs"]) == about]
+        table = {(row["variant"], row["seed"]): row for row in own}
+        seeds = [seed for variant, seed in table if variant == "default"]
+        default = np.array([[float(table["default", seed][name]) for name in ACCURACIES] for seed in seeds])
+        spread = np.round(default.std(0, ddof=1), 3) if len(seeds) > 1 else "unknown"
+        print("\n{}, {} rows, epochs: {}".format(*about), f"; default {np.round(default.mean(0), 3)}, spread {spread}")
+        print("| change | seeds | CPU time | code | code, few labels | hidden | hidden, few |\n|" + "---|" * 7)
+        for variant in dict.fromkeys(name for name, _ in table):
+            shared = [seed for seed in seeds if (variant, seed) in table and variant != "default"]
+            pairs = [(table[variant, seed], table["default", seed]) for seed in shared]
+            gains = [[1000 * (float(row[name]) - float(base[name])) for name in ACCURACIES] for row, base in pairs]
+            if gains:
+                cpu = np.mean([float(row["fit_cpu_s"]) / float(base["fit_cpu_s"]) for row, base in pairs])
+                shown = " | ".join(f"{gain:+.0f}" for gain in np.mean(gains, axis=0))
+                print(f"| {variant} | {len(shared)} | {cpu:.2f} | {shown} |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="fashion-mnist", choices=LOADERS)
-    parser.add_argument("--seconds", type=float, default=80, help="CPU seconds of training a variant")
-    parser.add_argument("--epochs", type=int, help="the same number of epochs for every variant, whatever they cost")
+    parser.add_argument("--data", nargs="+", default=["digits"], choices=LOADERS)
+    parser.add_argument("--epochs", type=int, help="of every variant; by default as many as fit takes")
     parser.add_argument("--rows", type=int, help="learn from the first rows only")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", nargs="+", default=list(VARIANTS))
+    parser.add_argument("--only", nargs="+", help="names of variants")
+    parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
+    if arguments.report:
+        report()
+        return
     torch.set_num_threads(1)
-    data = load(arguments.data, test=arguments.data == "photo-patches")  # training patches overlap each other
-    X, y = data.X[: arguments.rows], data.y[: arguments.rows]
-    n_few = min(1000, 10 ** int(math.log10(len(X) / 2)))
-    for name in arguments.only:
-        epochs = arguments.epochs or epochs_in(arguments.seconds, X, VARIANTS[name])
-        for seed in arguments.seeds:
-            start = time.process_time()
-            dim = DeepInfoMaxTransformer(max_iter=epochs, random_state=seed, **VARIANTS[name]).fit(X)
-            cpu = time.process_time() - start
-            Z, Z_eval = dim.transform(X), dim.transform(data.X_eval)
-            hidden, hidden_eval = (dim.set_params(features="hidden").transform(part) for part in (X, data.X_eval))
-            budgets = {"n_labels": [None, n_few], "n_draws": 3, "random_state": 0}
-            every, few = linear_probe(Z, y, Z_eval, data.y_eval, **budgets).mean["accuracy"]
-            hidden_every, hidden_few = linear_probe(hidden, y, hidden_eval, data.y_eval, **budgets).mean["accuracy"]
-            record(
-                "defaults",
-                {
-                    "data": arguments.data,
-                    "part": data.part,
-                    "rows": len(X),
-                    "variant": name,
-                    "seed": seed,
-                    "epochs": epochs,
-                    "fit_cpu_s": round(cpu),
-                    "accuracy_all": round(every, 4),
-                    "accuracy_few": round(few, 4),
-                    "hidden_accuracy_all": round(hidden_every, 4),
-                    "hidden_accuracy_few": round(hidden_few, 4),
-                    "score": round(dim.score(data.X_eval), 3),
-                    **PROBE,
-                },
-            )
+    key = ("data", "rows", "variant", "seed", "epochs")
+    done = {tuple(row[name] for name in key) for row in read(TABLE) if row["date"] >= FIRST_DATE}
+    for name in arguments.data:
+        data = load(name, test=name == "photo-patches")  # training patches overlap each other
+        X, epochs = data.X[: arguments.rows], arguments.epochs or "auto"
+        variants = variants_of(name, X)
+        for variant in arguments.only or variants:
+            for seed in arguments.seeds:
+                about = dict(zip(key, (name, len(X), variant, seed, epochs), strict=True))
+                if tuple(map(str, about.values())) not in done:
+                    record(
+                        TABLE, {"data": name, "part": data.part} | about | run(variants[variant], epochs, seed, X, data)
+                    )
 
 
 if __name__ == "__main__":

@@ -36,10 +36,12 @@ VARIANTS: Variants = {
     "critic: hidden layer of 256": {"critic": Separable(hidden_layer_sizes=(256,))},
     "critic: learned scale": {"critic": Separable(temperature=None)},
     "critic: temperature 0.1": {"critic": Separable(temperature=0.1)},
+    "critic: temperature 0.15": {"critic": Separable(temperature=0.15)},
     "critic: temperature 0.5": {"critic": Separable(temperature=0.5)},
     "critic: width 128": {"critic": Separable(width=128)},
     "critic: inner": {"critic": "inner"},
     "critic: bilinear": {"critic": "bilinear"},
+    "critic: concat": {"critic": "concat", "n_locations": 1},
     "estimator: jsd": {"estimator": "jsd"},
     "estimator: dv": {"estimator": "dv"},
     "estimator: nwj": {"estimator": "nwj"},
@@ -56,6 +58,7 @@ VARIANTS: Variants = {
     "learning rate 4e-3": {"learning_rate": 4e-3},
     "constant learning rate": {"schedule": None},
     "weight decay 0.1": {"weight_decay": 0.1},
+    "256 components": {"n_components": 256},
 }
 OF_IMAGES: Variants = {
     "encoder: group norm": {"encoder": Conv(norm="group")},
@@ -66,6 +69,7 @@ OF_IMAGES: Variants = {
     "augment: auto+flip": {"augment": "auto+flip"},
     "4 locations": {"n_locations": 4},
     "16 locations": {"n_locations": 16},
+    "all locations": {"n_locations": None},
 }
 OF_COLOUR: Variants = {
     "colour: none": {"augment": ImageAugmentation(saturation=0, hue=0, grey=0)},
@@ -141,9 +145,8 @@ def main() -> None:
             for seed in arguments.seeds:
                 about = dict(zip(key, (name, len(X), variant, seed, epochs), strict=True))
                 if tuple(map(str, about.values())) not in done:
-                    record(
-                        TABLE, {"data": name, "part": data.part} | about | run(variants[variant], epochs, seed, X, data)
-                    )
+                    judged = run(variants[variant], epochs, seed, X, data)
+                    record(TABLE, {"data": name, "part": data.part, **about, **judged})
 
 
 if __name__ == "__main__":

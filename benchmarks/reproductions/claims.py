@@ -186,10 +186,12 @@ def bijective(rows: list[Row]) -> list[Claim]:
 
 def adversarial(rows: list[Row]) -> list[Claim]:
     games = {
-        "the paper's game": where(rows, adversary="descent", smallest_scale=0.1),
+        "the paper's game": where(rows, adversary="descent", couplings=10, smallest_scale=0.1),
         "against the best linear classifier": where(rows, adversary="optimum"),
     }
-    theirs = where(rows, adversary="descent", smallest_scale=1e-7)
+    if full := [row for row in rows if row["couplings"] == "30"]:
+        games["the paper's game at its size"] = full
+    theirs = where(rows, adversary="descent", couplings=10, smallest_scale=1e-7)
     claims = []
     for game, of in games.items():
         for probe, text in PROBES.items():

@@ -30,11 +30,10 @@ from skdim.nn.encoders import PooledConv
 
 AS_THEIRS = (
     "encoders and critic; first weights, Glorot-uniform with zero bias; pixels from 0 to 1; Adam at "
-    "1e-4; batches of 128; 20,000 "
-    "steps"
+    "1e-4; batches of 128"
 )
 OTHER = (
-    "Five seeds rather than 20.",
+    "5,000 steps rather than 20,000, and one seed rather than 20.",
     "The convolutions pad two places on each side, where TensorFlow pads one before and two after.",
     'Rows with init "torch" have torch\'s default first weights, standardised pixels, scores divided by '
     "the root of the width, and "

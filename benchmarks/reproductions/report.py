@@ -60,7 +60,7 @@ COMMON = ("accuracy", "papers_probe", "v_information")
 SECTIONS = [
     Section("1a. Bijective encoders", "bijective", "bijective", ("couplings", "estimator"), (*COMMON, "i_est")),
     Section("1b. A bijective encoder against a classifier", "adversarial", "adversarial",
-            ("adversary", "smallest_scale"), COMMON,
+            ("adversary", "couplings", "smallest_scale"), COMMON,
             tried="What the game hides from the classifier that it plays against, a probe fitted to the end finds again; "
             "one that stops early, as the paper's does, misses it. Tried for a converged probe, on a validation part, the "
             "probe on 20,000 rows, one seed: rates of 1e-4, falling and constant, 2e-4 and 3e-4; batches of 512 and 1,024; "

@@ -29,7 +29,8 @@ def rows(seeds=range(3), steps=100, **columns):
 
 
 def adversarial(end=0.4, error=1e-4, their_error=0.5):
-    measured = {"accuracy": (0.85, end), "papers_probe": (0.85, end), "v_information": (1.8, 1.8 - 0.85 + end)}
+    accuracies = {"accuracy": (0.85, end), "papers_probe": (0.85, end)}
+    measured = {"couplings": 10, **accuracies, "v_information": (1.8, 1.8 - 0.85 + end)}
     theirs = rows([0], adversary="descent", smallest_scale=1e-07, inverse_error=(1e-6, their_error), **measured)
     ours = rows(adversary="descent", smallest_scale=0.1, inverse_error=(1e-6, error), **measured)
     return ours + theirs + rows(adversary="optimum", smallest_scale="no factors", inverse_error=(0, 1e-4), **measured)
@@ -64,6 +65,21 @@ def holds(found):
 def test_an_inverse_that_is_not_there_is_none(claims, change, expected):
     found = holds(claims.adversarial(adversarial(**change)))
     assert [verdict.partition(",")[0] for verdict in found] == expected
+
+
+def test_a_game_at_the_papers_size_has_claims_of_its_own(claims):
+    measured = {
+        "accuracy": (0.85, 0.84),
+        "papers_probe": (0.85, 0.7),
+        "v_information": (1.8, 1.7),
+        "inverse_error": 1e-4,
+    }
+    full = rows([0], adversary="descent", couplings=30, smallest_scale=0.1, **measured)
+    small, both = claims.adversarial(adversarial()), claims.adversarial(adversarial() + full)
+    assert {claim.paper: claim.ours for claim in small}.items() <= {claim.paper: claim.ours for claim in both}.items()
+    further = [claim for claim in both if "the paper's game at its size" in claim.paper]
+    assert [claim.holds.partition(",")[0] for claim in further] == ["no", "no", "yes", "yes"]
+    assert len(both) == len(small) + len(further)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def main() -> None:
             start = time.process_time()
             dim.fit(X)
             seconds = round(time.process_time() - start)
-            for features in ("hidden",) if name == "as given" else ("hidden", "global"):
+            for features in ("hidden",) if name == "as given" else ("hidden", "global", "discriminant"):
                 if name == "frozen" and features == "hidden":
                     continue  # those of the network as it was given
                 dim.set_params(features=features)

@@ -35,8 +35,8 @@ AS_THEIRS = (
 OTHER = (
     "The pixels are standardised, not from 0 to 1.",
     "Ten couplings rather than 30; 1,500 encoder steps rather than 4,000, for which both rates are ten "
-    "times the notebook's, 1e-2 "
-    "and 1e-4; three seeds. Rows with 30 couplings (``--full``) have their couplings, steps and rates, and one seed.",
+    "times the notebook's, 1e-2 and 1e-4. Rows with 30 couplings (``--full``) have their couplings, steps and rates.",
+    "Up to five seeds; the column n says how many.",
     "Every factor is above a tenth, so that float32 can hold the inverse; one run has their floor of 1e-7.",
     "The game against the optimum is ours: additive couplings, batches of 512, the rate 1e-4, 4,000 "
     "steps. The encoder minimises the "

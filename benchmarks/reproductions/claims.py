@@ -264,6 +264,18 @@ def critic_capacity(rows: list[Row]) -> list[Claim]:
     return claims
 
 
+def cifar10(rows: list[Row]) -> list[Claim]:
+    return [
+        larger(
+            f"The bilinear critic gives better accuracy than the network on both, {estimator}: {text}",
+            *(last(where(rows, estimator=estimator, critic=critic)) for critic in ("bilinear", "concat")),
+            probe, "difference",
+        )
+        for estimator in ("infonce", "nwj")
+        for probe, text in PROBES.items()
+    ]  # fmt: skip
+
+
 def matched_bounds(rows: list[Row]) -> list[Claim]:
     ends, claims = last(where(rows, init="glorot")), []
     for estimator in ("infonce", "nwj"):
@@ -445,6 +457,6 @@ CLAIMS: dict[str, Callable[[list[Row]], list[Claim]]] = {
     function.__name__: function
     for function in (
         bijective, adversarial, invertibility, critic_capacity, matched_bounds, dependent_negatives, metric_learning,
-        deep_infomax_local, deep_infomax_negatives, deep_infomax_prior, deep_infomax_occlusion, ladders,
+        cifar10, deep_infomax_local, deep_infomax_negatives, deep_infomax_prior, deep_infomax_occlusion, ladders,
     )
 }  # fmt: skip

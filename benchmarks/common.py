@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
+from tables import TABLES, encoded
 
 import skdim
 from skdim.datasets import load_fashion_mnist, load_images, load_mnist, load_photo_patches
@@ -93,6 +95,7 @@ LOADERS = {
     "mnist": load_mnist,
     "photo-patches": _photo_patches,
     "series": _series,
+    **{name: partial(encoded, name) for name in TABLES},
 }
 
 

@@ -3,7 +3,7 @@
 Every variant gets the same epochs; the CPU time they take stands beside. Rows go to ``results/defaults.csv``, and those that
 exist are skipped. Rows of 2026-11-27 are of the trained code, later ones of the discriminant code.
 
-    python benchmarks/defaults.py --data digits breast-cancer series --seeds 0 1 2
+    python benchmarks/defaults.py --data digits breast-cancer credit chile seattle series --seeds 0 1 2
     python benchmarks/defaults.py --data fashion-mnist mnist --epochs 4
     python benchmarks/defaults.py --data cifar10-jpeg --rows 10000 --epochs 6
     python benchmarks/defaults.py --report

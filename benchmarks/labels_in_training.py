@@ -134,7 +134,7 @@ def main() -> None:
                 start = time.process_time()
                 found[way] = model.fit(X[of], given[of]), time.process_time() - start
             for way, fitted in found.items():
-                for features in ("global", "hidden"):
+                for features in ("pixels",) if fitted is None else ("discriminant", "global", "hidden"):
                     encode: Any = lambda X: X.reshape(len(X), -1).astype(float)  # noqa: E731 - of pixels
                     if fitted is not None:
                         encode = fitted[0].set_params(features=features).transform

@@ -92,7 +92,7 @@ def run(change: dict[str, Any], epochs: int | str, seed: int, X: np.ndarray, dat
     dim = DeepInfoMaxTransformer(max_iter=epochs, random_state=seed, **change).fit(X)
     cpu = time.process_time() - start
     counts = np.bincount(data.y[: len(X)])
-    # The probe draws as many labels of each class, which the rarest allows or does not.
+    # The probe draws equally many labels of each class, so the rarest class sets a limit.
     n_few = min(1000, 10 ** int(math.log10(len(X) / 2)), len(counts) * counts.min())
     budgets: dict[str, Any] = {"n_labels": [None, n_few], "n_draws": 3, "random_state": 0}
     accuracies: list[float] = []

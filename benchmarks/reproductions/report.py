@@ -185,6 +185,7 @@ def claims(rows: list[Row], section: Section, pixels: Row | None) -> str:
 
 def body(section: Section, folder: Path) -> str:
     rows, pixels = read(section.table, folder), pixel_rows(folder).get("top") if section.above_pixels else None
+    # A table of other images has a row of their pixels, without a critic.
     own_pixels = [row for row in rows if row.get("critic") == "none"]
     if own_pixels:
         rows, pixels = [row for row in rows if row not in own_pixels], own_pixels[0]
